@@ -1,0 +1,109 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import postgres, { type Sql } from 'postgres'
+import { jobs } from '../../jobs/index.ts'
+import { codeOf, openDatabase } from '../../worker/database.ts'
+import type { DatabaseAddress } from '../../worker/environment.ts'
+import { writeDemoData } from './demo-data.ts'
+import { type PostgresServer, startPostgres } from './embedded-postgres.ts'
+
+export interface DemoDatabaseOptions {
+  readonly directory: string
+  /** Where the stored files go that the rows name. */
+  readonly storageFolder: string
+  /** A folder that goes with the database, whatever ends it. */
+  readonly removeAtEnd?: string
+}
+
+const name = 'validibot'
+
+/**
+ * Starts an embedded PostgreSQL with the application's tables. They are filled with demo data once, when they are made.
+ *
+ * @returns the server, its URL being that of the application's database.
+ * @throws Error of one sentence when it does not start.
+ */
+export const startDemoDatabase = async (options: DemoDatabaseOptions): Promise<PostgresServer> => {
+  const { directory, storageFolder, removeAtEnd } = options
+  const server = await startPostgres({
+    directory,
+    ...(removeAtEnd === undefined ? {} : { isDisposable: true, removeAtEnd })
+  })
+  try {
+    await createOnce(server.url, storageFolder)
+    return { ...server, url: urlOf(server.url, name) }
+  } catch (error) {
+    await server.stop()
+    throw error
+  }
+}
+
+/**
+ * Checks that a database of someone else answers and has the tables that the jobs work on. Nothing is written to it.
+ *
+ * @throws Error of one sentence that names what is missing.
+ */
+export const checkDatabase = async (address: DatabaseAddress): Promise<void> => {
+  const sql = openDatabase(address)
+  try {
+    const missing = await findMissingTables(sql)
+    if (missing.length > 0) {
+      throw new Error(
+        `--database-url must lead to a database of the application, got one without ${missing.join(', ')}: ` +
+          'run its migrations there first, or leave the option out for a database with demo data'
+      )
+    }
+  } catch (error) {
+    if (!codeOf(error)) throw error
+    const place = `${address.host}:${address.port}`
+    throw new Error(
+      `--database-url must lead to a database that lets us in, got ${describeRefusal(error)} from ${place}: ` +
+        'start it, or correct the URL',
+      { cause: error }
+    )
+  } finally {
+    await sql.end({ timeout: 1 })
+  }
+}
+
+// Renamed once it is whole: a start that is cut short leaves nothing that the next one would take for it.
+const createOnce = async (serverUrl: string, storageFolder: string): Promise<void> => {
+  const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
+  try {
+    const [known] = await admin`
+      select 1
+      from pg_database
+      where datname = ${name}`
+    if (known) return
+    const unfinished = `${name}_unfinished`
+    await admin`drop database if exists ${admin(unfinished)}`
+    await admin`create database ${admin(unfinished)}`
+    const sql = postgres(urlOf(serverUrl, unfinished), { max: 1, onnotice: () => {} })
+    try {
+      await sql.unsafe(await readFile(join(import.meta.dirname, 'schema.sql'), 'utf8'))
+      await writeDemoData(sql, storageFolder)
+    } finally {
+      await sql.end()
+    }
+    await admin`alter database ${admin(unfinished)} rename to ${admin(name)}`
+  } finally {
+    await admin.end()
+  }
+}
+
+const findMissingTables = async (sql: Sql): Promise<string[]> => {
+  const needed = [...new Set(jobs.flatMap((job) => Object.keys(job.tables)))].toSorted()
+  const rows = await sql<{ name: string }[]>`
+    select name
+    from unnest(${needed}::text[]) name
+    where to_regclass(name) is null`
+  return rows.map((row) => row.name)
+}
+
+const describeRefusal = (error: unknown): string => {
+  const message = error instanceof Error ? error.message : ''
+  return message === '' ? codeOf(error) : `'${message}'`
+}
+
+const urlOf = (serverUrl: string, database: string): string =>
+  Object.assign(new URL(serverUrl), { pathname: database }).href

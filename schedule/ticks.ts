@@ -1,0 +1,68 @@
+import type { Cron } from 'croner'
+import { parseCron } from './cron-expression.ts'
+import { nextOffsetChange, offsetAt } from './time-zone.ts'
+
+const minute = 60_000
+const parsed = new Map<string, Cron>()
+
+/** A cron expression and the zone whose wall clock it means. */
+export interface Schedule {
+  readonly schedule: string
+  readonly timeZone: string
+}
+
+/**
+ * The first tick after an instant; undefined when there is none (`0 0 31 2 *`).
+ *
+ * The daylight-saving rule: **an instant is a tick when its wall-clock minute matches the expression.** So a time that
+ * does not exist is skipped to the next day that has it, one that comes twice fires twice, and intervals keep ticking.
+ * It is the rule of Google's own App Engine cron, the one primary source there is; Cloud Scheduler documents none.
+ *
+ * @throws RangeError when the expression or the zone is not valid.
+ */
+export const nextTick = ({ schedule, timeZone }: Schedule, after: Date): Date | undefined => {
+  const cron = parsed.get(schedule) ?? parseCron(schedule)
+  parsed.set(schedule, cron)
+  // Within a stretch of one offset the wall clock is UTC shifted, so the matcher can run on it; at the end of the
+  // stretch it starts again with the next one's offset.
+  let from = new Date(Math.floor(after.getTime() / minute) * minute)
+  for (;;) {
+    const offset = offsetAt(timeZone, from)
+    const wall = cron.nextRun(new Date(from.getTime() + offset))
+    if (!wall) return undefined
+    const tick = new Date(wall.getTime() - offset)
+    const change = nextOffsetChange(timeZone, from, tick)
+    if (!change) return tick
+    const first = new Date(change.at.getTime() + change.after - minute)
+    const again = cron.nextRun(first)
+    if (again && again.getTime() === change.at.getTime() + change.after) return change.at
+    from = change.at
+  }
+}
+
+/** Every tick in (after, until], in order. */
+export const ticksBetween = (schedule: Schedule, after: Date, until: Date): Date[] => {
+  const ticks: Date[] = []
+  for (let tick = nextTick(schedule, after); tick && tick <= until; tick = nextTick(schedule, tick))
+    ticks.push(tick)
+  return ticks
+}
+
+/**
+ * The shortest time between two ticks, found in a year of wall-clock time (no daylight saving).
+ *
+ * @returns seconds; Infinity for an expression that ticks less than twice a year.
+ */
+export const shortestPeriod = (expression: string): number => {
+  const schedule = { schedule: expression, timeZone: 'UTC' }
+  // A leap year from its first minute: 1,000 ticks of it hold every pattern of minutes and hours.
+  let tick = nextTick(schedule, new Date(Date.UTC(2027, 11, 31, 23, 59)))
+  let shortest = Number.POSITIVE_INFINITY
+  for (let count = 0; tick && count < 1_000; count += 1) {
+    const next = nextTick(schedule, tick)
+    if (!next || next.getTime() - tick.getTime() > 366 * 86_400_000) break
+    shortest = Math.min(shortest, (next.getTime() - tick.getTime()) / 1000)
+    tick = next
+  }
+  return shortest
+}
