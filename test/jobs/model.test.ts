@@ -1,0 +1,198 @@
+import * as fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { jobs } from '../../jobs/index.ts'
+import {
+  addCallbackReceipts,
+  addIdempotencyKeys,
+  addOrganization,
+  addPurgeRetries,
+  addRuns,
+  addSessions,
+  addSubmissions,
+  clearTables,
+  readRows,
+  type Row
+} from '../rows.ts'
+import { createWorkerAt } from '../worker/worker-under-test.ts'
+import { microsOf, model, textOf, type Tables } from './model.ts'
+
+// Enough for every job to meet every kind of row next to a boundary some hundred times.
+const mixtures = 50
+const manyRows = 3
+
+const now = '2026-03-01T02:00:00.123456+00:00'
+const { sql, run, storage } = await createWorkerAt(now)
+await addOrganization(sql, 1)
+await addOrganization(sql, 2)
+
+const names = [
+  'django_session',
+  'core_idempotencykey',
+  'validations_callbackreceipt',
+  'submissions_submission',
+  'submissions_purgeretry',
+  'validations_validationrun'
+]
+
+const minute = 60_000_000n
+const day = 1_440n * minute
+
+/** A time at a boundary of some job, a microsecond beside one, or anywhere within 60 days. */
+const times = fc
+  .oneof(
+    fc.tuple(fc.constantFrom(0n, -minute, -30n * minute, -day, -30n * day), fc.constantFrom(-1n, 0n, 1n)),
+    fc.tuple(fc.bigInt(-60n * day, 60n * day), fc.constant(0n))
+  )
+  .map(([base, beside]) => textOf(microsOf(now) + base + beside))
+const statuses = fc.constantFrom('RUNNING', 'PENDING', 'SUCCEEDED', 'FAILED', 'CANCELED', 'TIMED_OUT')
+const runs = fc.record({
+  status: statuses,
+  started_at: fc.option(times),
+  submission_id: fc.option(fc.nat(20))
+})
+const retries = fc.record({ next_retry_at: times, attempt_count: fc.nat(6), submission_id: fc.nat(20) })
+const contents = fc.constantFrom<[string, string | null, boolean]>(
+  ['text', '', false],
+  ['text', null, false],
+  ['', 'file', false],
+  ['', 'failing', false],
+  ['', '', true]
+)
+const submissions = fc.record({
+  expires_at: fc.option(times, { freq: 8 }),
+  content: contents,
+  org_id: fc.constantFrom(1, 2)
+})
+const mixture = fc.record({
+  sessions: fc.array(times, { maxLength: 20 }),
+  keys: fc.array(times, { maxLength: 20 }),
+  receipts: fc.array(times, { maxLength: 20 }),
+  submissions: fc.array(submissions, { maxLength: 20 }),
+  runs: fc.array(runs, { maxLength: 15 }),
+  retries: fc.array(retries, { maxLength: 12 }),
+  failingRuns: fc.uniqueArray(fc.nat(14), { maxLength: 5 }),
+  days: fc.constantFrom(undefined, 1, 30),
+  minutes: fc.constantFrom(undefined, 1, 30),
+  batchSize: fc.oneof(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 1_000 })),
+  order: fc.shuffledSubarray([...jobs], { minLength: jobs.length })
+})
+type Mixture = typeof mixture extends fc.Arbitrary<infer Value> ? Value : never
+
+/** Fills the tables, a statement each. */
+const fill = async (rows: Mixture): Promise<void> => {
+  await clearTables(sql)
+  storage.clear()
+  await addSessions(sql, rows.sessions.length, { expire_date: rows.sessions })
+  await addIdempotencyKeys(sql, rows.keys.length, { expires_at: rows.keys })
+  const purgedAt = textOf(microsOf(now) - 7n * day)
+  const ids = await addSubmissions(sql, rows.submissions.length, {
+    expires_at: rows.submissions.map((row) => row.expires_at),
+    content: rows.submissions.map((row) => row.content[0]),
+    input_file: rows.submissions.map((row, index) => row.content[1] && `${row.content[1]}/${index}`),
+    content_purged_at: rows.submissions.map((row) => (row.content[2] ? purgedAt : null)),
+    org_id: rows.submissions.map((row) => row.org_id)
+  })
+  const runIds = await addRuns(sql, rows.runs.length, {
+    status: rows.runs.map((row) => row.status),
+    started_at: rows.runs.map((row) => row.started_at),
+    submission_id: rows.runs.map((row) =>
+      row.submission_id === null ? null : (ids[row.submission_id] ?? null)
+    )
+  })
+  const known = rows.retries.filter((retry) => retry.submission_id < ids.length)
+  await addPurgeRetries(sql, known.length, {
+    next_retry_at: known.map((retry) => retry.next_retry_at),
+    attempt_count: known.map((retry) => retry.attempt_count),
+    submission_id: known.map((retry) => ids[retry.submission_id]!)
+  })
+  await addCallbackReceipts(sql, rows.receipts.length, { received_at: rows.receipts })
+  const failing = [
+    ...rows.submissions.map((_row, index) => `failing/${index}`),
+    ...rows.failingRuns.flatMap((index) => [1, 2].map((org) => `runs/${org}/${runIds[index]}/`))
+  ]
+  for (const path of failing) storage.failing.set(path, new Error('away'))
+}
+
+const readTables = async (): Promise<Tables> =>
+  Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readRows(sql, name)] as const)))
+
+/** The order of the rows is no part of what they mean, nor is the number that a new retry gets. */
+const normalize = (tables: Tables) =>
+  Object.fromEntries(
+    Object.entries(tables).map(([name, rows]) => [
+      name,
+      rows
+        .map((row): Row => (name === 'submissions_purgeretry' ? { ...row, id: 0 } : row))
+        .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+    ])
+  )
+const keyOf = (row: Row): string =>
+  JSON.stringify([
+    row.id,
+    row.session_key,
+    row.submission_id,
+    row.created_at,
+    row.next_retry_at,
+    row.attempt_count
+  ])
+
+const parametersOf = (id: string, { days, minutes, batchSize }: Mixture) => ({
+  batch_size: batchSize,
+  ...(id === 'cleanup-callback-receipts' && days ? { days } : {}),
+  ...(id === 'cleanup-stuck-runs' && minutes ? { timeout_minutes: minutes } : {})
+})
+
+describe('any mixture of rows', () => {
+  it('is left by all jobs, in any order and batches of any size, as the model leaves it', async () => {
+    await fc.assert(
+      fc.asyncProperty(mixture, async (rows) => {
+        await fill(rows)
+        const before = await readTables()
+        const failing = new Set(storage.failing.keys())
+        const given = { now, days: rows.days ?? 30, minutes: rows.minutes ?? 30, failing }
+        let tables = before
+        for (const job of rows.order) {
+          const parameters = parametersOf(job.id, rows)
+          const expected = model[job.id]!({ ...given, tables })
+          tables = expected.tables
+          const { affected, failed, waiting } = expected
+          const dry = await run(job.id, { ...parameters, dry_run: true })
+          expect([job.id, dry.body]).toMatchObject([
+            job.id,
+            { affected: affected + failed + waiting, failed: 0 }
+          ])
+          const real = await run(job.id, parameters)
+          expect([job.id, real.body]).toMatchObject([job.id, { affected, failed, more: false }])
+        }
+        expect(normalize(await readTables())).toEqual(normalize(tables))
+      }),
+      { numRuns: mixtures }
+    )
+  })
+
+  it('of 3,000 rows and more ties than a batch holds is left as the model leaves it', async () => {
+    const many = fc.record({
+      rows: fc.array(times, { minLength: 300, maxLength: 300, size: 'max' }),
+      batchSize: fc.integer({ min: 20, max: 1_000 })
+    })
+    await fc.assert(
+      fc.asyncProperty(many, async ({ rows, batchSize }) => {
+        await clearTables(sql)
+        storage.clear()
+        const all = Array.from({ length: 10 }, () => rows).flat()
+        await addSessions(sql, all.length, { expire_date: all })
+        await addSubmissions(sql, all.length, { expires_at: all })
+        let tables = await readTables()
+        for (const id of ['clear-sessions', 'purge-expired-submissions']) {
+          const expected = model[id]!({ tables, now, days: 30, minutes: 30, failing: new Set() })
+          tables = expected.tables
+          expect((await run(id, { batch_size: batchSize })).body).toMatchObject({
+            affected: expected.affected
+          })
+        }
+        expect(normalize(await readTables())).toEqual(normalize(tables))
+      }),
+      { numRuns: manyRows }
+    )
+  })
+})
