@@ -1,0 +1,132 @@
+import { EventEmitter, once } from 'node:events'
+import { describe, expect, it } from 'vitest'
+import { jobs } from '../../jobs/index.ts'
+import { addRuns, addSession, addSessions, addSubmissions } from '../rows.ts'
+import { faultData } from './fault-data.ts'
+import { closeWithTest, createWorker } from './worker-under-test.ts'
+
+const worker = await createWorker()
+const { sql, run } = worker
+
+const countSessions = async (): Promise<number> => (await sql`select from django_session`).count
+
+/** Runs a task while a transaction of another client holds rows; its end is the end of the transaction. */
+const whileHolding = async (hold: string, task: () => Promise<void>): Promise<void> => {
+  const other = await sql.reserve()
+  try {
+    await other.unsafe(`begin; ${hold}`)
+    await task()
+  } finally {
+    await other.unsafe('rollback')
+    other.release()
+  }
+}
+
+describe('a row that someone holds', () => {
+  it('waits for the next run: all others of its page and after it are done', async () => {
+    await addSessions(sql, 20, {
+      expire_date: Array.from({ length: 20 }, (_, index) => `-${index + 1} hours`)
+    })
+    const held = await addSession(sql, { expire_date: '-10 hours 30 minutes' })
+    await whileHolding(`select from django_session where session_key = '${held}' for update`, async () => {
+      const { body } = await run('clear-sessions', { batch_size: 4 })
+      expect(body).toMatchObject({ status: 'completed', affected: 20, failed: 0, more: false })
+      expect(await sql`select session_key from django_session`).toEqual([{ session_key: held }])
+    })
+    expect((await run('clear-sessions')).body).toMatchObject({ affected: 1 })
+    expect(await countSessions()).toBe(0)
+  })
+
+  it('is passed over in a purge as well, and its submission is purged by the next run', async () => {
+    const [held] = await addSubmissions(sql, 3, { expires_at: '-1 day' })
+    await whileHolding(`select from submissions_submission where id = '${held}' for update`, async () => {
+      expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 2, failed: 0 })
+    })
+    expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 1 })
+  })
+
+  it('is looked at again where it is free in time: a run that ended meanwhile is not marked as stuck', async () => {
+    const [id] = await addRuns(sql, 1, { status: 'RUNNING', started_at: '-1 day' })
+    const other = await sql.reserve()
+    await other.unsafe(`begin; update validations_validationrun set status = 'SUCCEEDED' where id = '${id}'`)
+    const answer = run('cleanup-stuck-runs')
+    await waitUntilBlocked()
+    await other.unsafe('commit')
+    other.release()
+    expect((await answer).body).toMatchObject({ affected: 0 })
+    expect(await sql`select status from validations_validationrun where id = ${id!}`).toEqual([
+      { status: 'SUCCEEDED' }
+    ])
+  })
+})
+
+/** Returns once a statement of the worker waits for a lock: polls the server, whose answer is the event. */
+const waitUntilBlocked = async (): Promise<void> => {
+  for (;;) {
+    const { count } = await sql`
+      select from pg_stat_activity
+      where datname = current_database()
+      and application_name = 'scheduled-jobs'
+      and wait_event_type = 'Lock'`
+    if (count > 0) return
+  }
+}
+
+describe('a run', () => {
+  it('stops at its budget, says that more is due, and the next one goes on', async () => {
+    const short = closeWithTest(
+      await createWorker({ settings: { 'purge-expired-submissions': { attemptDeadline: 15 } } }, worker)
+    )
+    await addSubmissions(sql, 30, {
+      content: '',
+      input_file: Array.from({ length: 30 }, (_, index) => `uploads/${index}.json`),
+      expires_at: '-1 day'
+    })
+    // Storage that hangs until the run's signal ends it, after its first ten files.
+    const tried = new EventEmitter()
+    let deletions = 0
+    const hanging = {
+      delete: async (_path: string, signal: AbortSignal) => {
+        deletions += 1
+        if (deletions <= 10) return
+        tried.emit('hanging')
+        await once(signal, 'abort')
+        signal.throwIfAborted()
+      },
+      deletePrefix: async () => {}
+    }
+    const stopping = new AbortController()
+    const stopped = closeWithTest(await createWorker({ storage: hanging, stopping: stopping.signal }, worker))
+    const answer = stopped.run('purge-expired-submissions', { batch_size: 5 })
+    await once(tried, 'hanging')
+    stopping.abort()
+    expect((await answer).body).toMatchObject({ status: 'completed', affected: 10, failed: 0, more: true })
+    expect((await short.run('purge-expired-submissions')).body).toMatchObject({ affected: 20, more: false })
+  })
+
+  it('begins no batch once the worker is asked to stop', async () => {
+    await addSessions(sql, 5, { expire_date: '-1 day' })
+    const stopped = closeWithTest(await createWorker({ stopping: AbortSignal.abort() }, worker))
+    expect((await stopped.run('clear-sessions')).body).toMatchObject({ affected: 0, batches: 0, more: true })
+    expect((await run('clear-sessions')).body).toMatchObject({ affected: 5, more: false })
+  })
+
+  it.each(jobs.map((job) => job.id))('of %s changes nothing more once its lease is lost', async (job) => {
+    const { add, due } = faultData[job]!
+    await add(sql)
+    const before = await sql.unsafe(due)
+    // Its lease is over as soon as its row is there, as if another worker had waited for it.
+    await sql.unsafe(`
+      create function end_lease() returns trigger language plpgsql as $$
+      begin new.lease_expires_at := clock_timestamp() - interval '1 second'; return new; end $$;
+      create trigger end_lease before insert on scheduled_jobs.run for each row execute function end_lease()`)
+    const { statusCode } = await run(job)
+    await sql.unsafe('drop function end_lease() cascade')
+    expect(statusCode).toBe(500)
+    expect(await sql.unsafe(due)).toEqual(before)
+    expect(worker.lines).toContainEqual(
+      expect.objectContaining({ event: 'run failed', message: `${job} failed` })
+    )
+    expect((await run(job)).statusCode).toBe(200)
+  })
+})

@@ -1,0 +1,78 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+
+/** A TCP proxy in front of PostgreSQL at which things can happen at an exact moment of a conversation. */
+export interface DatabaseProxy {
+  readonly url: string
+  /**
+   * Called with the number of each piece of data, from either side, before it is passed on; 1 is the first since
+   * `restart`. The piece waits for the promise; false drops it together with its connection.
+   */
+  onPiece: (piece: number) => boolean | Promise<boolean>
+  /** Starts counting anew. */
+  restart(): void
+  readonly pieces: number
+  /** Destroys every connection. */
+  cut(): void
+  close(): Promise<void>
+}
+
+/** Opens a proxy to the database of a URL, on a free port. */
+export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => {
+  const target = new URL(databaseUrl)
+  const sockets = new Set<Socket>()
+  const keep = (socket: Socket) => {
+    sockets.add(socket)
+    socket.on('close', () => sockets.delete(socket))
+    // A connection that is cut under way is what these tests are about.
+    socket.on('error', () => socket.destroy())
+  }
+  const pass = (from: Socket, to: Socket) => {
+    let queue = Promise.resolve()
+    const passOn = async (piece: number, data: Buffer): Promise<void> => {
+      if (from.destroyed || to.destroyed) return
+      if (await proxy.onPiece(piece)) to.write(data)
+      else {
+        from.destroy()
+        to.destroy()
+      }
+    }
+    from.on('data', (data: Buffer) => {
+      pieces += 1
+      const piece = pieces
+      queue = queue.then(() => passOn(piece, data))
+    })
+    from.on('close', () => to.destroy())
+  }
+  let pieces = 0
+  const server = createServer((client) => {
+    const upstream = connect(Number(target.port), target.hostname)
+    keep(client)
+    keep(upstream)
+    pass(client, upstream)
+    pass(upstream, client)
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const url = new URL(databaseUrl)
+  url.port = String((server.address() as AddressInfo).port)
+  const proxy: DatabaseProxy = {
+    url: url.href,
+    onPiece: () => true,
+    restart: () => {
+      pieces = 0
+    },
+    get pieces() {
+      return pieces
+    },
+    cut: () => {
+      for (const socket of sockets) socket.destroy()
+    },
+    close: async () => {
+      proxy.cut()
+      server.close()
+      await once(server, 'close')
+    }
+  }
+  return proxy
+}

@@ -1,0 +1,163 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { jobs } from '../../jobs/index.ts'
+import { createDatabase, type TestDatabase } from '../database.ts'
+import { openProxy, type DatabaseProxy } from './database-proxy.ts'
+import { deletedFrom, faultData } from './fault-data.ts'
+import { bundleWorker, type WorkerProcesses } from './worker-process.ts'
+import { createWorker } from './worker-under-test.ts'
+
+// FAULTS_SEED=… repeats a run of this file; FAULTS_ROUNDS=… makes it longer.
+const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31))
+const rounds = Number(process.env.FAULTS_ROUNDS ?? 3)
+const batch = { batch_size: 7 }
+
+/** Mulberry32: small, seeded, good enough to pick moments. */
+const makeRandom = (state: number) => (limit: number) => {
+  state = (state + 0x6d2b79f5) | 0
+  let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+  return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit)
+}
+
+const count = async (sql: TestDatabase['sql'], query: string): Promise<number> =>
+  Number(Object.values((await sql.unsafe(query))[0] ?? {})[0])
+
+/** What the ledger says was changed, and what was: the rows gone, or the rows that carry the job's mark. */
+const compare = async ({ sql }: TestDatabase, job: string, added: number) => {
+  const data = faultData[job]!
+  const table = deletedFrom[job]
+  const [recorded] = await sql<{ affected: number; failed: number }[]>`
+    select sum(affected)::int as affected, sum(failed)::int as failed
+    from scheduled_jobs.run
+    where job = ${job}`
+  const changed = table
+    ? added - (await count(sql, `select count(*)::int from ${table}`))
+    : await count(sql, data.changed)
+  return { recorded, real: { affected: changed, failed: await count(sql, data.failed) } }
+}
+
+/** A crashed worker's lease ends: the minute passes at once. */
+const endLeases = (sql: TestDatabase['sql']) => sql`
+  update scheduled_jobs.run
+  set lease_expires_at = clock_timestamp() - interval '1 second'
+  where state = 'running'`
+
+describe(`faults, seed ${seed}`, () => {
+  let workers: WorkerProcesses
+  beforeAll(async () => {
+    workers = await bundleWorker()
+  })
+  afterAll(() => workers.close())
+
+  /** A worker behind a proxy of its own. */
+  const startWorker = async (databaseUrl: string) => {
+    const proxy = await openProxy(databaseUrl)
+    return { proxy, ...(await workers.start(proxy.url)) }
+  }
+  const post = (url: string, job: string) =>
+    fetch(`${url}/api/v1/scheduled/${job}`, { method: 'POST', body: JSON.stringify(batch) })
+
+  for (const [index, job] of jobs.entries()) {
+    const data = faultData[job.id]!
+
+    it(
+      `${job.id}, killed with -9 at ${rounds} random moments, ends where an undisturbed run does`,
+      { timeout: 120_000 },
+      async () => {
+        const random = makeRandom(seed + index)
+        const database = await createDatabase()
+        const { sql, url } = database
+        await data.addLive(sql)
+        const live = await sql.unsafe(data.live)
+        await data.add(sql)
+        const table = deletedFrom[job.id]
+        let added = table ? await count(sql, `select count(*)::int from ${table}`) : 0
+        let pieces = 60
+        let next = startWorker(url)
+        for (let round = 0; round < rounds;) {
+          const worker = await next
+          next = startWorker(url)
+          const moment = 1 + random(pieces)
+          worker.proxy.restart()
+          worker.proxy.onPiece = (piece) => {
+            if (piece === moment) worker.child.kill('SIGKILL')
+            return true
+          }
+          const answer = await post(worker.url, job.id).then(
+            (response) => response.status,
+            () => 'killed'
+          )
+          if (answer === 200) {
+            // It was done before its moment came: the next one is earlier, and there is something to do again.
+            pieces = Math.max(20, worker.proxy.pieces)
+            worker.child.kill('SIGKILL')
+            const before = table ? await count(sql, `select count(*)::int from ${table}`) : 0
+            await data.add(sql)
+            added += table ? (await count(sql, `select count(*)::int from ${table}`)) - before : 0
+          } else round += 1
+          await worker.exit
+          await worker.proxy.close()
+          await endLeases(sql)
+        }
+        const last = await next
+        expect((await post(last.url, job.id)).status).toBe(200)
+        last.child.kill('SIGKILL')
+        await last.exit
+        await last.proxy.close()
+
+        expect(await count(sql, data.due)).toBe(0)
+        expect(await sql.unsafe(data.live)).toEqual(live)
+        const { recorded, real } = await compare(database, job.id, added)
+        expect(recorded).toEqual(real)
+      }
+    )
+
+    it(
+      `${job.id}, its connections terminated at ${rounds} random moments, ends there too, in a process that lives on`,
+      { timeout: 120_000 },
+      async () => {
+        const random = makeRandom(seed + 100 + index)
+        const database = await createDatabase()
+        const { sql, url } = database
+        await data.addLive(sql)
+        const live = await sql.unsafe(data.live)
+        const proxy: DatabaseProxy = await openProxy(url)
+        const worker = await createWorker({}, { url: proxy.url, sql })
+        worker.storage.failing.set('../refused.json', new Error('refused'))
+        const table = deletedFrom[job.id]
+        let added = table ? await count(sql, `select count(*)::int from ${table}`) : 0
+        let pieces = 60
+        for (let round = 0; round < rounds; round += 1) {
+          const before = table ? await count(sql, `select count(*)::int from ${table}`) : 0
+          await data.add(sql)
+          added += table ? (await count(sql, `select count(*)::int from ${table}`)) - before : 0
+          const moment = 1 + random(pieces)
+          proxy.restart()
+          proxy.onPiece = async (piece) => {
+            if (piece === moment) {
+              await sql`
+              select pg_terminate_backend(pid)
+              from pg_stat_activity
+              where datname = current_database()
+              and application_name = 'scheduled-jobs'`
+            }
+            return true
+          }
+          const { statusCode } = await worker.run(job.id, batch)
+          expect([200, 500]).toContain(statusCode)
+          if (statusCode === 200) pieces = Math.max(20, proxy.pieces)
+          await endLeases(sql)
+        }
+        proxy.onPiece = () => true
+        expect((await worker.run(job.id, batch)).statusCode).toBe(200)
+
+        expect(await count(sql, data.due)).toBe(0)
+        expect(await sql.unsafe(data.live)).toEqual(live)
+        const { recorded, real } = await compare(database, job.id, added)
+        expect(recorded).toEqual(real)
+        await worker.pool.end({ timeout: 1 })
+        await proxy.close()
+      }
+    )
+  }
+})

@@ -1,0 +1,71 @@
+import { readFile } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createDatabase } from '../database.ts'
+import { addSessions, addSubmissions } from '../rows.ts'
+import { openProxy } from './database-proxy.ts'
+import { bundleWorker, type WorkerProcess, type WorkerProcesses } from './worker-process.ts'
+
+describe('the worker as a process', () => {
+  let workers: WorkerProcesses
+  beforeAll(async () => {
+    workers = await bundleWorker()
+  })
+  afterAll(() => workers.close())
+
+  const post = (worker: WorkerProcess, job: string, parameters: object = {}) =>
+    fetch(`${worker.url}/api/v1/scheduled/${job}`, { method: 'POST', body: JSON.stringify(parameters) })
+  /** Peak resident memory in MB. */
+  const readPeak = async (worker: WorkerProcess): Promise<number> =>
+    Number(/VmHWM:\s+(\d+)/.exec(await readFile(`/proc/${worker.child.pid}/status`, 'utf8'))?.[1]) / 1024
+
+  it.skipIf(process.platform !== 'linux')(
+    'purges 100 submissions of 10 MB in the memory that 100 of 10 bytes take',
+    { timeout: 120_000 },
+    async () => {
+      const { sql, url } = await createDatabase()
+      const peaks: number[] = []
+      for (const content of ['0123456789', "repeat('0123456789', 1000000)"]) {
+        const worker = await workers.start(url)
+        await addSubmissions(sql, 100, { expires_at: '-1 day' })
+        if (content.startsWith('repeat'))
+          await sql.unsafe(`update submissions_submission set content = ${content} where content <> ''`)
+        const answer = (await (await post(worker, 'purge-expired-submissions')).json()) as {
+          affected: number
+        }
+        expect(answer.affected).toBe(100)
+        peaks.push(await readPeak(worker))
+        worker.child.kill('SIGKILL')
+        await worker.exit
+      }
+      const [small = 0, large = 0] = peaks
+      console.info(
+        `peak memory of the worker: ${small.toFixed(0)} MB with small contents, ${large.toFixed(0)} MB with 1 GB of them`
+      )
+      // One content of 10 MB in memory, as text and in a buffer, would already show.
+      expect(large - small).toBeLessThan(10)
+    }
+  )
+
+  it('ends on SIGTERM: the batch under way is finished and answered, no other begins, and it exits with 0', async () => {
+    const { sql, url } = await createDatabase()
+    const proxy = await openProxy(url)
+    const worker = await workers.start(proxy.url)
+    await addSessions(sql, 1_000, { expire_date: '-1 day' })
+    proxy.restart()
+    // In the middle of the run: every piece after this one is passed on as usual.
+    proxy.onPiece = (piece) => {
+      if (piece === 60) worker.child.kill('SIGTERM')
+      return true
+    }
+    const response = await post(worker, 'clear-sessions', { batch_size: 10 })
+    const answer = (await response.json()) as { affected: number; more: boolean }
+    const [code] = (await worker.exit) as [number]
+    const { count } = await sql`select from django_session`
+    expect(response.status).toBe(200)
+    expect(answer.more).toBe(true)
+    expect(answer.affected).toBe(1_000 - count)
+    expect(count).toBeGreaterThan(0)
+    expect(code).toBe(0)
+    await proxy.close()
+  })
+})

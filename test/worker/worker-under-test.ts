@@ -1,0 +1,145 @@
+import type { FastifyInstance } from 'fastify'
+import type { Sql } from 'postgres'
+import { onTestFinished } from 'vitest'
+import type { ObjectStorage } from '../../jobs/define-job.ts'
+import { jobs } from '../../jobs/index.ts'
+import { buildApp, type AppOptions } from '../../worker/app.ts'
+import { openDatabase } from '../../worker/database.ts'
+import { readEnvironment } from '../../worker/environment.ts'
+import { openLog } from '../../worker/log.ts'
+import { migrate } from '../../worker/migrations.ts'
+import { createDatabase, type TestDatabase } from '../database.ts'
+import { stopClock, type StoppedClock } from '../stopped-clock.ts'
+
+/** A log line of the worker. */
+export type LogLine = Readonly<Record<string, unknown>> & {
+  readonly severity: string
+  readonly message: string
+}
+
+/** The worker's app on a database of its own, with its log and its files at hand. */
+export interface WorkerUnderTest {
+  readonly app: FastifyInstance
+  readonly sql: Sql
+  readonly url: string
+  /** The worker's own pool. */
+  readonly pool: Sql
+  readonly storage: MemoryStorage
+  readonly lines: LogLine[]
+  /** POSTs to a job's endpoint. */
+  readonly run: (job: string, parameters?: object, headers?: Record<string, string>) => Promise<Answer>
+}
+
+export interface Answer {
+  readonly statusCode: number
+  readonly headers: Readonly<Record<string, unknown>>
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** Stored files in memory: what is there, and which paths fail. */
+export class MemoryStorage implements ObjectStorage {
+  readonly objects = new Set<string>()
+  /** Deletions of these paths or prefixes reject with this reason. */
+  readonly failing = new Map<string, Error>()
+  readonly calls: string[] = []
+  /** Called before each deletion: what happens elsewhere while the files of a page are under way. */
+  beforeDeletion: (path: string) => void | Promise<void> = () => undefined
+
+  async delete(path: string): Promise<void> {
+    this.calls.push(path)
+    await this.beforeDeletion(path)
+    const reason = this.failing.get(path)
+    if (reason) throw reason
+    this.objects.delete(path)
+  }
+
+  async deletePrefix(prefix: string): Promise<void> {
+    this.calls.push(prefix)
+    await this.beforeDeletion(prefix)
+    const reason = this.failing.get(prefix)
+    if (reason) throw reason
+    for (const path of this.objects) if (path.startsWith(prefix)) this.objects.delete(path)
+  }
+
+  /** Forgets everything: for the next test. */
+  clear(): void {
+    this.objects.clear()
+    this.failing.clear()
+    this.calls.length = 0
+    this.beforeDeletion = () => undefined
+  }
+}
+
+/** Opens the worker's own pool on a test's database, as main.ts does. */
+export const openPool = (url: string): Sql =>
+  openDatabase(
+    readEnvironment({
+      DATABASE_URL: url,
+      PORT: '0',
+      APP_IS_WORKER: 'true',
+      STORAGE_URL: 'file:///tmp',
+      STAGE: 'test'
+    }).database
+  )
+
+/** Builds the worker on a new database; closed with the test or, outside of one, with the file's database. */
+export const createWorker = async (
+  options: Partial<AppOptions> = {},
+  existing?: Pick<TestDatabase, 'url' | 'sql'>
+): Promise<WorkerUnderTest> => {
+  const { url, sql } = existing ?? (await createDatabase())
+  const pool = openPool(url)
+  await migrate(pool)
+  const lines: LogLine[] = []
+  const storage = new MemoryStorage()
+  const app = buildApp({
+    jobs,
+    settings: {},
+    isWorker: true,
+    sql: pool,
+    log: openLog('debug', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }),
+    storage,
+    stopping: new AbortController().signal,
+    now: () => new Date(),
+    revision: 'test',
+    timeZone: 'Australia/Sydney',
+    ...options
+  })
+  const run = async (
+    job: string,
+    parameters?: object,
+    headers: Record<string, string> = {}
+  ): Promise<Answer> => {
+    const answer = await app.inject({
+      method: 'POST',
+      url: `/api/v1/scheduled/${job}/`,
+      headers: { 'content-type': 'application/octet-stream', ...headers },
+      ...(parameters ? { payload: JSON.stringify(parameters) } : {})
+    })
+    return {
+      statusCode: answer.statusCode,
+      headers: answer.headers,
+      body: answer.json<Record<string, unknown>>()
+    }
+  }
+  return { app, sql, url, pool, storage, lines, run }
+}
+
+/** Builds the worker on a new database whose clock, and the worker's, stands at an instant. */
+export const createWorkerAt = async (
+  instant: string,
+  options: Partial<AppOptions> = {}
+): Promise<WorkerUnderTest & { readonly clock: StoppedClock }> => {
+  const database = await createDatabase()
+  const clock = await stopClock(database.url, instant)
+  return { ...(await createWorker({ now: clock.now, ...options }, database)), clock }
+}
+
+/** Closes a worker at the end of the test that made it. */
+export const closeWithTest = (worker: WorkerUnderTest): WorkerUnderTest => {
+  onTestFinished(async () => {
+    await worker.app.close()
+    await worker.pool.end({ timeout: 1 })
+  })
+  return worker
+}

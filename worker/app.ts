@@ -1,0 +1,147 @@
+import { fastify, LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import type { Logger } from 'pino'
+import { endpointOf, type Job } from '../jobs/define-job.ts'
+import { findParameterFaults } from '../jobs/parameters.ts'
+import { findTick } from './deliveries.ts'
+import { errors } from './errors.ts'
+import { findTrace } from './log.ts'
+import { runJob, type RunnerOptions, type RunResult } from './runner.ts'
+
+/** What the HTTP side of the worker is made of. */
+export interface AppOptions extends RunnerOptions {
+  readonly isWorker: boolean
+  readonly log: Logger
+  readonly project?: string
+}
+
+// Parameters are a handful of numbers.
+const bodyLimit = 64 * 1024
+// A run that is under way may take minutes; Cloud Scheduler's own back-off decides beyond this.
+const retryAfterSeconds = 30
+// Of /health/ready: less than a probe waits.
+const healthTimeoutMs = 2_000
+const healthPaths = ['/health/live', '/health/ready']
+
+/** The worker's HTTP service: one route a job, and health. It never listens; main.ts does. */
+export const buildApp = (options: AppOptions): FastifyInstance => {
+  const app = fastify({
+    loggerInstance: options.log,
+    // The runs say what matters, each in two lines of its own.
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit,
+    routerOptions: { ignoreTrailingSlash: true },
+    frameworkErrors: (error, _request, reply) => void sendError(reply, error.statusCode ?? 400, error.message)
+  }) as unknown as FastifyInstance
+  // Cloud Scheduler sends a body without a type as application/octet-stream: any type is taken, and read as JSON.
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
+
+  // A connection kept alive would hold the process back after its last answer.
+  app.addHook('onSend', async (_request, reply) => {
+    if (options.stopping.aborted) reply.header('connection', 'close')
+  })
+
+  for (const job of options.isWorker ? options.jobs : []) {
+    app.post(endpointOf(job), (request, reply) => answerRun(options, job, request, reply))
+  }
+  app.get('/health/live', () => ({ status: 'ok' }))
+  app.get('/health/ready', (_request, reply) => answerReady(options, reply))
+  app.setNotFoundHandler((request, reply) => answerNotFound(options, request, reply))
+  app.setErrorHandler((error: Error & { statusCode?: number }, request, reply) => {
+    const status = error.statusCode ?? 500
+    if (status >= 500) request.log.error({ err: error }, 'a request failed')
+    return sendError(reply, status, status >= 500 ? 'internal error' : error.message)
+  })
+  return app
+}
+
+const answerRun = async (options: AppOptions, job: Job, request: FastifyRequest, reply: FastifyReply) => {
+  const parameters = readParameters(job, request.body)
+  const tick = findTick(request.headers['x-cloudscheduler-scheduletime'], options.now())
+  const log = options.log.child(findTrace(request.headers, options.project))
+  const settings = options.settings[job.id] ?? {}
+  return answerResult(job, await runJob(options, { job, settings, tick, parameters, log }), reply)
+}
+
+const answerResult = (job: Job, result: RunResult, reply: FastifyReply): object => {
+  if (result.kind === 'failed') {
+    reply.code(500)
+    return { task: job.id, status: 'failed', error: 'internal error', run_id: result.runId }
+  }
+  const { record } = result
+  if (result.kind === 'skipped') {
+    return { task: job.id, status: 'skipped', reason: 'already running', run_id: record.id }
+  }
+  if (result.kind === 'under way') {
+    reply.code(409).header('retry-after', retryAfterSeconds)
+    return { task: job.id, status: 'running', error: 'a run of this tick is under way', run_id: record.id }
+  }
+  return {
+    task: job.id,
+    status: 'completed',
+    output: record.output,
+    run_id: record.id,
+    affected: record.affected,
+    failed: record.failed,
+    batches: record.batches,
+    more: record.more,
+    dry_run: record.dryRun,
+    duration_ms: record.durationMs,
+    ...('duplicate' in result && result.duplicate ? { duplicate: true } : {})
+  }
+}
+
+const readParameters = (job: Job, body: unknown): Record<string, unknown> => {
+  if (typeof body !== 'string' || body.trim() === '') return {}
+  const parameters = parseJson(body)
+  const faults = findParameterFaults(job, parameters)
+  if (faults.length > 0) throw new errors.badParameters(faults.join('; '))
+  return parameters as Record<string, unknown>
+}
+
+const parseJson = (text: string): unknown => {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    throw new errors.badParameters('the body must be empty or a JSON object, got text that is not JSON', {
+      cause
+    })
+  }
+}
+
+const answerReady = async ({ sql, log }: AppOptions, reply: FastifyReply): Promise<object> => {
+  const query = sql`select 1`
+  const late = new Promise<never>((_resolve, reject) => {
+    setTimeout(
+      reject,
+      healthTimeoutMs,
+      new Error(`the database gave no answer within ${healthTimeoutMs} ms`)
+    ).unref()
+  })
+  try {
+    await Promise.race([query, late])
+    return { status: 'ok' }
+  } catch (error) {
+    log.warn({ err: error }, 'not ready: the database does not answer')
+    reply.code(503)
+    return { status: 'unavailable', error: 'the database does not answer' }
+  }
+}
+
+const answerNotFound = (
+  { jobs, isWorker }: AppOptions,
+  request: FastifyRequest,
+  reply: FastifyReply
+): FastifyReply => {
+  const path = (request.url.split('?')[0] ?? '').replace(/\/$/, '')
+  const isJob = isWorker && jobs.some((job) => endpointOf(job) === `${path}/`)
+  const allowed = isJob ? 'POST' : healthPaths.includes(path) ? 'GET, HEAD' : undefined
+  if (allowed) {
+    return sendError(reply.header('allow', allowed), 405, `${path} takes ${allowed}, got ${request.method}`)
+  }
+  const known = isWorker ? `; the jobs are ${jobs.map((job) => job.id).join(', ')}` : ''
+  return sendError(reply, 404, `there is nothing at this path${known}`)
+}
+
+const sendError = (reply: FastifyReply, status: number, message: string): FastifyReply =>
+  reply.code(status).type('application/json; charset=utf-8').send({ error: message })

@@ -1,0 +1,48 @@
+import postgres, { type PendingQuery, type RowList, type Sql } from 'postgres'
+import type { DatabaseAddress } from './environment.ts'
+
+// As many runs as there are jobs, and one for health: more connections would be taken from the application.
+const maxConnections = 8
+
+/**
+ * Opens the pool of connections; nothing is sent before the first query.
+ *
+ * Statements are not prepared by name, so it works through PgBouncer in transaction mode; and nothing here or in the
+ * jobs spans two statements, because postgres.js does not survive a connection that dies inside `begin`.
+ */
+export const openDatabase = (address: DatabaseAddress): Sql =>
+  postgres({
+    ...address,
+    max: maxConnections,
+    prepare: false,
+    connect_timeout: 10,
+    idle_timeout: 60,
+    connection: { application_name: 'scheduled-jobs' },
+    // Times stay the text that PostgreSQL writes: a Date has no microseconds, and a boundary without them skips rows.
+    types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: keepText, parse: keepText } },
+    onnotice: () => {}
+  })
+
+const keepText = (value: string): string => value
+
+/** The SQLSTATE of an error, or postgres.js's own code of a connection that failed. */
+export const codeOf = (error: unknown): string =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+/**
+ * Waits for a statement, and cancels it when it takes too long: a role may lack a statement_timeout, and one set on the
+ * connection is refused by PgBouncer.
+ *
+ * @param milliseconds the longest it may take; then it rejects with SQLSTATE 57014.
+ */
+export const withTimeout = async <Rows extends readonly postgres.MaybeRow[]>(
+  query: PendingQuery<Rows>,
+  milliseconds: number
+): Promise<RowList<Rows>> => {
+  const timer = setTimeout(() => query.cancel(), Math.max(milliseconds, 1))
+  try {
+    return await query
+  } finally {
+    clearTimeout(timer)
+  }
+}

@@ -1,0 +1,148 @@
+import { parse } from 'pg-connection-string'
+import { jobs } from '../jobs/index.ts'
+import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
+import { isTimeZone } from '../schedule/time-zone.ts'
+
+/** Where the database is, in the words of postgres.js. */
+export interface DatabaseAddress {
+  readonly host: string
+  readonly port: number
+  readonly database: string
+  readonly username: string
+  readonly password?: string
+  /** As sslmode says: `rejectUnauthorized: false` encrypts only, all else checks the server's certificate too. */
+  readonly ssl?: true | object
+}
+
+/** Everything that the worker is told by its environment. */
+export interface Environment {
+  /** Loopback unless told otherwise: outside of Cloud Run nothing checks who calls. The image says 0.0.0.0. */
+  readonly host: string
+  readonly port: number
+  readonly database: DatabaseAddress
+  /** False turns the scheduled endpoints off: the same image may run where it must not clean. */
+  readonly isWorker: boolean
+  readonly storageUrl: URL
+  readonly stage: string
+  readonly logLevel: string
+  readonly timeZone: string
+  readonly settings: SettingsByJob
+  /** Ticks up to this instant are not reported as missed. */
+  readonly maintenanceUntil?: Date
+  /** Google Cloud project, for the trace of log lines. */
+  readonly project?: string
+  /** The revision that runs, for the ledger. */
+  readonly revision: string
+}
+
+/** What DATABASE_URL must be. */
+export const databaseUrlForm = 'postgres://user:password@host:port/database'
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
+
+/**
+ * Reads the environment once, at start.
+ *
+ * @throws Error with every fault in one message, each naming the variable, what it must be and what it got; a value
+ *   that may hold a password is never shown.
+ */
+export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
+  const faults: string[] = []
+  const take = <Value>(
+    name: string,
+    must: string,
+    read: (value: string) => Value | undefined,
+    preset?: string
+  ): Value => {
+    const value = variables[name] || preset
+    const got = value === undefined ? 'nothing' : name === 'DATABASE_URL' ? 'something else' : `'${value}'`
+    const result = value === undefined ? undefined : read(value)
+    if (result === undefined) faults.push(`${name} must be ${must}, got ${got}`)
+    return result as Value
+  }
+  const oneOf = (choices: readonly string[]) => (value: string) =>
+    choices.includes(value) ? value : undefined
+
+  const environment: Environment = {
+    host: take('HOST', 'an address to listen on', (value) => value, '127.0.0.1'),
+    port: take('PORT', 'a port from 0 to 65535', readPort),
+    database: take('DATABASE_URL', databaseUrlForm, readDatabaseUrl),
+    isWorker: take('APP_IS_WORKER', "'true' or 'false'", oneOf(['true', 'false'])) === 'true',
+    storageUrl: take('STORAGE_URL', 'gs://bucket or file:///folder', readStorageUrl),
+    stage: take('STAGE', 'the name of a stage', (value) => value),
+    logLevel: take('LOG_LEVEL', `one of ${logLevels.join(', ')}`, oneOf(logLevels), 'info'),
+    timeZone: take(
+      'TIME_ZONE',
+      'a time zone such as Australia/Sydney',
+      (value) => (isTimeZone(value) ? value : undefined),
+      'Australia/Sydney'
+    ),
+    settings: readSettings(variables.JOB_SETTINGS, faults),
+    ...(variables.MAINTENANCE_UNTIL
+      ? {
+          maintenanceUntil: take(
+            'MAINTENANCE_UNTIL',
+            'an RFC 3339 time such as 2026-12-01T02:00:00Z',
+            readTime
+          )
+        }
+      : {}),
+    ...(variables.GOOGLE_CLOUD_PROJECT ? { project: variables.GOOGLE_CLOUD_PROJECT } : {}),
+    revision: variables.K_REVISION ?? 'local'
+  }
+  if (faults.length > 0)
+    throw new Error(`the worker's environment is not complete:\n  ${faults.join('\n  ')}`)
+  return environment
+}
+
+const readPort = (value: string): number | undefined =>
+  /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined
+
+/**
+ * Reads the address of a database; undefined when it is none.
+ *
+ * postgres.js refuses postgres://user@/db?host=/cloudsql/P:R:I, the form that Cloud SQL's socket needs.
+ */
+export const readDatabaseUrl = (value: string): DatabaseAddress | undefined => {
+  if (!/^postgres(ql)?:\/\//.test(value)) return undefined
+  try {
+    const { host, port, database, user, password, ssl } = parse(value, { useLibpqCompat: true })
+    if (!database || !user) return undefined
+    return {
+      host: host || 'localhost',
+      port: Number(port || 5432),
+      database,
+      username: user,
+      ...(password ? { password } : {}),
+      ...(ssl ? { ssl: typeof ssl === 'object' ? ssl : true } : {})
+    }
+  } catch {
+    // No URL, or one that names a certificate which can't be read; what is thrown may quote it.
+    return undefined
+  }
+}
+
+const readTime = (value: string): Date | undefined => {
+  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(value)
+  return isTime && !Number.isNaN(Date.parse(value)) ? new Date(value) : undefined
+}
+
+const readStorageUrl = (value: string): URL | undefined => {
+  if (!URL.canParse(value)) return undefined
+  const url = new URL(value)
+  const isComplete =
+    url.protocol === 'gs:' ? url.hostname !== '' : url.protocol === 'file:' && url.hostname === ''
+  return isComplete ? url : undefined
+}
+
+const readSettings = (value: string | undefined, faults: string[]): SettingsByJob => {
+  if (!value) return {}
+  try {
+    const result = parseJobSettings(jobs, 'JOB_SETTINGS', JSON.parse(value))
+    faults.push(...result.faults)
+    return result.settings
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error
+    faults.push(`JOB_SETTINGS must be a JSON object by job id, got '${value.slice(0, 40)}'`)
+    return {}
+  }
+}

@@ -1,0 +1,56 @@
+import { jobs } from '../jobs/index.ts'
+import { buildApp } from './app.ts'
+import { openDatabase } from './database.ts'
+import { readEnvironment } from './environment.ts'
+import { findGuardFaults } from './guards.ts'
+import { openLog } from './log.ts'
+import { migrate } from './migrations.ts'
+import { openStorage } from './storage.ts'
+
+// Cloud Run kills 10 s after SIGTERM; whatever hangs then, the log is flushed before.
+const exitAfterMs = 8_000
+
+const main = async (): Promise<void> => {
+  const environment = readEnvironment(process.env)
+  const log = openLog(environment.logLevel)
+  const sql = openDatabase(environment.database)
+  const stopping = new AbortController()
+  const app = buildApp({
+    ...environment,
+    jobs,
+    sql,
+    log,
+    storage: openStorage(environment.storageUrl),
+    stopping: stopping.signal,
+    now: () => new Date()
+  })
+  for (const name of ['SIGTERM', 'SIGINT'] as const) {
+    process.once(name, () => {
+      log.info(`${name}: the batch under way ends, then the worker`)
+      stopping.abort()
+      setTimeout(() => process.exit(1), exitAfterMs).unref()
+      // Closing waits for the answers under way, then the connections are idle.
+      void app
+        .close()
+        .then(() => sql.end({ timeout: 1 }))
+        .then(() => process.exit(0))
+    })
+  }
+  await prepareDatabase()
+  const address = await app.listen({ host: environment.host, port: environment.port })
+  log.info({ revision: environment.revision, stage: environment.stage }, `the worker listens on ${address}`)
+
+  /** The ledger is brought up to date; what is wrong with the application's tables is said once, before any run. */
+  async function prepareDatabase(): Promise<void> {
+    await migrate(sql)
+    for (const job of jobs) {
+      const faults = await findGuardFaults(sql, job, new Date())
+      if (faults.length > 0) log.error(`${job.id} will not run as things are: ${faults.join('; ')}`)
+    }
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exit(1)
+})

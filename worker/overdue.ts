@@ -1,0 +1,97 @@
+import type { Logger } from 'pino'
+import type { Sql } from 'postgres'
+import type { Job } from '../jobs/define-job.ts'
+import { events } from '../jobs/events.ts'
+import type { SettingsByJob } from '../jobs/settings.ts'
+import { ticksBetween } from '../schedule/ticks.ts'
+
+// A tick may be late: a cold start, Cloud Scheduler's retries while the service was not reachable.
+const graceMs = 10 * 60_000
+// After a longer absence the older ticks are no news: they would fill the log with thousands of lines.
+const farthestMs = 31 * 86_400_000
+
+/** What the watch needs to know of the stage. */
+export interface WatchOptions {
+  readonly sql: Sql
+  readonly jobs: readonly Job[]
+  readonly settings: SettingsByJob
+  readonly timeZone: string
+  /** Ticks up to this instant are not missed: someone is at work. */
+  readonly maintenanceUntil?: Date
+  readonly now: () => Date
+}
+
+/**
+ * Looks for ticks that were never delivered, and reports each once: an ERROR line and a row of the ledger. Done after
+ * every run, so that the job of every five minutes keeps watch over the weekly one.
+ *
+ * A job is watched from the first run after it, or its schedule, was new. A delivery counts for a tick when its time
+ * lies in the tick's minute.
+ */
+export const reportMissedTicks = async (options: WatchOptions, log: Logger): Promise<void> => {
+  const { sql, jobs, settings, timeZone, now } = options
+  const until = new Date(now().getTime() - graceMs)
+  const schedules = jobs.map((job) => settings[job.id]?.schedule ?? job.schedule)
+  const watched = await sql<{ job: string; checkedUntil: string }[]>`
+    insert into scheduled_jobs.watch as watch (job, schedule, time_zone, checked_until)
+    select job, schedule, ${timeZone}, ${now().toISOString()}::timestamptz
+    from unnest(${jobs.map((job) => job.id)}::text[], ${schedules}::text[]) as catalogue (job, schedule)
+    on conflict (job) do update
+    set schedule = excluded.schedule,
+      time_zone = excluded.time_zone,
+      checked_until = case
+        when (watch.schedule, watch.time_zone) = (excluded.schedule, excluded.time_zone) then watch.checked_until
+        else excluded.checked_until
+      end
+    returning job, to_char(checked_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "checkedUntil"`
+  for (const { job, checkedUntil } of watched) {
+    const schedule = schedules[jobs.findIndex((candidate) => candidate.id === job)] ?? ''
+    const since = new Date(
+      Math.max(
+        Date.parse(checkedUntil),
+        options.maintenanceUntil?.getTime() ?? 0,
+        until.getTime() - farthestMs
+      )
+    )
+    if (since >= until) continue
+    const ticks = settings[job]?.paused ? [] : ticksBetween({ schedule, timeZone }, since, until)
+    for (const tick of await recordMissed(sql, job, checkedUntil, until, ticks)) {
+      log.error(
+        { event: events.overdue, 'logging.googleapis.com/labels': { job, tick } },
+        `${job} missed its tick of ${tick}: it was not delivered, or the job is paused by hand`
+      )
+    }
+  }
+}
+
+/** Moves the watch on and records the ticks without a delivery, in one statement: two workers report nothing twice. */
+const recordMissed = async (
+  sql: Sql,
+  job: string,
+  checkedUntil: string,
+  until: Date,
+  ticks: readonly Date[]
+): Promise<string[]> => {
+  const missed = await sql<{ tick: string }[]>`
+    with moved as (
+      update scheduled_jobs.watch
+      set checked_until = ${until.toISOString()}::timestamptz
+      where job = ${job}
+      and checked_until = ${checkedUntil}::timestamptz
+      returning 1
+    )
+    insert into scheduled_jobs.run
+      (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at, finished_at)
+    select gen_random_uuid(), ${job}, due.tick, 0, false, '{}', 'missed', '', clock_timestamp(), clock_timestamp(),
+      clock_timestamp()
+    from unnest(${ticks.map((tick) => tick.toISOString())}::timestamptz[]) as due (tick)
+    where exists (select from moved)
+    and not exists (
+      select from scheduled_jobs.run run
+      where run.job = ${job}
+      and run.tick >= due.tick
+      and run.tick < due.tick + interval '1 minute'
+    )
+    returning to_char(tick at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as tick`
+  return missed.map(({ tick }) => tick).toSorted()
+}

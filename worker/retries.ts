@@ -1,0 +1,112 @@
+import { Command, CommanderError } from 'commander'
+import type { Sql } from 'postgres'
+import { openDatabase } from './database.ts'
+import { databaseUrlForm, readDatabaseUrl } from './environment.ts'
+
+/** `npm run retries`: what an operator does with purges that failed for good. Works on DATABASE_URL. */
+const buildCommand = (sql: () => Sql): Command => {
+  const command = new Command('retries')
+    .description('Purge retries: submissions whose stored files could not be deleted. Works on DATABASE_URL.')
+    .exitOverride()
+  command
+    .command('list')
+    .description('list the retries, exhausted ones first')
+    .option('--json', 'print JSON')
+    .action(async ({ json = false }: { json?: boolean }) => {
+      const retries = await listRetries(sql())
+      if (json) process.stdout.write(`${JSON.stringify(retries)}\n`)
+      else if (retries.length === 0) process.stdout.write('no purge retries are waiting\n')
+      else console.table(Object.fromEntries(retries.map(({ id, ...retry }) => [id, retry])))
+    })
+  command
+    .command('requeue')
+    .description('try again with the next run, with all attempts before them')
+    .argument('<id...>', 'ids of retries, from the list')
+    .action(async (ids: string[]) =>
+      report(ids, await requeue(sql(), readIds(ids)), 'put back into the queue')
+    )
+  command
+    .command('forgive')
+    .description(
+      'take the files for gone: clear the content, mark the submission as purged, delete the retry'
+    )
+    .argument('<id...>', 'ids of retries, from the list')
+    .requiredOption('--yes', 'yes, the files are gone or may stay: this can not be undone')
+    .action(async (ids: string[]) => report(ids, await forgive(sql(), readIds(ids)), 'forgiven'))
+  return command
+}
+
+const listRetries = (sql: Sql) => sql<
+  { id: string; state: string; attempts: number; next: string; reason: string; submission: string }[]
+>`
+  select id::text,
+    case when attempt_count >= 5 then 'exhausted' else 'waiting' end as state,
+    attempt_count as attempts,
+    next_retry_at::text as next,
+    left(last_error, 60) as reason,
+    submission_id::text as submission
+  from submissions_purgeretry
+  order by attempt_count >= 5 desc, next_retry_at`
+
+const requeue = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
+  update submissions_purgeretry
+  set attempt_count = 0, next_retry_at = now()
+  where id = any(${ids}::bigint[])
+  returning id::text`
+
+/** One statement: a submission is purged if and only if its retry is gone. */
+const forgive = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
+  with forgiven as (
+    delete from submissions_purgeretry retry
+    where retry.id = any(${ids}::bigint[])
+    returning retry.id, retry.submission_id
+  ),
+  purged as (
+    update submissions_submission
+    set content = '', input_file = '', expires_at = null, content_purged_at = now(), modified = now()
+    where id in (select submission_id from forgiven)
+    and content_purged_at is null
+  )
+  select id::text
+  from forgiven`
+
+const readIds = (ids: readonly string[]): string[] => {
+  const wrong = ids.find((id) => !/^\d{1,18}$/.test(id))
+  if (wrong !== undefined)
+    throw new Error(`the id of a retry must be a number from 'npm run retries -- list', got '${wrong}'`)
+  return [...ids]
+}
+
+const report = (asked: readonly string[], done: readonly { id: string }[], what: string): void => {
+  const found = done.map((row) => row.id)
+  if (found.length > 0) process.stdout.write(`${what}: ${found.join(', ')}\n`)
+  const missing = asked.filter((id) => !found.includes(id))
+  if (missing.length > 0)
+    throw new Error(`there is no purge retry ${missing.join(', ')}: see 'npm run retries -- list'`)
+}
+
+const main = async (): Promise<void> => {
+  let opened: Sql | undefined
+  const open = (): Sql => {
+    const url = process.env.DATABASE_URL
+    const address = readDatabaseUrl(url ?? '')
+    if (!address)
+      throw new Error(`DATABASE_URL must be ${databaseUrlForm}, got ${url ? 'something else' : 'nothing'}`)
+    return (opened = openDatabase(address))
+  }
+  try {
+    await buildCommand(open).parseAsync()
+  } finally {
+    await opened?.end({ timeout: 1 })
+  }
+}
+
+main().catch((error: unknown) => {
+  // Commander has said its own already.
+  if (error instanceof CommanderError) {
+    process.exitCode = error.exitCode === 0 ? 0 : 2
+    return
+  }
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  process.exitCode = 1
+})
