@@ -29,6 +29,6 @@ describe('the README', () => {
 
   it('links to files that are there', async () => {
     const links = [...readme.matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1]!)
-    for (const link of links) await expect(readFile(join(root, link)), link).resolves.toBeDefined()
+    for (const link of links) await expect(readFile(join(root, link))).resolves.toBeDefined()
   })
 })

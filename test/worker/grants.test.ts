@@ -13,7 +13,11 @@ const owner = await createWorker({}, { url, sql })
 /** Runs a script with transactions of its own, as psql does. */
 const runScript = async (script: string): Promise<void> => {
   const connection = postgres(url, { max: 1, onnotice: () => {} })
-  await connection.unsafe(script).finally(() => connection.end())
+  try {
+    await connection.unsafe(script)
+  } finally {
+    await connection.end()
+  }
 }
 await runScript(`create role ${role} login password 'weak'; ${buildGrants(jobs, role)}`)
 const roleUrl = Object.assign(new URL(url), { username: role, password: 'weak' }).href

@@ -1,0 +1,84 @@
+import { stages } from '../infra/configuration.ts'
+import { readDeclaration } from './stage.ts'
+import { describeAttempt, describeColumns } from './attempt-line.ts'
+import { parseOptions } from './options.ts'
+import { writeReadyFile } from './ready-file.ts'
+import { describeSystem } from './system-description.ts'
+import { startSystem } from './system.ts'
+
+const main = async (interruption: AbortSignal): Promise<void> => {
+  const options = parseOptions(process.argv.slice(2), stages)
+  const declaration = readDeclaration(options.stage)
+  const columns = {
+    timeZone: declaration.timeZone,
+    longestId: Math.max(...declaration.jobs.map((job) => job.id.length))
+  }
+  const system = await startSystem(
+    options,
+    declaration,
+    {
+      onAttempt: (attempt, job) => print(describeAttempt(attempt, job?.id ?? attempt.job, columns)),
+      onWorkerOutput: printSevere
+    },
+    interruption
+  )
+  try {
+    if (options.readyFile !== undefined) await writeReadyFile(options.readyFile, system.addresses)
+    print(describeSystem(system, declaration, options))
+    print(describeColumns(columns))
+    await Promise.race([waitFor(interruption), system.databaseEnded])
+  } finally {
+    await system.stop()
+  }
+  if (!interruption.aborted) {
+    throw new Error('the database must run until the end, got ended by someone else: start again')
+  }
+}
+
+// npm passes a Ctrl-C on that the terminal has sent to the whole group already: one press comes twice.
+const echoMilliseconds = 500
+
+/** Aborts at the first Ctrl-C, or when nobody reads what is printed any more; a second one ends this process at once. */
+const listenForInterruption = (): AbortSignal => {
+  const controller = new AbortController()
+  let first = 0
+  const interrupt = (): void => {
+    first ||= Date.now()
+    // What stands behind this process sees its end and follows: worker-leash.ts, postgres-keeper.ts.
+    if (controller.signal.aborted && Date.now() - first > echoMilliseconds) process.exit(130)
+    controller.abort()
+  }
+  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, interrupt)
+  process.stdout.on('error', interrupt)
+  return controller.signal
+}
+
+const waitFor = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+
+let lastSevere = ''
+
+/** What the worker warns of is for the terminal too, once if it says so at every run; all of it is in its log. */
+const printSevere = (line: string): void => {
+  const [, severity] = /^\{.*"severity":"([A-Z]+)"/.exec(line) ?? []
+  if (severity === 'DEBUG' || severity === 'INFO') return
+  const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(line) ?? []
+  const text = `worker: ${message === undefined ? line : (JSON.parse(`"${message}"`) as string)}`
+  if (text !== lastSevere) print(text)
+  lastSevere = text
+}
+
+const print = (text: string): void => void process.stdout.write(`${text}\n`)
+
+const interruption = listenForInterruption()
+try {
+  await main(interruption)
+} catch (error) {
+  if (error !== interruption.reason)
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+  // At once: a worker that is still starting ends with this process.
+  process.exit(interruption.aborted ? 130 : 1)
+}

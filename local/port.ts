@@ -1,0 +1,23 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+
+/**
+ * Checks that a port can be had, before anything is started that takes time; 0 always can.
+ *
+ * @throws Error of one sentence that names the option it came from.
+ */
+export const checkPort = async (port: number, option: string): Promise<void> => {
+  const server = createServer()
+  try {
+    await once(server.listen(port, '127.0.0.1'), 'listening')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const reason = code === 'EADDRINUSE' ? 'which something listens on' : `(${code})`
+    throw new Error(
+      `${option} must be a port that is free, got ${port}, ${reason}: end that, or choose another, 0 for any`,
+      { cause: error }
+    )
+  }
+  server.close()
+  await once(server, 'close')
+}

@@ -1,0 +1,48 @@
+import type { JobMethods } from '../emulator/job-methods.ts'
+import type { DeclaredJob } from '../infra/declaration.ts'
+
+/** Where the jobs are, what they call and as whom. */
+export interface SchedulerTarget {
+  /** `projects/P/locations/L`. */
+  readonly parent: string
+  /** The service's URL: the beginning of each job's URI, and the audience of its tokens. */
+  readonly serviceUrl: string
+  readonly serviceAccountEmail: string
+}
+
+/**
+ * Makes the Scheduler's jobs what the declaration says, as `pulumi up` would: what is missing is created, what is there
+ * is updated, what is not declared is deleted. A job that was paused by hand stays so.
+ *
+ * Nothing here waits, so a tick that is due at the start meets the jobs as they are declared.
+ */
+export const applyJobs = (
+  scheduler: JobMethods,
+  declared: readonly DeclaredJob[],
+  target: SchedulerTarget
+): void => {
+  const known = new Map(scheduler.list(target.parent).jobs.map((job) => [job.name, job]))
+  for (const job of declared) {
+    const name = `${target.parent}/jobs/${job.name}`
+    const body = buildJob(job, name, target)
+    const applied = known.has(name) ? scheduler.update(name, body) : scheduler.create(target.parent, body)
+    if (job.paused && applied.state === 'ENABLED') scheduler.pause(name)
+    known.delete(name)
+  }
+  for (const name of known.keys()) scheduler.delete(name)
+}
+
+const buildJob = (job: DeclaredJob, name: string, { serviceUrl, serviceAccountEmail }: SchedulerTarget) => ({
+  name,
+  description: job.description,
+  schedule: job.schedule,
+  timeZone: job.timeZone,
+  attemptDeadline: job.attemptDeadline,
+  retryConfig: job.retryConfig,
+  httpTarget: {
+    uri: `${serviceUrl}${job.path}`,
+    httpMethod: job.httpMethod,
+    ...(job.body === undefined ? {} : { body: Buffer.from(JSON.stringify(job.body)).toString('base64') }),
+    oidcToken: { serviceAccountEmail, audience: serviceUrl }
+  }
+})

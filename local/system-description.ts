@@ -1,0 +1,48 @@
+import type { Declaration } from '../infra/declaration.ts'
+import type { LocalOptions } from './options.ts'
+import type { LocalSystem } from './system.ts'
+
+/** Where everything is and how to talk to it, in lines that can be pasted into a shell. */
+export const describeSystem = (
+  { addresses, data, caller }: LocalSystem,
+  { jobs }: Declaration,
+  { databaseUrl, clock }: Pick<LocalOptions, 'databaseUrl' | 'clock'>
+): string => {
+  const { consoleUrl, schedulerUrl, workerUrl, project, region, stage } = addresses
+  const location = `projects/${project}/locations/${region}`
+  const [first] = jobs
+  return [
+    `stage ${stage}, ${jobs.length} jobs${clock ? `, virtual time from ${clock.toISOString()}` : ''}`,
+    '',
+    `console      ${consoleUrl}`,
+    `scheduler    ${schedulerUrl}/v1/${location}/jobs`,
+    `worker       ${workerUrl}`,
+    `database     ${addresses.databaseUrl}`,
+    `stored files ${data.storage}`,
+    `worker's log ${data.workerLog}`,
+    data.isKept
+      ? `data         ${data.path}, kept`
+      : 'data         a scratch folder, gone at the end: --data FOLDER keeps it',
+    ...(databaseUrl === undefined
+      ? []
+      : ['', 'The jobs clean the database you gave. Files outside of the folder above are not deleted.']),
+    '',
+    `export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER=${schedulerUrl}/ CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true CLOUDSDK_CORE_PROJECT=${project}`,
+    `gcloud scheduler jobs list --location=${region}`,
+    ...(first
+      ? [
+          `curl -X POST ${schedulerUrl}/v1/${location}/jobs/${first.name}:run`,
+          `TOKEN=$(curl -s -H 'Metadata-Flavor: Google' '${schedulerUrl}/computeMetadata/v1/instance/service-accounts/${caller}/identity?audience=${workerUrl}')`,
+          `curl -X POST -H "Authorization: Bearer $TOKEN" ${workerUrl}${first.path}`
+        ]
+      : []),
+    ...(clock
+      ? [
+          `curl -X POST ${schedulerUrl}/emulator/v1/clock:advance -H 'Content-Type: application/json' -d '{"by": "3600s"}'`
+        ]
+      : []),
+    '',
+    'Ctrl-C stops everything.',
+    ''
+  ].join('\n')
+}

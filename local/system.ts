@@ -1,0 +1,185 @@
+import { createWriteStream } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { pino } from 'pino'
+import type { Attempt } from '../emulator/attempt.ts'
+import { createRealClock, createVirtualClock } from '../emulator/clock.ts'
+import { startEmulator } from '../emulator/emulator.ts'
+import type { WorkerCommand } from '../emulator/worker-process.ts'
+import type { DeclaredJob, Declaration } from '../infra/declaration.ts'
+import { readEnvironment } from '../worker/environment.ts'
+import { type DataDirectory, openDataDirectory } from './data-directory.ts'
+import { checkDatabase, startDemoDatabase } from './database/application-database.ts'
+import type { PostgresServer } from './database/embedded-postgres.ts'
+import type { LocalOptions } from './options.ts'
+import { checkPort } from './port.ts'
+import { applyJobs } from './scheduler-jobs.ts'
+
+/** Where everything is, for people and for the ready file. */
+export interface LocalAddresses {
+  readonly consoleUrl: string
+  readonly schedulerUrl: string
+  readonly workerUrl: string
+  readonly databaseUrl: string
+  readonly project: string
+  readonly region: string
+  readonly stage: string
+  readonly pid: number
+}
+
+export interface LocalSystem {
+  readonly addresses: LocalAddresses
+  readonly data: DataDirectory
+  /** The account that holds run.invoker on the worker. */
+  readonly caller: string
+  /** Settles when the database is gone without being asked to. */
+  readonly databaseEnded: Promise<void>
+  /** Stops firing, lets attempts under way end, then the worker, then the database; no process is left. */
+  stop(): Promise<void>
+}
+
+/** What happens while the system runs. */
+export interface LocalEvents {
+  onAttempt(attempt: Attempt, job: DeclaredJob | undefined): void
+  /** A line of the worker's log. */
+  onWorkerOutput(line: string): void
+}
+
+const project = 'local-project'
+const host = '127.0.0.1'
+
+/**
+ * Starts all that a stage's declaration names, on this machine: database, worker, Cloud Scheduler.
+ *
+ * @param signal aborted while it starts, it stops what has been started and rejects with the signal's reason. A worker
+ *   that has not become healthy is then left to the end of this process, which takes it along.
+ * @throws Error of one sentence when a part can't be had.
+ */
+export const startSystem = async (
+  options: LocalOptions,
+  declaration: Declaration,
+  events: LocalEvents,
+  signal: AbortSignal
+): Promise<LocalSystem> => {
+  await checkPort(options.port, '--port')
+  await checkPort(options.workerPort, '--worker-port')
+  await using opened = new AsyncDisposableStack()
+  const data = opened.adopt(await openDataDirectory(options.data), (one) => one.close())
+  const database = opened.adopt(await openDatabase(options, declaration, data), (one) => one.stop())
+  signal.throwIfAborted()
+
+  const workerLog = createWriteStream(data.workerLog)
+  opened.defer(() => void workerLog.end())
+  const { service, accounts, jobs, region } = declaration
+  const caller = `${accounts.caller.accountId}@${project}.iam.gserviceaccount.com`
+  const parent = `projects/${project}/locations/${region}`
+  const jobsByName = new Map(jobs.map((job) => [`${parent}/jobs/${job.name}`, job]))
+  const emulator = opened.adopt(
+    await orAborted(
+      signal,
+      startEmulator({
+        port: options.port,
+        frontPort: options.workerPort,
+        host,
+        project,
+        locations: [region],
+        dataDirectory: data.emulator,
+        defaultServiceAccount: caller,
+        clock: options.clock ? createVirtualClock(options.clock) : createRealClock(),
+        services: [
+          {
+            name: service.name,
+            region,
+            invokers: [caller],
+            upstream: {
+              ...buildWorkerCommand(buildEnvironment(declaration, database.url, data)),
+              onOutput: (line) => {
+                workerLog.write(`${line}\n`)
+                events.onWorkerOutput(line)
+              }
+            }
+          }
+        ],
+        onAttempt: (attempt) => events.onAttempt(attempt, jobsByName.get(attempt.job)),
+        register: (server) => {
+          server.get('/', () => ({ ...addresses, databaseUrl: undefined }))
+        },
+        log: pino({ level: 'error' }, pino.destination(2))
+      })
+    ),
+    (one) => one.stop()
+  )
+  const [front] = emulator.fronts
+  if (!front) throw new Error('the emulator must have a front for the worker, got none')
+  // Before anything fires: the jobs of an earlier start call the port that the front had then.
+  applyJobs(emulator.jobs, jobs, { parent, serviceUrl: front.url, serviceAccountEmail: caller })
+
+  const addresses: LocalAddresses = {
+    consoleUrl: emulator.schedulerUrl,
+    schedulerUrl: emulator.schedulerUrl,
+    workerUrl: front.url,
+    databaseUrl: database.url,
+    project,
+    region,
+    stage: options.stage,
+    pid: process.pid
+  }
+  const resources = opened.move()
+  return { addresses, data, caller, databaseEnded: database.ended, stop: () => resources.disposeAsync() }
+}
+
+type OpenDatabase = Pick<PostgresServer, 'url' | 'ended' | 'stop'>
+
+const openDatabase = async (
+  { databaseUrl }: LocalOptions,
+  declaration: Declaration,
+  data: DataDirectory
+): Promise<OpenDatabase> => {
+  if (databaseUrl === undefined) {
+    return startDemoDatabase({
+      directory: data.database,
+      storageFolder: data.storage,
+      ...(data.isKept ? {} : { removeAtEnd: data.path })
+    })
+  }
+  await checkDatabase(readEnvironment(buildEnvironment(declaration, databaseUrl, data)).database)
+  return { url: databaseUrl, ended: new Promise(() => {}), stop: () => Promise.resolve() }
+}
+
+/**
+ * What the declared service gets, but for what exists in Google Cloud only: its secrets and its bucket. The worker
+ * connects as the owner of the database.
+ */
+const buildEnvironment = (
+  { service }: Declaration,
+  databaseUrl: string,
+  data: DataDirectory
+): Record<string, string> => ({
+  ...service.environment,
+  PORT: '0',
+  DATABASE_URL: databaseUrl,
+  STORAGE_URL: pathToFileURL(data.storage).href
+})
+
+const buildWorkerCommand = (environment: Record<string, string>): WorkerCommand => ({
+  command: process.execPath,
+  arguments: [
+    '--disable-warning=ExperimentalWarning',
+    '--import',
+    import.meta.resolve('./worker-leash.ts'),
+    join(import.meta.dirname, '../worker/main.ts')
+  ],
+  environment,
+  healthPath: '/health/ready'
+})
+
+const orAborted = async <Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> => {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = (): void => reject(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest'
+import { createFolder, startLocal } from './local-process.ts'
+
+it('--clock stands still until it is advanced, and fires by the wall clock of the stage', async () => {
+  // 15 hours UTC is 01:00 in Sydney; at 02:00 it becomes 03:00.
+  const local = await startLocal(await createFolder(), '--clock', '2026-10-03T15:00:00Z')
+  const response = await fetch(`${local.addresses.schedulerUrl}/emulator/v1/clock:advance`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: '{"to": "2026-10-03T16:10:00Z"}'
+  })
+  expect(response.status).toBe(200)
+  await local.waitFor(/^2026-10-04 03:10:00 {2}cleanup-stuck-runs/m)
+  local.kill('SIGTERM')
+  const { stdout } = await local.ended
+  expect(stdout).toMatch(/^2026-10-04 01:05:00 {2}process-purge-retries +200 +25$/m)
+  expect(stdout).toMatch(/^2026-10-04 03:00:00 {2}purge-expired-submissions +200 +200$/m)
+  expect(stdout).not.toContain('2026-10-04 02:')
+  expect(stdout).not.toMatch(/^[-0-9]{10} [:0-9]{8} {2}clear-sessions/m)
+})

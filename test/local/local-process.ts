@@ -1,0 +1,118 @@
+import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { afterAll } from 'vitest'
+import type { LocalAddresses } from '../../local/system.ts'
+
+/** How a process ended, and all that it wrote. */
+export interface Ending {
+  /** The exit code, or the signal. */
+  readonly code: number | string
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/** What `npm start` runs, as a process of its own. */
+export interface LocalProcess {
+  readonly pid: number
+  readonly ended: Promise<Ending>
+  /** Waits for something to be written to stdout. */
+  waitFor(text: string | RegExp): Promise<void>
+  /** The first group of a pattern in what was written to stdout so far. */
+  find(pattern: RegExp): string
+  readonly kill: (signal: NodeJS.Signals) => void
+}
+
+export interface RunningLocal extends LocalProcess {
+  readonly addresses: LocalAddresses
+  readonly readyFile: string
+  /** The folder that all of it is in. */
+  readonly scratch: string
+}
+
+/** A folder for a test file, removed at its end. */
+export const createFolder = async (): Promise<string> => {
+  const folder = await mkdtemp(join(tmpdir(), 'test-local-'))
+  afterAll(() => rm(folder, { recursive: true, force: true }))
+  return folder
+}
+
+/** Starts it; at the end of the test file it is gone, whatever became of the tests. */
+export const spawnLocal = (...options: string[]): LocalProcess => {
+  const main = join(import.meta.dirname, '../../local/main.ts')
+  const child = spawn(process.execPath, [main, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const stdout = collect(child.stdout)
+  const stderr = collect(child.stderr)
+  const ended = once(child, 'close').then(([code, signal]): Ending => ({
+    code: (code ?? signal) as number | string,
+    stdout: stdout.text,
+    stderr: stderr.text
+  }))
+  const kill = (signal: NodeJS.Signals): void => void child.kill(signal)
+  spawned.push(child)
+  return {
+    pid: child.pid ?? 0,
+    ended,
+    waitFor: async (text) => {
+      while (!(typeof text === 'string' ? stdout.text.includes(text) : text.test(stdout.text))) {
+        const ending = await Promise.race([once(child.stdout, 'data').then(() => undefined), ended])
+        if (ending)
+          throw new Error(
+            `ended with ${ending.code} before it wrote ${text}:\n${ending.stdout}${ending.stderr}`
+          )
+      }
+    },
+    find: (pattern) => pattern.exec(stdout.text)?.[1] ?? '',
+    kill
+  }
+}
+
+/** Starts it on free ports and waits until it is ready. */
+export const startLocal = async (folder: string, ...options: string[]): Promise<RunningLocal> => {
+  const readyFile = join(folder, `ready-${randomUUID()}.json`)
+  const local = spawnLocal('--port', '0', '--worker-port', '0', '--ready-file', readyFile, ...options)
+  await local.waitFor('Ctrl-C stops everything')
+  const addresses = JSON.parse(await readFile(readyFile, 'utf8')) as LocalAddresses
+  return { ...local, addresses, readyFile, scratch: dirname(local.find(/stored files (\S+)/)) }
+}
+
+/** The processes that a process has started, and those that they have. */
+export const findDescendants = (pid: number): number[] => {
+  const processes = listProcesses()
+  const childrenOf = (parent: number): number[] =>
+    processes.filter((one) => one.parent === parent).flatMap((one) => [one.pid, ...childrenOf(one.pid)])
+  return childrenOf(pid)
+}
+
+/** Those of some processes that are alive; one that ended counts as gone, whether its parent has asked how or not. */
+export const findAlive = (pids: readonly number[]): number[] =>
+  listProcesses()
+    .filter(({ pid, state }) => pids.includes(pid) && !state.startsWith('Z'))
+    .map(({ pid }) => pid)
+
+const listProcesses = () =>
+  execFileSync('ps', ['-eo', 'pid=,ppid=,stat='], { encoding: 'utf8' })
+    .trim()
+    .split('\n')
+    .map((line) => {
+      const [pid, parent, state = ''] = line.trim().split(/\s+/)
+      return { pid: Number(pid), parent: Number(parent), state }
+    })
+
+const spawned: ChildProcessByStdio<null, Readable, Readable>[] = []
+
+afterAll(() => {
+  for (const child of spawned) child.kill('SIGKILL')
+})
+
+const collect = (stream: Readable): { text: string } => {
+  const collected = { text: '' }
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    collected.text += chunk
+  })
+  return collected
+}
