@@ -1,0 +1,204 @@
+import { createHash } from 'node:crypto'
+import type { AddressInfo } from 'node:net'
+import Fastify, { LogController } from 'fastify'
+import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import { pino } from 'pino'
+import type { Logger } from 'pino'
+import type { Attempt } from './attempt.ts'
+import { createRealClock } from './clock.ts'
+import type { Clock, VirtualClock } from './clock.ts'
+import { registerClockRoutes } from './clock-routes.ts'
+import { createDeliverer } from './delivery.ts'
+import type { Deliverer } from './delivery.ts'
+import { formatHost, startFront } from './front.ts'
+import type { Front, ServiceOptions } from './front.ts'
+import { createIdentity } from './identity.ts'
+import { registerIdentityRoutes } from './identity-routes.ts'
+import { createJobMethods } from './job-methods.ts'
+import type { JobMethods } from './job-methods.ts'
+import { registerAttemptRoutes } from './attempt-routes.ts'
+import { registerLogRoutes } from './log-routes.ts'
+import { createScheduler } from './scheduler.ts'
+import { registerSchedulerRoutes } from './scheduler-routes.ts'
+import { openStore } from './store.ts'
+
+export interface EmulatorOptions {
+  /** Of the Scheduler API, the identity server, the logs and the clock; 0 is any. */
+  readonly port: number
+  /** Of the first service's front; 0 is any. */
+  readonly frontPort: number
+  /** 127.0.0.1 by default. Whoever reaches the first port can have tokens made: keep it to this machine. */
+  readonly host?: string
+  /** Holds the jobs, the attempts and the key across restarts and crashes; in memory when left out. */
+  readonly dataDirectory?: string
+  readonly project: string
+  /** Any location is served when left out. */
+  readonly locations?: readonly string[]
+  readonly clock?: Clock | VirtualClock
+  readonly services?: readonly ServiceOptions[]
+  /** The account that the metadata server calls `default`. */
+  readonly defaultServiceAccount?: string
+  /** The key pair that signs tokens, in PEM. When left out, that of the data directory, or a new one. */
+  readonly signingKey?: string
+  /** The share of a schedule's deliveries that is made twice, from 0 to 1: at-least-once, made to happen. */
+  readonly duplicate?: number
+  readonly random?: () => number
+  /** Makes the HTTP requests; another one fires without HTTP. */
+  readonly deliverer?: Deliverer
+  /** How long `stop` waits for attempts under way; 10 by default, as long as Cloud Run gives a worker after SIGTERM. */
+  readonly drainSeconds?: number
+  /** Adds routes to the first port, a console for one. */
+  readonly register?: (server: FastifyInstance) => Promise<void> | void
+  /** Called at the end of each attempt. */
+  readonly onAttempt?: (attempt: Attempt) => void
+  readonly log?: Logger
+}
+
+/** A Cloud Scheduler that fires, an identity server and the fronts of Cloud Run services, on this machine. */
+export interface Emulator {
+  readonly schedulerUrl: string
+  readonly fronts: readonly Front[]
+  readonly clock: Clock | VirtualClock
+  readonly jobs: JobMethods
+  /** The last attempts, the newest first: of one job (its full name) or of all. */
+  listAttempts(query?: { job?: string; limit?: number }): Attempt[]
+  /** An OIDC token of a service account, such as Cloud Scheduler would send. */
+  mintToken(email: string, audience: string): Promise<string>
+  /** Stops firing, lets attempts under way end for up to 10 s, stops the workers, leaves no process and no socket. */
+  stop(): Promise<void>
+}
+
+/**
+ * Starts an emulator; it fires as soon as this is done.
+ *
+ * @throws Error when a port is taken, the data directory can't be used or a worker does not start.
+ */
+export const startEmulator = async (options: EmulatorOptions): Promise<Emulator> => {
+  const { project, host = '127.0.0.1', clock = createRealClock(), duplicate = 0 } = options
+  const log = options.log ?? pino({ level: 'silent' })
+  if (!(duplicate >= 0 && duplicate <= 1)) {
+    throw new RangeError(`duplicate must be a share from 0 to 1, got ${duplicate}`)
+  }
+  await using opened = new AsyncDisposableStack()
+  const store = opened.adopt(openStore(options.dataDirectory), (one) => one.close())
+  continueVirtualTime(clock, store.readSetting('virtualNow'))
+  const { identity, key } = await createIdentity(
+    clock,
+    options.signingKey ?? store.readSetting('identityKey')
+  )
+  store.write({ settings: { identityKey: key } })
+  const deliverer = opened.adopt(options.deliverer ?? createDeliverer(), (one) => one.close())
+  const projectNumber = findProjectNumber(project)
+  const realm = { project, locations: options.locations }
+
+  const fronts: Front[] = []
+  for (const [index, service] of (options.services ?? []).entries()) {
+    const port = service.port ?? (index === 0 ? options.frontPort : 0)
+    const front = await startFront(service, { host, port, project, projectNumber, identity, clock, log })
+    fronts.push(opened.adopt(front, (one) => one.stop()))
+  }
+
+  const scheduler = createScheduler({
+    clock,
+    store,
+    identity,
+    deliverer,
+    log,
+    duplicate,
+    random: options.random ?? Math.random,
+    onAttempt: options.onAttempt ?? (() => undefined)
+  })
+  const jobs = createJobMethods(realm, scheduler, clock)
+
+  const server = opened.adopt(buildServer(host, log), (one) => one.close())
+  let schedulerUrl = ''
+  const machine = {
+    project,
+    projectNumber,
+    defaultServiceAccount:
+      options.defaultServiceAccount ?? `${projectNumber}-compute@developer.gserviceaccount.com`
+  }
+  await server.register(registerSchedulerRoutes(jobs))
+  await server.register(registerIdentityRoutes(identity, machine, () => schedulerUrl))
+  await server.register(registerClockRoutes(clock))
+  await server.register(registerAttemptRoutes(store))
+  await server.register(registerLogRoutes(project, store))
+  if (options.register) await options.register(server)
+  schedulerUrl = await listen(server, host, options.port)
+  scheduler.start()
+
+  const resources = opened.move()
+  return {
+    schedulerUrl,
+    fronts,
+    clock,
+    jobs,
+    listAttempts: (query = {}) => store.readLastAttempts(query),
+    mintToken: (email, audience) => identity.mintToken(email, audience),
+    stop: once(async () => {
+      scheduler.pause()
+      // The workers are told at once, so that both wait the same ten seconds.
+      const stopped = fronts.map((front) => front.stopWorker())
+      await scheduler.drain(AbortSignal.timeout((options.drainSeconds ?? 10) * 1000))
+      await Promise.all(stopped)
+      if (clock.virtual) store.write({ settings: { virtualNow: clock.now().toISOString() } })
+      await resources.disposeAsync()
+    })
+  }
+}
+
+/** A virtual clock goes on where the data directory left off: its jobs' ticks before that have been fired. */
+const continueVirtualTime = (clock: Clock | VirtualClock, reached: string | undefined): void => {
+  if (reached !== undefined && 'catchUpWith' in clock) clock.catchUpWith(new Date(reached))
+}
+
+const buildServer = (host: string, log: Logger): FastifyInstance => {
+  const logger: FastifyBaseLogger = log
+  const server: FastifyInstance = Fastify({
+    loggerInstance: logger,
+    logController: new LogController({ disableRequestLogging: true }),
+    forceCloseConnections: true,
+    // A job's id may have 500 characters, and a verb follows it.
+    routerOptions: { maxParamLength: 600, ignoreTrailingSlash: true }
+  })
+  // A page of the web can send a browser on this machine here; what it can't do is leave out its Origin, nor, for a
+  // name of its own that leads to 127.0.0.1, change the Host. Neither may create jobs or have tokens made.
+  server.addHook('onRequest', async (request, reply) => {
+    const { origin, host: asked = '' } = request.headers
+    const isForeign = origin !== undefined && origin !== `http://${asked}`
+    const isRebound = isLoopback(host) && !isLoopback(asked.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, ''))
+    if (isForeign || isRebound) {
+      await reply.code(403).send({
+        error: {
+          code: 403,
+          message: 'Requests of web pages elsewhere are refused.',
+          status: 'PERMISSION_DENIED'
+        }
+      })
+    }
+  })
+  return server
+}
+
+const isLoopback = (host: string): boolean => /^(127(\.[0-9]+){3}|localhost|::1)$/i.test(host)
+
+const listen = async (server: FastifyInstance, host: string, port: number): Promise<string> => {
+  try {
+    await server.listen({ host, port })
+    return `http://${formatHost(host)}:${(server.server.address() as AddressInfo).port}`
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new Error(`emulator must get port ${port} of ${host} (${reason}): choose another with --port`, {
+      cause: error
+    })
+  }
+}
+
+/** Numbers of projects have twelve digits; ours is made of the name, so that it stays the same. */
+const findProjectNumber = (project: string): string =>
+  String(100_000_000_000 + (createHash('sha256').update(project).digest().readUIntBE(0, 6) % 900_000_000_000))
+
+const once = (action: () => Promise<void>): (() => Promise<void>) => {
+  let done: Promise<void> | undefined
+  return () => (done ??= action())
+}

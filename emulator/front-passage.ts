@@ -1,0 +1,103 @@
+import { randomBytes } from 'node:crypto'
+import { request as requestHttp } from 'node:http'
+import type { Agent, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { removeSignature } from './caller.ts'
+import type { TokenHeader } from './caller.ts'
+
+/** Where a request goes, and how. */
+export interface Passage {
+  readonly target: string
+  readonly agent: Agent
+  readonly deadline: AbortSignal
+  /** The header whose token was checked: it goes on without its signature. */
+  readonly header: TokenHeader
+}
+
+/** Passes a request on and its answer back, both as streams. Rejects when the service breaks off or the time is over. */
+export const passOn = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  passage: Passage
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(passage.target)
+    // The signal is the time-out's only. A caller that goes away does not stop the service's work, as on Cloud Run;
+    // but a body that will never be whole must not be waited for.
+    const request = requestHttp({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port,
+      agent: passage.agent,
+      method: incoming.method,
+      path: incoming.url,
+      headers: buildHeaders(incoming, passage.header),
+      signal: passage.deadline,
+      setHost: false
+    })
+    request.on('response', (response) => {
+      outgoing.writeHead(
+        response.statusCode ?? 502,
+        response.statusMessage,
+        withoutHopByHop(response.rawHeaders)
+      )
+      outgoing.flushHeaders()
+      response.pipe(outgoing)
+      response.on('error', reject)
+      response.on('end', resolve)
+      // Nobody reads the answer any more; the service may still finish it.
+      if (outgoing.destroyed) response.resume()
+      else outgoing.on('close', () => response.resume())
+    })
+    request.on('error', reject)
+    incoming.on('close', () => {
+      if (!incoming.complete) request.destroy()
+    })
+    incoming.pipe(request)
+  })
+
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade'
+])
+
+/** Names and values in turn, without those that belong to one connection: the fixed ones and what Connection names. */
+const withoutHopByHop = (rawHeaders: readonly string[]): string[] => {
+  const pairs = toPairs(rawHeaders)
+  const named = pairs
+    .filter(([name]) => name.toLowerCase() === 'connection')
+    .flatMap(([, value]) => value.split(',').map((one) => one.trim().toLowerCase()))
+  return pairs
+    .filter(([name]) => !hopByHop.has(name.toLowerCase()) && !named.includes(name.toLowerCase()))
+    .flat()
+}
+
+const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingHttpHeaders => {
+  const headers: Record<string, string | string[]> = {}
+  for (const [name, value] of toPairs(withoutHopByHop(incoming.rawHeaders))) {
+    const key = name.toLowerCase()
+    const known = headers[key]
+    const safe = key === header ? removeSignature(value) : value
+    headers[key] = known === undefined ? safe : [known, safe].flat()
+  }
+  // A body of unknown length goes on in chunks, as it came.
+  if (incoming.headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
+  const traceId = randomBytes(16).toString('hex')
+  const spanId = randomBytes(8).toString('hex')
+  headers['x-forwarded-for'] = [headers['x-forwarded-for'], incoming.socket.remoteAddress]
+    .flat()
+    .filter(Boolean)
+    .join(',')
+  headers['x-forwarded-proto'] = 'https'
+  headers.traceparent ??= `00-${traceId}-${spanId}-01`
+  headers['x-cloud-trace-context'] ??= `${traceId}/${BigInt(`0x${spanId}`)};o=1`
+  return headers
+}
+
+const toPairs = (rawHeaders: readonly string[]): [string, string][] =>
+  rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [[name, rawHeaders[index + 1] ?? '']] : []))

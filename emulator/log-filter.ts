@@ -1,0 +1,172 @@
+import { invalidArgument } from './api-error.ts'
+import type { LogEntry } from './log-entry.ts'
+
+/**
+ * Compiles a filter of Cloud Logging's query language (https://cloud.google.com/logging/docs/view/logging-query-language).
+ *
+ * Comparisons `FIELD OP VALUE` with `=`, `!=`, `<`, `<=`, `>`, `>=` and `:` (has; `FIELD:*` is set), values in quotes or
+ * bare, several in brackets (`severity=(ERROR OR INFO)`), joined by AND (or nothing), OR, NOT (or `-`) and brackets. As in
+ * Cloud Logging, OR binds more tightly than AND, and text is compared without regard to case.
+ *
+ * @throws ApiError 400 that says where the filter can't be read.
+ */
+export const compileLogFilter = (filter: string): ((entry: LogEntry) => boolean) => {
+  const tokens = tokenize(filter)
+  let position = 0
+  const peek = (): Token | undefined => tokens[position]
+  const fail = (wanted: string): never => {
+    const token = peek()
+    const found = token ? `'${token.text}' at ${token.at}` : 'its end'
+    throw invalidArgument(`Unparseable filter: there must be ${wanted}, got ${found} in '${filter}'`)
+  }
+  const take = (text: string): boolean => {
+    const token = peek()
+    if (!token || token.isQuoted || token.text !== text) return false
+    position += 1
+    return true
+  }
+  const takeWord = (wanted: string): string => {
+    const token = peek()
+    if (!token || (!token.isQuoted && symbols.includes(token.text))) return fail(wanted)
+    position += 1
+    return token.text
+  }
+
+  const readAll = (): Condition => {
+    const conditions = [readAny()]
+    while (peek() && !(peek()?.text === ')' && !peek()?.isQuoted)) {
+      take('AND')
+      conditions.push(readAny())
+    }
+    return (entry) => conditions.every((condition) => condition(entry))
+  }
+  const readAny = (): Condition => {
+    const conditions = [readNot()]
+    while (take('OR')) conditions.push(readNot())
+    return (entry) => conditions.some((condition) => condition(entry))
+  }
+  const readNot = (): Condition => {
+    if (take('NOT') || take('-')) {
+      const condition = readNot()
+      return (entry) => !condition(entry)
+    }
+    if (!take('(')) return readComparison()
+    const condition = readAll()
+    if (!take(')')) fail("a ')'")
+    return condition
+  }
+  const readComparison = (): Condition => {
+    const field = takeWord("the name of a field or a '('")
+    const operator = operators.find((one) => take(one)) ?? fail(`one of ${operators.join(' ')}`)
+    const values = readValues()
+    return (entry) => values.some((value) => compare(findField(entry, field), operator, value))
+  }
+  const readValues = (): string[] => {
+    if (!take('(')) return [takeWord('a value')]
+    const values = [takeWord('a value')]
+    while (take('OR')) values.push(takeWord('a value'))
+    if (!take(')')) fail("an OR or a ')'")
+    return values
+  }
+
+  if (tokens.length === 0) return () => true
+  const condition = readAll()
+  if (peek()) fail('an AND or the end')
+  return condition
+}
+
+type Condition = (entry: LogEntry) => boolean
+
+interface Token {
+  readonly text: string
+  readonly isQuoted: boolean
+  readonly at: number
+}
+
+const operators = ['!=', '>=', '<=', '=', '>', '<', ':'] as const
+const symbols: readonly string[] = [...operators, '(', ')']
+
+// In a name, quotes stand around a part with other characters: jsonPayload."@type".
+const tokenShape =
+  /\s*(?:"((?:[^"\\]|\\.)*)"|(!=|>=|<=|[=<>:()])|(-(?=[A-Za-z("]))|((?:[A-Za-z0-9_@*+%/-]|\.(?:"[^"]*")?|(?<=T[0-9]{2}|T[0-9]{2}:[0-9]{2}):)+))/gy
+
+const tokenize = (filter: string): Token[] => {
+  const tokens: Token[] = []
+  const text = filter.trimEnd()
+  tokenShape.lastIndex = 0
+  while (tokenShape.lastIndex < text.length) {
+    const at = tokenShape.lastIndex
+    const match = tokenShape.exec(text)
+    if (!match)
+      throw invalidArgument(`Unparseable filter: '${text.slice(at)}' at ${at} can't be read in '${filter}'`)
+    const [, quoted, symbol, minus, word] = match
+    tokens.push({
+      text: quoted?.replaceAll(/\\(.)/g, '$1') ?? symbol ?? minus ?? word ?? '',
+      isQuoted: quoted !== undefined,
+      at
+    })
+  }
+  return tokens
+}
+
+const findField = (entry: LogEntry, field: string): unknown => {
+  const names = [...field.matchAll(/"([^"]*)"|[^."]+/g)].map(([bare, quoted]) => quoted ?? bare)
+  let value: unknown = entry
+  for (const name of names) {
+    if (typeof value !== 'object' || value === null) return undefined
+    value = new Map<string, unknown>(Object.entries(value)).get(name)
+  }
+  return value
+}
+
+const severities = [
+  'DEFAULT',
+  'DEBUG',
+  'INFO',
+  'NOTICE',
+  'WARNING',
+  'ERROR',
+  'CRITICAL',
+  'ALERT',
+  'EMERGENCY'
+]
+
+const compare = (actual: unknown, operator: (typeof operators)[number], wanted: string): boolean => {
+  if (operator === ':') {
+    if (actual === undefined) return false
+    return wanted === '*' || toText(actual).toLowerCase().includes(wanted.toLowerCase())
+  }
+  // A field that is not there equals nothing and stands in no order.
+  if (actual === undefined) return operator === '!='
+  const order = findOrder(toText(actual), wanted)
+  switch (operator) {
+    case '=':
+      return order === 0
+    case '!=':
+      return order !== 0
+    case '<':
+      return order < 0
+    case '<=':
+      return order <= 0
+    case '>':
+      return order > 0
+    default:
+      return order >= 0
+  }
+}
+
+const toText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
+
+/** Below 0, 0 or above: by severity, as numbers, as times or as text, whichever both are. */
+const findOrder = (actual: string, wanted: string): number => {
+  const [a, b] = [severities.indexOf(actual), severities.indexOf(wanted.toUpperCase())]
+  if (a >= 0 && b >= 0) return a - b
+  if (isNumber(actual) && isNumber(wanted)) return Number(actual) - Number(wanted)
+  if (isTime(actual) && isTime(wanted)) return Date.parse(actual) - Date.parse(wanted)
+  const [left, right] = [actual.toLowerCase(), wanted.toLowerCase()]
+  return left === right ? 0 : left < right ? -1 : 1
+}
+
+const isNumber = (text: string): boolean => /^-?[0-9]+(\.[0-9]+)?$/.test(text)
+const isTime = (text: string): boolean =>
+  /^[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9:.]+(Z|[+-][0-9:]+))?$/.test(text) && !Number.isNaN(Date.parse(text))

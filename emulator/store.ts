@@ -1,0 +1,146 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import type { Attempt } from './attempt.ts'
+import type { Firing } from './firing.ts'
+import type { JobDefinition } from './job-definition.ts'
+import type { Job } from './job-message.ts'
+
+/** A job as it is kept: what its owner decided, what came of it, what it is up to. */
+export interface StoredJob {
+  readonly definition: JobDefinition
+  readonly state: Job['state']
+  readonly userUpdateTime: string
+  readonly status?: { readonly code?: number }
+  readonly lastAttemptTime?: string
+  readonly firing: Firing
+}
+
+/** What must survive the process. Each `write` is one transaction: after a kill -9 all of it is there or none. */
+export interface Store {
+  readJobs(): StoredJob[]
+  readSetting(key: string): string | undefined
+  /** Attempts with a number above `after`, the oldest first. */
+  readAttempts(query: { job?: string | undefined; after?: number; limit?: number }): Attempt[]
+  /** The last attempts, the newest first. */
+  readLastAttempts(query: { job?: string | undefined; limit?: number }): Attempt[]
+  readRunningAttempts(): Attempt[]
+  lastAttemptId(): number
+  write(changes: Changes): void
+  close(): void
+}
+
+export interface Changes {
+  readonly jobs?: readonly StoredJob[]
+  readonly deletedJobs?: readonly string[]
+  readonly attempts?: readonly Attempt[]
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+// Two attempts a minute for a month of Cloud Logging's retention is 86,400.
+const defaultKept = 100_000
+const trimEvery = 1_000
+
+/**
+ * Opens the state in a folder, or in memory when there is none.
+ *
+ * @throws Error when the folder can't be written or another emulator holds it.
+ */
+export const openStore = (directory: string | undefined, { attemptsKept = defaultKept } = {}): Store => {
+  const database = openDatabase(directory)
+  const putJob = database.prepare('insert or replace into jobs (name, job) values (?, ?)')
+  const deleteJob = database.prepare('delete from jobs where name = ?')
+  const putAttempt = database.prepare(
+    'insert or replace into attempts (id, job, running, attempt) values (?, ?, ?, ?)'
+  )
+  const putSetting = database.prepare('insert or replace into settings (key, value) values (?, ?)')
+  const trim = database.prepare('delete from attempts where id <= ? and not running')
+  const readSetting = database.prepare('select value from settings where key = ?')
+  const readForward = database.prepare('select attempt from attempts where id > ? order by id limit ?')
+  const readForwardOfJob = database.prepare(
+    'select attempt from attempts where job = ? and id > ? order by id limit ?'
+  )
+  const readBack = database.prepare('select attempt from attempts order by id desc limit ?')
+  const readBackOfJob = database.prepare(
+    'select attempt from attempts where job = ? order by id desc limit ?'
+  )
+  let trimmedAt = 0
+
+  return {
+    readJobs: () =>
+      readColumn<StoredJob>(database.prepare('select job as value from jobs order by name').all()),
+    readSetting: (key) => readSetting.get(key)?.value as string | undefined,
+    readAttempts: ({ job, after = 0, limit = -1 }) =>
+      readColumn(job === undefined ? readForward.all(after, limit) : readForwardOfJob.all(job, after, limit)),
+    readLastAttempts: ({ job, limit = -1 }) =>
+      readColumn(job === undefined ? readBack.all(limit) : readBackOfJob.all(job, limit)),
+    readRunningAttempts: () =>
+      readColumn(database.prepare('select attempt from attempts where running order by id').all()),
+    lastAttemptId: () =>
+      Number(database.prepare('select coalesce(max(id), 0) as id from attempts').get()?.id),
+    write: ({ jobs = [], deletedJobs = [], attempts = [], settings = {} }) => {
+      database.exec('begin')
+      try {
+        for (const job of jobs) putJob.run(job.definition.name, JSON.stringify(job))
+        for (const name of deletedJobs) deleteJob.run(name)
+        for (const attempt of attempts) {
+          const running = attempt.outcome === 'running' ? 1 : 0
+          putAttempt.run(attempt.id, attempt.job, running, JSON.stringify(attempt))
+        }
+        for (const [key, value] of Object.entries(settings)) putSetting.run(key, value)
+        const last = attempts.at(-1)?.id ?? 0
+        if (last - trimmedAt >= trimEvery) {
+          trim.run(last - attemptsKept)
+          trimmedAt = last
+        }
+        database.exec('commit')
+      } catch (error) {
+        database.exec('rollback')
+        throw error
+      }
+    },
+    close: () => database.close()
+  }
+}
+
+const openDatabase = (directory: string | undefined): DatabaseSync => {
+  try {
+    if (directory !== undefined) mkdirSync(directory, { recursive: true, mode: 0o700 })
+    const database = new DatabaseSync(
+      directory === undefined ? ':memory:' : join(directory, 'emulator.sqlite')
+    )
+    // The lock is held for as long as the emulator lives and falls with its process, whichever way it ends. A
+    // write-ahead log that is not flushed at each commit survives the death of the process; only the death of the
+    // machine can cost the last attempts.
+    database.exec('pragma locking_mode = exclusive')
+    database.exec('pragma journal_mode = wal')
+    database.exec('pragma synchronous = normal')
+    database.exec(schema)
+    return database
+  } catch (error) {
+    const cause = error instanceof Error ? error.message : String(error)
+    throw new Error(
+      `data directory must be a folder that can be written and that no other emulator uses, got '${directory}' ` +
+        `(${cause}): stop the other one or choose another folder`,
+      { cause: error }
+    )
+  }
+}
+
+const schema = `
+  begin immediate;
+  create table if not exists jobs (name text primary key, job text not null) strict;
+  create table if not exists attempts (
+    id integer primary key,
+    job text not null,
+    running integer not null,
+    attempt text not null
+  ) strict;
+  create index if not exists attempts_by_job on attempts (job, id);
+  create index if not exists attempts_running on attempts (id) where running;
+  create table if not exists settings (key text primary key, value text not null) strict;
+  commit;
+`
+
+const readColumn = <Value>(rows: readonly Record<string, unknown>[]): Value[] =>
+  rows.map((row) => JSON.parse((row.value ?? row.attempt) as string) as Value)
