@@ -1,0 +1,183 @@
+import { events } from '../jobs/events.ts'
+import { shortestPeriod } from '../schedule/ticks.ts'
+import type { Declaration } from './declaration.ts'
+
+/** An alert: what it watches, and what its message and the runbook say. */
+export interface Alert {
+  readonly id: string
+  readonly title: string
+  readonly severity: 'CRITICAL' | 'ERROR' | 'WARNING'
+  /** What has happened, in a sentence or two. */
+  readonly meaning: string
+  /** What to do, in order. `STAGE` and `JOB` stand for the ones of the incident. */
+  readonly steps: readonly string[]
+  /** What makes it fire; undefined when there is nothing to watch in this stage. */
+  readonly condition: (declaration: Declaration) => Condition | undefined
+}
+
+/** Log lines that match, or requests that fail to come. */
+export type Condition =
+  | { readonly kind: 'log'; readonly filter: string; readonly jobLabel: string }
+  | { readonly kind: 'absence'; readonly filter: string; readonly seconds: number }
+
+/** How long it may be quiet, in seconds: several ticks of the most frequent job. */
+const longestQuiet = 1_800
+
+const matchAttempts = ({ jobs, region }: Declaration): Condition => ({
+  kind: 'log',
+  // Names in full: those of prod are the beginnings of the other stages'.
+  filter: [
+    'resource.type="cloud_scheduler_job"',
+    `resource.labels.location="${region}"`,
+    `resource.labels.job_id=(${jobs.map(({ name }) => `"${name}"`).join(' OR ')})`,
+    'jsonPayload."@type"="type.googleapis.com/google.cloud.scheduler.logging.AttemptFinished"',
+    'severity>=ERROR'
+  ].join('\n'),
+  jobLabel: 'EXTRACT(resource.labels.job_id)'
+})
+
+const matchEvent =
+  (event: (typeof events)[keyof typeof events]) =>
+  ({ service, region }: Declaration): Condition => ({
+    kind: 'log',
+    filter: [
+      'resource.type="cloud_run_revision"',
+      `resource.labels.location="${region}"`,
+      `resource.labels.service_name="${service.name}"`,
+      `jsonPayload.event="${event}"`
+    ].join('\n'),
+    jobLabel: 'EXTRACT(labels.job)'
+  })
+
+const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
+  const isFrequent = jobs.some(
+    ({ paused, schedule }) => !paused && shortestPeriod(schedule) * 2 <= longestQuiet
+  )
+  if (!isFrequent) return undefined
+  return {
+    kind: 'absence',
+    // Counts what reaches the worker: a caller that is turned away is quiet, too.
+    filter: [
+      'resource.type="cloud_run_revision"',
+      `resource.labels.service_name="${service.name}"`,
+      'metric.type="run.googleapis.com/request_count"'
+    ].join(' AND '),
+    seconds: longestQuiet
+  }
+}
+
+const seeHistory = 'See what the job did: `npm run scheduler -- history JOB --stage STAGE`.'
+const seeDoctor = 'Let the doctor look: `npm run scheduler -- doctor --stage STAGE`.'
+
+/** Every alert there is. The policies of a stage, their messages and docs/runbook.md are made from it. */
+export const alerts: readonly Alert[] = [
+  {
+    id: 'failed-attempt',
+    title: 'A call of a job failed',
+    severity: 'WARNING',
+    meaning:
+      'Cloud Scheduler called the worker and got no 2xx in time. It calls again up to three times; a later call of the same tick may have gone well.',
+    steps: [
+      seeHistory,
+      '401 or 403: the caller may not invoke the worker, or the audience is not its URL. `pulumi up --stack STAGE` puts both right.',
+      '404: another service answers at that address, or APP_IS_WORKER is not true.',
+      '500: the run failed; see *A run failed*.',
+      'DEADLINE_EXCEEDED, 504: the run takes longer than its attemptDeadline; see *A run used over 80 % of its budget*.'
+    ],
+    condition: matchAttempts
+  },
+  {
+    id: 'failed-run',
+    title: 'A run failed',
+    severity: 'ERROR',
+    meaning:
+      'The worker began a run and could not end it: the database, a guard, or a fault of the job. Each of its batches is either done and counted or undone; the rows that are left are still due.',
+    steps: [
+      'Read the cause: the line *run failed* of the worker has it: `npm run scheduler -- logs JOB --stage STAGE`.',
+      'A guard names what it found: a missing grant, a changed table, a clock. Mend that, not the guard.',
+      'More due rows than maxRows: look with a dry run, `npm run scheduler -- run JOB --stage STAGE --wait --dry-run`, and raise jobs.JOB.maxRows if they are right.',
+      'Once it is mended: `npm run scheduler -- run JOB --stage STAGE --wait`, or wait for the next tick.'
+    ],
+    condition: matchEvent(events.failed)
+  },
+  {
+    id: 'overdue',
+    title: 'A job is overdue',
+    severity: 'ERROR',
+    meaning:
+      'A tick of the job has passed without a completed run. The job is paused by hand, its calls fail, or Cloud Scheduler did not fire.',
+    steps: [
+      'Paused? `npm run scheduler -- list --stage STAGE`. Resume it, or make the pause lasting: jobs.JOB.paused in Pulumi.STAGE.yaml.',
+      seeHistory,
+      'Nothing there: see *Nothing has fired for 30 minutes*.',
+      'The next run does all that is due; a missed tick needs no other repair.'
+    ],
+    condition: matchEvent(events.overdue)
+  },
+  {
+    id: 'retries-exhausted',
+    title: 'Stored files could not be deleted five times',
+    severity: 'ERROR',
+    meaning:
+      'Submissions that had to be purged still have their content and files: each of five attempts failed. They wait for a person; every run reports them until then.',
+    steps: [
+      'List them with their reasons: `npm run retries -- list`.',
+      'Mend the reason: most often the right of the runtime account to delete objects of the bucket, or a retention policy.',
+      'Try them again: `npm run retries -- requeue`. Where the file is known to be gone: `npm run retries -- forgive`.'
+    ],
+    condition: matchEvent(events.retriesExhausted)
+  },
+  {
+    id: 'over-budget',
+    title: 'A run used over 80 % of its budget',
+    severity: 'WARNING',
+    meaning:
+      'The run ended by itself, but late. Beyond its budget it would stop and leave rows to the next run; if that happens every time, they pile up.',
+    steps: [
+      seeHistory,
+      '`more` true again and again: the job gets more rows than it can clean. Raise jobs.JOB.attemptDeadline, up to the period of its schedule, or let it run more often.',
+      'Few rows, much time: something holds their locks, or the database is slow. The statements wait 2 s for a lock and then pass over the row.'
+    ],
+    condition: matchEvent(events.overBudget)
+  },
+  {
+    id: 'nothing-fired',
+    title: 'Nothing has fired for 30 minutes',
+    severity: 'CRITICAL',
+    meaning:
+      'No call has reached the worker for 30 minutes, though jobs are due every few. Paused jobs, a caller that is turned away, or Cloud Scheduler itself.',
+    steps: [
+      seeDoctor,
+      'Are all jobs paused by hand? `npm run scheduler -- list --stage STAGE`.',
+      'Calls that are turned away show as *A call of a job failed* with 401 or 403.',
+      'Otherwise look at https://status.cloud.google.com for Cloud Scheduler and Cloud Run in the region.'
+    ],
+    condition: matchQuiet
+  }
+]
+
+/** What an alert says when it fires, in Markdown: enough to act on without opening anything else. */
+export const describeAlert = ({ title, meaning, steps }: Alert, stage: string): string =>
+  [
+    `${meaning}\n`,
+    ...steps.map((step, index) => `${index + 1}. ${step.replaceAll('STAGE', stage)}`),
+    `\nRunbook: docs/runbook.md, *${title}*.`
+  ].join('\n')
+
+/** docs/runbook.md. */
+export const describeRunbook = (): string =>
+  [
+    '# Runbook',
+    '',
+    'An entry an alert, made from infra/alert-catalogue.ts, which also writes the messages of the alerts. `STAGE` and `JOB`',
+    'stand for the ones that the incident names.',
+    ...alerts.flatMap(({ title, severity, meaning, steps }) => [
+      '',
+      `## ${title}`,
+      '',
+      `Severity: ${severity}. ${meaning}`,
+      '',
+      ...steps.map((step, index) => `${index + 1}. ${step}`)
+    ]),
+    ''
+  ].join('\n')

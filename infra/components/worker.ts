@@ -1,0 +1,129 @@
+import { Service } from '@pulumi/gcp/cloudrunv2/service.js'
+import { IAMMember } from '@pulumi/gcp/projects/iammember.js'
+import { SecretIamMember } from '@pulumi/gcp/secretmanager/secretIamMember.js'
+import { Account } from '@pulumi/gcp/serviceaccount/account.js'
+import { BucketIAMMember } from '@pulumi/gcp/storage/bucketIAMMember.js'
+import { ComponentResource, type Input, type Output } from '@pulumi/pulumi'
+import type { Declaration, DeclaredService } from '../declaration.ts'
+import type { Apis } from './apis.ts'
+
+/** The worker on Cloud Run, the account it runs as and what that account may do: none is of use without the others. */
+export class Worker extends ComponentResource {
+  /** The URL that Cloud Scheduler calls, and the audience of its tokens. */
+  readonly url: Output<string>
+
+  constructor(
+    name: string,
+    declaration: Declaration,
+    { image, apis }: { readonly image: Input<string>; readonly apis: Apis }
+  ) {
+    super('scheduled-jobs:index:Worker', name)
+    const { service, accounts, region, app, stage, protect } = declaration
+    const account = new Account('runtime', { ...accounts.runtime }, { parent: this, dependsOn: apis })
+    const grants = this.grant(declaration, account, apis)
+    const worker = new Service(
+      'service',
+      {
+        name: service.name,
+        location: region,
+        description: `Cleans the database of ${app} when Cloud Scheduler calls (${stage})`,
+        labels: { app, stage },
+        // Cloud Scheduler of the same project is let in; the internet is not.
+        ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
+        deletionProtection: protect,
+        scaling: { minInstanceCount: service.minInstances, maxInstanceCount: service.maxInstances },
+        template: buildTemplate(service, image, account.email)
+      },
+      {
+        parent: this,
+        // Without them the first revision can't read its secret or reach the database, and never gets ready.
+        dependsOn: [apis, ...grants],
+        protect,
+        // Whoever looks at the service with gcloud or the console rewrites these.
+        ignoreChanges: ['client', 'clientVersion']
+      }
+    )
+    this.url = worker.uri
+    this.registerOutputs({ url: this.url })
+  }
+
+  /** Members only: a binding or a policy would take away what others have been given. */
+  private grant({ service, project, storageBucket }: Declaration, account: Account, apis: Apis) {
+    const options = { parent: this, dependsOn: apis }
+    const grants: (SecretIamMember | BucketIAMMember | IAMMember)[] = Object.entries(service.secrets).map(
+      ([variable, secret]) =>
+        new SecretIamMember(
+          `reads-${variable.toLowerCase().replaceAll('_', '-')}`,
+          { secretId: secret.name, role: 'roles/secretmanager.secretAccessor', member: account.member },
+          options
+        )
+    )
+    // The least of Google's roles that deletes and lists objects: it reads none.
+    grants.push(
+      new BucketIAMMember(
+        'deletes-stored-files',
+        { bucket: storageBucket, role: 'roles/storage.legacyBucketWriter', member: account.member },
+        options
+      )
+    )
+    if (service.cloudSqlInstance) {
+      grants.push(
+        new IAMMember(
+          'connects-to-database',
+          { project, role: 'roles/cloudsql.client', member: account.member },
+          options
+        )
+      )
+    }
+    return grants
+  }
+}
+
+const buildTemplate = (service: DeclaredService, image: Input<string>, serviceAccount: Input<string>) => ({
+  serviceAccount,
+  timeout: `${service.timeoutSeconds}s`,
+  maxInstanceRequestConcurrency: service.concurrency,
+  scaling: { minInstanceCount: service.minInstances, maxInstanceCount: service.maxInstances },
+  containers: [
+    {
+      image,
+      resources: {
+        limits: { cpu: String(service.cpu), memory: service.memory },
+        // Once resources are written, leaving this out would bill the CPU between the requests as well.
+        cpuIdle: true,
+        startupCpuBoost: true
+      },
+      envs: [
+        ...Object.entries(service.environment).map(([name, value]) => ({ name, value })),
+        ...Object.entries(service.secrets).map(([name, secret]) => ({
+          name,
+          valueSource: { secretKeyRef: { secret: secret.name, version: secret.version } }
+        }))
+      ],
+      ...(service.cloudSqlInstance ? { volumeMounts: [{ name: 'cloudsql', mountPath: '/cloudsql' }] } : {}),
+      ...probes
+    }
+  ],
+  ...(service.cloudSqlInstance
+    ? { volumes: [{ name: 'cloudsql', cloudSqlInstance: { instances: [service.cloudSqlInstance] } }] }
+    : {}),
+  ...(service.vpc ? { vpcAccess: { egress: 'PRIVATE_RANGES_ONLY', networkInterfaces: [service.vpc] } } : {})
+})
+
+const probes = {
+  // Up to 30 s for the ledger's migrations and a database that is just waking up. A try waits longer than the worker
+  // waits for its database, so that its 503 is seen.
+  startupProbe: {
+    httpGet: { path: '/health/ready' },
+    periodSeconds: 3,
+    timeoutSeconds: 3,
+    failureThreshold: 10
+  },
+  // Not the database: restarting the worker would not mend it.
+  livenessProbe: {
+    httpGet: { path: '/health/live' },
+    periodSeconds: 30,
+    timeoutSeconds: 5,
+    failureThreshold: 3
+  }
+} as const

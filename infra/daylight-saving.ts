@@ -1,0 +1,21 @@
+import { findAffectedTicks } from '../schedule/daylight-saving.ts'
+import type { Declaration } from './declaration.ts'
+
+// Thirteen months: both changes of the coming year, wherever in the year it is read.
+const lookAhead = 396 * 86_400_000
+
+/**
+ * Warns of jobs whose time of day is skipped or comes twice when daylight saving changes.
+ *
+ * @returns a sentence a job, with the dates of the coming 13 months.
+ */
+export const describeAffectedJobs = ({ jobs }: Pick<Declaration, 'jobs'>, now: Date): string[] =>
+  jobs.flatMap((job) => {
+    const ticks = findAffectedTicks(job, now, new Date(now.getTime() + lookAhead))
+    if (ticks.length === 0) return []
+    const dates = ticks.map(({ wallClock, effect }) => `${wallClock} is ${effect}`).join(', ')
+    return [
+      `${job.id} (${job.schedule}, ${job.timeZone}) meets a change of daylight saving: ${dates}. ` +
+        'Nothing is lost: the next run does all that is due. An hour that never changes avoids it.'
+    ]
+  })

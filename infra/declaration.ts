@@ -1,0 +1,196 @@
+import { endpointOf, type Job } from '../jobs/define-job.ts'
+import { jobs as catalogue } from '../jobs/index.ts'
+import { ConfigurationError, type StageConfiguration } from './configuration.ts'
+import { findDeclarationFaults } from './limits.ts'
+import { formerJobIds } from './renames.ts'
+
+/** Everything that a stage consists of, as plain data: what the engine makes of it, and what the local runner runs. */
+export interface Declaration {
+  readonly app: string
+  readonly stage: string
+  readonly project: string
+  readonly region: string
+  readonly timeZone: string
+  /** Whether previews refuse to delete or replace the service and the jobs. */
+  readonly protect: boolean
+  readonly repositoryId: string
+  readonly service: DeclaredService
+  readonly accounts: { readonly runtime: DeclaredAccount; readonly caller: DeclaredAccount }
+  readonly storageBucket: string
+  readonly jobs: readonly DeclaredJob[]
+  /** Ids of jobs to import, made by hand before. */
+  readonly adopt: readonly string[]
+  readonly alertChannels: readonly string[]
+}
+
+/** The worker on Cloud Run. */
+export interface DeclaredService {
+  readonly name: string
+  /** By digest; undefined where the stage builds its own. */
+  readonly image?: string
+  readonly environment: Readonly<Record<string, string>>
+  /** Environment variable → version of a secret. */
+  readonly secrets: Readonly<Record<string, { readonly name: string; readonly version: string }>>
+  readonly timeoutSeconds: number
+  readonly cpu: number
+  readonly memory: string
+  readonly concurrency: number
+  readonly minInstances: number
+  readonly maxInstances: number
+  readonly cloudSqlInstance?: string
+  readonly vpc?: { readonly network: string; readonly subnetwork: string }
+}
+
+/** A service account; its email is `accountId@project.iam.gserviceaccount.com`. */
+export interface DeclaredAccount {
+  readonly accountId: string
+  readonly displayName: string
+}
+
+/** A Cloud Scheduler job, in Cloud Scheduler's words and units. */
+export interface DeclaredJob {
+  readonly id: string
+  readonly name: string
+  readonly description: string
+  readonly schedule: string
+  readonly timeZone: string
+  /** Of the worker's URL. */
+  readonly path: string
+  readonly httpMethod: 'POST'
+  /** The parameters that the stage configures. */
+  readonly body?: Readonly<Record<string, unknown>>
+  /** `600s`. */
+  readonly attemptDeadline: string
+  readonly retryConfig: {
+    readonly retryCount: number
+    readonly maxRetryDuration: string
+    readonly minBackoffDuration: string
+    readonly maxBackoffDuration: string
+    readonly maxDoublings: number
+  }
+  readonly paused: boolean
+  /** Ids that the job had before: the engine knows it by them. */
+  readonly formerIds: readonly string[]
+}
+
+/**
+ * Computes what a stage consists of. Pure: the same configuration gives the same declaration, wherever it is asked for.
+ *
+ * @param jobs the catalogue; a test may give another.
+ * @throws ConfigurationError with every name or number that Google, or the order of the time limits, would not allow.
+ */
+export const declare = (configuration: StageConfiguration, jobs: readonly Job[] = catalogue): Declaration => {
+  const { app, stage, project, region, timeZone, protect, storageBucket, adopt, alertChannels } =
+    configuration
+  const declaration: Declaration = {
+    app,
+    stage,
+    project,
+    region,
+    timeZone,
+    protect,
+    repositoryId: nameOf(configuration, 'jobs'),
+    service: declareService(configuration, jobs),
+    accounts: {
+      runtime: {
+        accountId: nameOf(configuration, 'jobs-run'),
+        displayName: `Runs the worker of ${app}'s scheduled jobs (${stage})`
+      },
+      caller: {
+        accountId: nameOf(configuration, 'jobs-call'),
+        displayName: `Calls the worker of ${app}'s scheduled jobs (${stage})`
+      }
+    },
+    storageBucket,
+    jobs: jobs.map((job) => declareJob(configuration, job)),
+    adopt,
+    alertChannels
+  }
+  const faults = findDeclarationFaults(declaration)
+  if (faults.length > 0) throw new ConfigurationError(stage, faults)
+  return declaration
+}
+
+// A tick that fails is tried again after 30, 60 and 120 s: the database's restart or a deployment is over by then, and
+// the five-minute job's retries end before its next tick.
+const retryDefaults = {
+  retryCount: 3,
+  // No limit of time: with one, Cloud Scheduler would retry until both limits are reached.
+  maxRetryDuration: '0s',
+  minBackoffDuration: '30s',
+  maxBackoffDuration: '300s',
+  maxDoublings: 3
+} as const
+
+const declareJob = (configuration: StageConfiguration, job: Job): DeclaredJob => {
+  const settings = configuration.jobs[job.id] ?? {}
+  const { parameters } = settings
+  return {
+    id: job.id,
+    name: nameOf(configuration, job.id),
+    description: job.description,
+    schedule: settings.schedule ?? job.schedule,
+    timeZone: configuration.timeZone,
+    path: endpointOf(job),
+    httpMethod: 'POST',
+    ...(parameters && Object.keys(parameters).length > 0 ? { body: sortKeys(parameters) } : {}),
+    attemptDeadline: `${settings.attemptDeadline ?? job.attemptDeadline}s`,
+    retryConfig: { ...retryDefaults, retryCount: settings.retryCount ?? retryDefaults.retryCount },
+    paused: settings.paused ?? false,
+    formerIds: formerJobIds[job.id] ?? []
+  }
+}
+
+const declareService = (configuration: StageConfiguration, jobs: readonly Job[]): DeclaredService => {
+  const { project, stage, timeZone, logLevel, storageBucket, maintenanceUntil, databaseUrlSecret } =
+    configuration
+  const { image, timeoutSeconds, cpu, memory, concurrency, minInstances, maxInstances } = configuration
+  const { cloudSqlInstance, vpc } = configuration
+  const settings = jobs.filter((job) => Object.keys(configuration.jobs[job.id] ?? {}).length > 0)
+  return {
+    name: nameOf(configuration, 'jobs-worker'),
+    ...(image ? { image } : {}),
+    environment: {
+      APP_IS_WORKER: 'true',
+      // For the trace of a log line; Cloud Run does not tell.
+      GOOGLE_CLOUD_PROJECT: project,
+      ...(settings.length > 0
+        ? {
+            JOB_SETTINGS: JSON.stringify(
+              sortKeys(Object.fromEntries(settings.map((job) => [job.id, configuration.jobs[job.id]])))
+            )
+          }
+        : {}),
+      LOG_LEVEL: logLevel,
+      ...(maintenanceUntil ? { MAINTENANCE_UNTIL: maintenanceUntil } : {}),
+      STAGE: stage,
+      STORAGE_URL: `gs://${storageBucket}`,
+      TIME_ZONE: timeZone
+    },
+    secrets: { DATABASE_URL: databaseUrlSecret },
+    timeoutSeconds,
+    cpu,
+    memory,
+    concurrency,
+    minInstances,
+    maxInstances,
+    ...(cloudSqlInstance ? { cloudSqlInstance } : {}),
+    ...(vpc ? { vpc } : {})
+  }
+}
+
+/** prod has no suffix; every other stage's names end with it. */
+const nameOf = ({ app, stage }: StageConfiguration, part: string): string =>
+  `${app}-${part}${stage === 'prod' ? '' : `-${stage}`}`
+
+// The engine hands objects over with sorted keys, a file in the order of its lines: without this, moving a line would
+// make a new revision, and the local stage would differ from the deployed one.
+const sortKeys = <Value extends object>(object: Value): Value =>
+  Object.fromEntries(
+    Object.entries(object)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([key, value]: [string, unknown]) => [key, isObject(value) ? sortKeys(value) : value])
+  ) as Value
+
+const isObject = (value: unknown): value is object =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

@@ -1,0 +1,42 @@
+import type { EngineEvent } from '@pulumi/pulumi/automation/index.js'
+
+/** What differs between a stage's state and Google Cloud. */
+export interface Drift {
+  /** Ids of jobs of which nothing but the pause differs: somebody paused or resumed them by hand. */
+  readonly pauses: readonly string[]
+  /** `service: template`, `clear-sessions: gone`. */
+  readonly others: readonly string[]
+}
+
+/** Reads what a refresh that changes nothing has found. */
+export const findDrift = (events: readonly EngineEvent[]): Drift => {
+  const found = events
+    .flatMap(({ resOutputsEvent }) => resOutputsEvent?.metadata ?? [])
+    .filter(({ op }) => op === 'update' || op === 'delete')
+    .map(({ op, type, urn, diffs = [] }) => ({
+      name: urn.split('::').at(-1) ?? urn,
+      isPause: op === 'update' && type === 'gcp:cloudscheduler/job:Job' && diffs.join() === 'paused',
+      what: op === 'delete' ? 'gone' : diffs.join(', ')
+    }))
+  return {
+    pauses: found.filter(({ isPause }) => isPause).map(({ name }) => name),
+    others: found.filter(({ isPause }) => !isPause).map(({ name, what }) => `${name}: ${what}`)
+  }
+}
+
+/** The drift of a stage for people, with what to do about it; empty when there is none. */
+export const describeDrift = (stage: string, { pauses, others }: Drift): string =>
+  [
+    ...(pauses.length > 0
+      ? [
+          `Paused or resumed by hand in ${stage}: ${pauses.join(', ')}. A deployment leaves them so. Put them back with ` +
+            `'npm run scheduler -- resume JOB --stage ${stage}', or make it lasting: jobs.JOB.paused in Pulumi.${stage}.yaml.`
+        ]
+      : []),
+    ...(others.length > 0
+      ? [
+          `Changed by hand in ${stage}: ${others.join('; ')}. Write the change into the program or its configuration, or ` +
+            `take it back: 'pulumi up --stack ${stage} --refresh' shows both before it does anything.`
+        ]
+      : [])
+  ].join('\n')

@@ -1,0 +1,119 @@
+import { budgetOf, statementTimeout } from '../jobs/budget.ts'
+import { attemptDeadlineRange } from '../jobs/define-job.ts'
+import { stages } from './configuration.ts'
+import type { Declaration } from './declaration.ts'
+
+/**
+ * Finds what Google would refuse only when it is deployed, or what would go wrong only when it runs: names, the order
+ * of the time limits, names that are taken.
+ *
+ * @returns each fault with the resource, what it must be and what it got.
+ */
+export const findDeclarationFaults = (declaration: Declaration): string[] => [
+  ...findNameFaults(declaration),
+  ...findTakenNames(declaration),
+  ...findBudgetFaults(declaration),
+  ...findSizeFaults(declaration)
+]
+
+/** Finds what a preview may have and a deployment may not: the image that stands in for the first promoted one. */
+export const findDeploymentFaults = ({ service }: Declaration): string[] =>
+  service.image?.includes('/not-yet-promoted/')
+    ? [
+        `image must be one that was promoted to this stage, got '${service.image}'; set it: pulumi config set image …@sha256:…`
+      ]
+    : []
+
+const nameLimits = {
+  account: {
+    pattern: /^[a-z][-a-z0-9]{4,28}[a-z0-9]$/,
+    must: '6 to 30 lower-case letters, digits and hyphens'
+  },
+  // Cloud Run adds a hash to it for the host name, whose parts end at 63 characters.
+  service: {
+    pattern: /^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$/,
+    must: 'at most 49 lower-case letters, digits and hyphens'
+  },
+  repository: {
+    pattern: /^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    must: 'at most 63 lower-case letters, digits and hyphens'
+  },
+  job: { pattern: /^[A-Za-z0-9_-]{1,500}$/, must: 'at most 500 letters, digits, hyphens and underscores' }
+} as const
+
+const findNameFaults = (declaration: Declaration): string[] =>
+  listNames(declaration)
+    .filter(({ kind, name }) => !nameLimits[kind].pattern.test(name))
+    .map(
+      ({ kind, name }) =>
+        `the name of the ${kind} must have ${nameLimits[kind].must}, got '${name}' (${name.length}); shorten app`
+    )
+
+const listNames = ({ accounts, service, repositoryId, jobs }: Declaration) => [
+  { kind: 'account' as const, name: accounts.runtime.accountId },
+  { kind: 'account' as const, name: accounts.caller.accountId },
+  { kind: 'service' as const, name: service.name },
+  { kind: 'repository' as const, name: repositoryId },
+  ...jobs.map(({ name }) => ({ kind: 'job' as const, name }))
+]
+
+/**
+ * The services and accounts of the original, in the same project, serve other things as well: none of ours may be one
+ * of them. And no stage's job may have the name of another stage's.
+ */
+const findTakenNames = (declaration: Declaration): string[] => {
+  const { app, jobs } = declaration
+  const suffixes = ['', ...stages.map((stage) => `-${stage}`)]
+  const taken = new Set(
+    ['-web', '-worker', '-cloudrun'].flatMap((part) => suffixes.map((suffix) => `${app}${part}${suffix}`))
+  )
+  return [
+    ...listNames(declaration)
+      .filter(({ kind, name }) => kind !== 'job' && taken.has(name))
+      .map(({ kind, name }) => `the name of the ${kind} must not be one of the original's, got '${name}'`),
+    ...jobs
+      .filter(({ id }) => stages.some((stage) => id.endsWith(`-${stage}`)))
+      .map(
+        ({ id }) =>
+          `the id of a job must not end with the name of a stage, got '${id}': prod's names have no suffix`
+      )
+  ]
+}
+
+/** Each limit must end before the one around it: then the inner one is what is seen, with its reason. */
+const findBudgetFaults = ({ jobs, service }: Declaration): string[] =>
+  jobs.flatMap(({ id, attemptDeadline }) => {
+    const seconds = Number(attemptDeadline.replace(/s$/, ''))
+    const { min, max } = attemptDeadlineRange
+    const faults: string[] = []
+    if (!(seconds >= min && seconds <= max)) {
+      faults.push(`jobs.${id}.attemptDeadline must be from ${min} s to ${max} s, got ${attemptDeadline}`)
+    }
+    if (budgetOf(seconds) <= statementTimeout) {
+      faults.push(
+        `jobs.${id}.attemptDeadline must leave a budget longer than one statement may take (${statementTimeout} s), got ${budgetOf(seconds)} s of ${attemptDeadline}`
+      )
+    }
+    if (seconds > service.timeoutSeconds) {
+      faults.push(
+        `timeoutSeconds must be at least the attemptDeadline of '${id}' (${attemptDeadline}), got ${service.timeoutSeconds}`
+      )
+    }
+    return faults
+  })
+
+const findSizeFaults = ({ jobs, service }: Declaration): string[] => [
+  ...jobs
+    .filter(({ description }) => description.length > 500)
+    .map(
+      ({ id, description }) =>
+        `the description of '${id}' must have at most 500 characters, got ${description.length}`
+    ),
+  // Of Cloud Run, for one variable with its name.
+  ...Object.entries(service.environment)
+    .filter(([name, value]) => Buffer.byteLength(name + value) > 32 * 1024)
+    .map(
+      ([name, value]) =>
+        `the variable ${name} must have at most 32 KiB, got ${Buffer.byteLength(value)} bytes; set less in jobs`
+    )
+]

@@ -1,0 +1,101 @@
+import { execFileSync } from 'node:child_process'
+import { globSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { parse } from 'yaml'
+import { stages } from '../../infra/configuration.ts'
+
+const root = path.join(import.meta.dirname, '../..')
+const read = (file: string): string => readFileSync(path.join(root, file), 'utf8')
+const workflows = globSync('.github/workflows/*.yaml', { cwd: root })
+const actions = globSync('.github/actions/*/action.yaml', { cwd: root })
+
+interface Workflow {
+  readonly permissions: unknown
+  readonly jobs: Readonly<
+    Record<
+      string,
+      {
+        readonly if?: string
+        readonly permissions?: Readonly<Record<string, string>>
+        readonly strategy?: { readonly matrix: { readonly stage: readonly string[] } }
+        readonly steps?: readonly { readonly with?: Readonly<Record<string, unknown>> }[]
+        readonly with?: Readonly<Record<string, string>>
+        readonly needs?: string | readonly string[]
+      }
+    >
+  >
+}
+
+const workflow = (name: string): Workflow => parse(read(`.github/workflows/${name}.yaml`)) as Workflow
+
+const whyNoActionlint = (): string | undefined => {
+  try {
+    execFileSync('actionlint', ['-version'], { stdio: 'ignore' })
+    return undefined
+  } catch {
+    return 'there is no actionlint on PATH'
+  }
+}
+
+const reason = whyNoActionlint()
+
+describe.skipIf(reason)(`actionlint${reason ? ` (skipped: ${reason})` : ''}`, () => {
+  it('finds no fault in the workflows', () => {
+    expect(execFileSync('actionlint', { cwd: root, encoding: 'utf8' })).toBe('')
+  })
+})
+
+it('every action of others is pinned to a commit, with its version beside it', () => {
+  const uses = [...workflows, ...actions].flatMap((file) => read(file).match(/uses: .*/g) ?? [])
+  const ofOthers = uses.filter((line) => !line.startsWith('uses: ./'))
+  expect(ofOthers.length).toBeGreaterThan(0)
+  expect(ofOthers.filter((line) => !/^uses: [\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$/.test(line))).toEqual([])
+})
+
+it('every workflow starts without permissions, and none but the comment on a preview may write', () => {
+  for (const file of workflows) {
+    const { permissions, jobs } = parse(read(file)) as Workflow
+    expect(permissions).toEqual({})
+    const writes = Object.values(jobs).flatMap((job) =>
+      Object.entries(job.permissions ?? {}).filter(([, right]) => right === 'write')
+    )
+    expect(writes.map(([name]) => name).filter((name) => name !== 'id-token')).toEqual(
+      file.endsWith('preview.yaml') ? ['pull-requests'] : []
+    )
+  }
+})
+
+it('a pull request never gets the deployer, and one from a fork gets no identity', () => {
+  expect(read('.github/workflows/preview.yaml')).not.toContain('DEPLOYER')
+  expect(workflow('preview').jobs.preview?.if).toBe(
+    'github.event.pull_request.head.repo.full_name == github.repository'
+  )
+  expect(workflow('preview').jobs.fork?.permissions).toBeUndefined()
+})
+
+it('every stage is previewed and watched for drift', () => {
+  expect(workflow('preview').jobs.preview?.strategy?.matrix.stage).toEqual(stages)
+  expect(workflow('drift').jobs.drift?.strategy?.matrix.stage).toEqual(stages)
+})
+
+it('one image goes from dev through staging to prod', () => {
+  const { dev, staging, prod } = workflow('deploy').jobs
+  expect([dev?.with, staging?.with, prod?.with]).toEqual([
+    { stage: 'dev' },
+    { stage: 'staging', image: '${{ needs.dev.outputs.image }}' },
+    { stage: 'prod', image: '${{ needs.dev.outputs.image }}' }
+  ])
+  expect([dev?.needs, staging?.needs, prod?.needs]).toEqual(['check', 'dev', ['dev', 'staging']])
+})
+
+it('a deployment never refreshes, and is followed by a proof', () => {
+  const steps = workflow('stage').jobs.deploy?.steps ?? []
+  const up = steps.findIndex((step) => step.with?.command === 'up')
+  expect(steps[up]?.with?.refresh).toBe(false)
+  expect(steps.slice(up + 1)).toContainEqual({
+    uses: './.github/actions/prove',
+    with: { stage: '${{ inputs.stage }}' }
+  })
+  expect(workflows.map(read).join('\n')).not.toMatch(/refresh: true|--refresh/)
+})
