@@ -25,6 +25,23 @@ export const openDatabase = (address: DatabaseAddress): Sql =>
 
 const keepText = (value: string): string => value
 
+/**
+ * Makes sure of a connection that lives, before a run begins: those that died while idle (a restart, a failover, a
+ * pooler's time-out) are noticed only when they are used. Statements that change something are never sent twice.
+ *
+ * @throws the last error when no connection can be had.
+ */
+export const wakeConnections = async (sql: Sql): Promise<void> => {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      await sql`select 1`
+      return
+    } catch (error) {
+      if (tries > maxConnections) throw error
+    }
+  }
+}
+
 /** The SQLSTATE of an error, or postgres.js's own code of a connection that failed. */
 export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''

@@ -106,7 +106,6 @@ export const buildHeld = (sql: Sql): Fragment => sql`exists (select from lease)`
  * @param change the job's common table expressions, with `changed` and, where it counts failures, `failed`.
  */
 export const buildBatch = (sql: Sql, runId: string, change: Fragment, countsFailures: boolean) => {
-  const failed = countsFailures ? sql`(select count(*) from failed)` : sql`0`
   return sql<BatchCounts[]>`
     with lease as materialized (
       select id, set_config('lock_timeout', ${`${lockTimeout}s`}, true)
@@ -117,19 +116,24 @@ export const buildBatch = (sql: Sql, runId: string, change: Fragment, countsFail
       for update
     ),
     ${change},
+    counts as materialized (
+      select (select count(*) from changed)::int as affected,
+        ${countsFailures ? sql`(select count(*) from failed)` : sql`0`}::int as failed
+    ),
     recorded as (
       update scheduled_jobs.run run
-      set affected = run.affected + (select count(*) from changed),
-        failed = run.failed + ${failed},
+      set affected = run.affected + counts.affected,
+        failed = run.failed + counts.failed,
         batches = run.batches + 1,
         lease_expires_at = ${leaseEnd(sql)}
-      from lease
+      from lease, counts
       where run.id = lease.id
-      returning 1
+      returning counts.affected, counts.failed
     )
-    select (select count(*) from changed)::int as affected,
-      ${failed}::int as failed,
-      case when exists (select from recorded) then 0 else (${leaseLost(runId)} || clock_timestamp())::int end as held`
+    select affected, failed,
+      case when affected is null then (${leaseLost(runId)} || clock_timestamp())::int end as lost
+    from (select) one
+    left join recorded on true`
 }
 
 /** Whether an error says that the run's lease was lost. */

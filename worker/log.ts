@@ -34,7 +34,7 @@ export const messageOf = (error: unknown): string => {
 }
 
 /** An error as it may be logged: PostgreSQL's `detail` and `where` are left out too, they quote rows. */
-export const describeError = (error: unknown): object => {
+const describeError = (error: unknown): object => {
   const message = messageOf(error)
   if (!(error instanceof Error)) return { message }
   return {

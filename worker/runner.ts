@@ -6,6 +6,7 @@ import type { Job, ObjectStorage, RunContext } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { CommonParameters } from '../jobs/parameters.ts'
 import type { JobSettings } from '../jobs/settings.ts'
+import { wakeConnections } from './database.ts'
 import { drainPages } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
 import { findGuardFaults } from './guards.ts'
@@ -68,6 +69,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
   const labels = { job: job.id, run_id: delivery.runId, ...(tick ? { tick } : {}) }
   const log = request.log.child({ 'logging.googleapis.com/labels': labels })
   try {
+    await wakeConnections(options.sql)
     const begin = await beginRun(options.sql, delivery)
     if (begin.kind !== 'begun') return await answerWithout(options.sql, delivery, begin, log)
     log.info(

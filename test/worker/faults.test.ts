@@ -3,21 +3,11 @@ import { jobs } from '../../jobs/index.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
 import { openProxy, type DatabaseProxy } from './database-proxy.ts'
 import { deletedFrom, faultData } from './fault-data.ts'
+import { faultRounds, faultSeed, makeRandom } from './random.ts'
 import { bundleWorker, type WorkerProcesses } from './worker-process.ts'
 import { createWorker } from './worker-under-test.ts'
 
-// FAULTS_SEED=… repeats a run of this file; FAULTS_ROUNDS=… makes it longer.
-const seed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31))
-const rounds = Number(process.env.FAULTS_ROUNDS ?? 3)
 const batch = { batch_size: 7 }
-
-/** Mulberry32: small, seeded, good enough to pick moments. */
-const makeRandom = (state: number) => (limit: number) => {
-  state = (state + 0x6d2b79f5) | 0
-  let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
-  mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-  return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * limit)
-}
 
 const count = async (sql: TestDatabase['sql'], query: string): Promise<number> =>
   Number(Object.values((await sql.unsafe(query))[0] ?? {})[0])
@@ -42,7 +32,7 @@ const endLeases = (sql: TestDatabase['sql']) => sql`
   set lease_expires_at = clock_timestamp() - interval '1 second'
   where state = 'running'`
 
-describe(`faults, seed ${seed}`, () => {
+describe(`faults, seed ${faultSeed}`, () => {
   let workers: WorkerProcesses
   beforeAll(async () => {
     workers = await bundleWorker()
@@ -61,10 +51,10 @@ describe(`faults, seed ${seed}`, () => {
     const data = faultData[job.id]!
 
     it(
-      `${job.id}, killed with -9 at ${rounds} random moments, ends where an undisturbed run does`,
+      `${job.id}, killed with -9 at ${faultRounds} random moments, ends where an undisturbed run does`,
       { timeout: 120_000 },
       async () => {
-        const random = makeRandom(seed + index)
+        const random = makeRandom(faultSeed + index)
         const database = await createDatabase()
         const { sql, url } = database
         await data.addLive(sql)
@@ -74,7 +64,7 @@ describe(`faults, seed ${seed}`, () => {
         let added = table ? await count(sql, `select count(*)::int from ${table}`) : 0
         let pieces = 60
         let next = startWorker(url)
-        for (let round = 0; round < rounds;) {
+        for (let round = 0; round < faultRounds;) {
           const worker = await next
           next = startWorker(url)
           const moment = 1 + random(pieces)
@@ -113,10 +103,10 @@ describe(`faults, seed ${seed}`, () => {
     )
 
     it(
-      `${job.id}, its connections terminated at ${rounds} random moments, ends there too, in a process that lives on`,
+      `${job.id}, its connections terminated at ${faultRounds} random moments, ends there too, in a process that lives on`,
       { timeout: 120_000 },
       async () => {
-        const random = makeRandom(seed + 100 + index)
+        const random = makeRandom(faultSeed + 100 + index)
         const database = await createDatabase()
         const { sql, url } = database
         await data.addLive(sql)
@@ -127,7 +117,7 @@ describe(`faults, seed ${seed}`, () => {
         const table = deletedFrom[job.id]
         let added = table ? await count(sql, `select count(*)::int from ${table}`) : 0
         let pieces = 60
-        for (let round = 0; round < rounds; round += 1) {
+        for (let round = 0; round < faultRounds; round += 1) {
           const before = table ? await count(sql, `select count(*)::int from ${table}`) : 0
           await data.add(sql)
           added += table ? (await count(sql, `select count(*)::int from ${table}`)) - before : 0

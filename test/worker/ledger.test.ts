@@ -177,6 +177,7 @@ describe('deliveries at once', () => {
     expect(statusesOf(answers)).toEqual(Array.from({ length: 50 }, () => 200))
     expect(answers.some((answer) => answer.body.status === 'skipped')).toBe(true)
     expect(reported).toBe(3_000 - (left?.count ?? 0))
+    await sql`delete from django_session`
   })
 })
 
