@@ -1,5 +1,5 @@
 import { stages } from '../infra/configuration.ts'
-import { readDeclaration } from './stage.ts'
+import { readDeclaration } from '../infra/stage-declaration.ts'
 import { describeAttempt, describeColumns } from './attempt-line.ts'
 import { parseOptions } from './options.ts'
 import { writeReadyFile } from './ready-file.ts'

@@ -102,7 +102,7 @@ export const startSystem = async (
         ],
         onAttempt: (attempt) => events.onAttempt(attempt, jobsByName.get(attempt.job)),
         register: (server) => {
-          server.get('/', () => ({ ...addresses, databaseUrl: undefined }))
+          server.get('/api/system', () => ({ ...addresses, databaseUrl: undefined }))
         },
         log: pino({ level: 'error' }, pino.destination(2))
       })

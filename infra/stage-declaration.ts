@@ -1,8 +1,8 @@
-import { parseConfiguration } from '../infra/configuration.ts'
-import { type Declaration, declare } from '../infra/declaration.ts'
-import { readStageValues } from '../infra/stage-file.ts'
+import { parseConfiguration } from './configuration.ts'
+import { type Declaration, declare } from './declaration.ts'
+import { readStageValues } from './stage-file.ts'
 
-// The worker runs from its source here, so a stage that is only deployed from a promoted image needs none.
+// Neither the local worker, which runs from its source, nor a command asks for the image: a stage that takes a promoted one needs none.
 const unusedImage = `local/worker@sha256:${'0'.repeat(64)}`
 
 /**
