@@ -19,6 +19,7 @@ import type { JobMethods } from './job-methods.ts'
 import { registerAttemptRoutes } from './attempt-routes.ts'
 import { registerLogRoutes } from './log-routes.ts'
 import { createScheduler } from './scheduler.ts'
+import { createServiceLog } from './service-log.ts'
 import { registerSchedulerRoutes } from './scheduler-routes.ts'
 import { openStore } from './store.ts'
 
@@ -91,10 +92,20 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   const projectNumber = findProjectNumber(project)
   const realm = { project, locations: options.locations }
 
+  const serviceLog = createServiceLog(project, clock, store)
   const fronts: Front[] = []
   for (const [index, service] of (options.services ?? []).entries()) {
     const port = service.port ?? (index === 0 ? options.frontPort : 0)
-    const front = await startFront(service, { host, port, project, projectNumber, identity, clock, log })
+    const front = await startFront(service, {
+      host,
+      port,
+      project,
+      projectNumber,
+      identity,
+      clock,
+      log,
+      onLine: serviceLog
+    })
     fronts.push(opened.adopt(front, (one) => one.stop()))
   }
 

@@ -8,6 +8,7 @@ import type { Clock } from './clock.ts'
 import { refuseCaller, sendPage, sendText } from './front-page.ts'
 import { passOn } from './front-passage.ts'
 import type { Identity } from './identity.ts'
+import type { ServiceLine } from './service-log.ts'
 import { startWorker } from './worker-process.ts'
 import type { WorkerCommand } from './worker-process.ts'
 
@@ -48,6 +49,8 @@ export interface FrontOptions {
   readonly identity: Pick<Identity, 'publicKey' | 'keyId'>
   readonly clock: Pick<Clock, 'now'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
+  /** Takes each line of a service that the front has started. */
+  readonly onLine: (line: ServiceLine) => void
 }
 
 const defaultTimeout = 300
@@ -76,7 +79,7 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
     invokers: service.invokers,
     audiences: [url, `http://localhost:${port}`, ...cloudRunUrls, ...(service.audiences ?? [])]
   }
-  const upstream = await openUpstream(service, log).catch(async (error: unknown) => {
+  const upstream = await openUpstream(service, options).catch(async (error: unknown) => {
     await close(server)
     throw error
   })
@@ -134,10 +137,23 @@ interface Upstream {
 }
 
 const openUpstream = async (
-  { name, upstream }: ServiceOptions,
-  log: FrontOptions['log']
+  { name, region, upstream }: ServiceOptions,
+  { log, onLine }: FrontOptions
 ): Promise<Upstream> => {
-  if (typeof upstream !== 'string') return startWorker(name, upstream, log)
+  if (typeof upstream !== 'string') {
+    const onOutput = upstream.onOutput ?? ((text: string) => process.stderr.write(`${text}\n`))
+    return startWorker(
+      name,
+      {
+        ...upstream,
+        onOutput: (text, stream) => {
+          onLine({ service: name, region, stream, text })
+          onOutput(text, stream)
+        }
+      },
+      log
+    )
+  }
   if (!URL.canParse(upstream) || new URL(upstream).protocol !== 'http:') {
     throw new RangeError(
       `upstream of service ${name} must be a URL that begins with http://, got '${upstream}'`

@@ -2,16 +2,37 @@ import { judgeAttempt } from './attempt.ts'
 import type { Attempt } from './attempt.ts'
 import { parseJobName } from './job-name.ts'
 
-/** An entry of the execution log as Cloud Logging shows it. */
+/** LogSeverity of Cloud Logging, the least first. */
+export const severities = [
+  'DEFAULT',
+  'DEBUG',
+  'INFO',
+  'NOTICE',
+  'WARNING',
+  'ERROR',
+  'CRITICAL',
+  'ALERT',
+  'EMERGENCY'
+] as const
+
+export type Severity = (typeof severities)[number]
+
+export const isSeverity = (value: unknown): value is Severity =>
+  (severities as readonly unknown[]).includes(value)
+
+/** An entry as Cloud Logging shows it: of the execution log, or of a service. */
 export interface LogEntry {
   readonly insertId: string
   readonly logName: string
   readonly resource: { readonly type: string; readonly labels: Readonly<Record<string, string>> }
   readonly timestamp: string
   readonly receiveTimestamp: string
-  readonly severity: 'INFO' | 'ERROR'
-  readonly jsonPayload: Readonly<Record<string, string>>
-  readonly httpRequest?: { readonly status: number }
+  readonly severity: Severity
+  readonly labels?: Readonly<Record<string, string>>
+  readonly trace?: string
+  readonly jsonPayload?: Readonly<Record<string, unknown>>
+  readonly textPayload?: string
+  readonly httpRequest?: Readonly<Record<string, unknown>>
 }
 
 /**

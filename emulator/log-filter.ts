@@ -1,5 +1,5 @@
 import { invalidArgument } from './api-error.ts'
-import type { LogEntry } from './log-entry.ts'
+import { type LogEntry, severities } from './log-entry.ts'
 
 /**
  * Compiles a filter of Cloud Logging's query language (https://cloud.google.com/logging/docs/view/logging-query-language).
@@ -119,18 +119,6 @@ const findField = (entry: LogEntry, field: string): unknown => {
   return value
 }
 
-const severities = [
-  'DEFAULT',
-  'DEBUG',
-  'INFO',
-  'NOTICE',
-  'WARNING',
-  'ERROR',
-  'CRITICAL',
-  'ALERT',
-  'EMERGENCY'
-]
-
 const compare = (actual: unknown, operator: (typeof operators)[number], wanted: string): boolean => {
   if (operator === ':') {
     if (actual === undefined) return false
@@ -159,13 +147,15 @@ const toText = (value: unknown): string => (typeof value === 'string' ? value : 
 
 /** Below 0, 0 or above: by severity, as numbers, as times or as text, whichever both are. */
 const findOrder = (actual: string, wanted: string): number => {
-  const [a, b] = [severities.indexOf(actual), severities.indexOf(wanted.toUpperCase())]
+  const [a, b] = [rankOf(actual), rankOf(wanted.toUpperCase())]
   if (a >= 0 && b >= 0) return a - b
   if (isNumber(actual) && isNumber(wanted)) return Number(actual) - Number(wanted)
   if (isTime(actual) && isTime(wanted)) return Date.parse(actual) - Date.parse(wanted)
   const [left, right] = [actual.toLowerCase(), wanted.toLowerCase()]
   return left === right ? 0 : left < right ? -1 : 1
 }
+
+const rankOf = (severity: string): number => (severities as readonly string[]).indexOf(severity)
 
 const isNumber = (text: string): boolean => /^-?[0-9]+(\.[0-9]+)?$/.test(text)
 const isTime = (text: string): boolean =>

@@ -9,13 +9,16 @@ import type { Store } from './store.ts'
 const defaultPage = 50
 const maxPage = 1_000
 
-/** The execution log, as Cloud Logging's `POST /v2/entries:list` serves it. */
+/** The execution log and what services wrote, as Cloud Logging's `POST /v2/entries:list` serves them. */
 export const registerLogRoutes =
-  (project: string, store: Pick<Store, 'readAttempts'>) =>
+  (project: string, store: Pick<Store, 'readAttempts' | 'readServiceLog'>) =>
   async (server: FastifyInstance): Promise<void> => {
     server.setErrorHandler(sendError)
     server.post('/v2/entries::list', (request) =>
-      listLogEntries(project, readRequest(request.body), () => store.readAttempts({}))
+      listLogEntries(project, readRequest(request.body), () => [
+        ...store.readAttempts({}).flatMap(describeLogEntries),
+        ...store.readServiceLog()
+      ])
     )
   }
 
@@ -60,7 +63,7 @@ const readRequest = (body: unknown): LogRequest => {
 const listLogEntries = (
   project: string,
   { resourceNames, filter, isNewestFirst, pageSize, pageToken }: LogRequest,
-  readAttempts: () => Parameters<typeof describeLogEntries>[0][]
+  readEntries: () => LogEntry[]
 ): { entries?: LogEntry[]; nextPageToken?: string } => {
   const matches = compileLogFilter(filter)
   if (!resourceNames.includes(`projects/${project}`)) {
@@ -69,8 +72,7 @@ const listLogEntries = (
       `resource_names must hold projects/${project}, which this emulator serves, got ${resourceNames.join(', ')}.`
     )
   }
-  const entries = readAttempts()
-    .flatMap(describeLogEntries)
+  const entries = readEntries()
     .filter(matches)
     .map((entry) => ({ entry, key: `${entry.timestamp} ${entry.insertId}` }))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1))

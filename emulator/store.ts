@@ -5,6 +5,7 @@ import type { Attempt } from './attempt.ts'
 import type { Firing } from './firing.ts'
 import type { JobDefinition } from './job-definition.ts'
 import type { Job } from './job-message.ts'
+import type { LogEntry } from './log-entry.ts'
 
 /** A job as it is kept: what its owner decided, what came of it, what it is up to. */
 export interface StoredJob {
@@ -26,6 +27,9 @@ export interface Store {
   readLastAttempts(query: { job?: string | undefined; limit?: number }): Attempt[]
   readRunningAttempts(): Attempt[]
   lastAttemptId(): number
+  /** What services wrote, the oldest first. */
+  readServiceLog(): LogEntry[]
+  lastServiceLogId(): number
   write(changes: Changes): void
   close(): void
 }
@@ -35,6 +39,8 @@ export interface Changes {
   readonly deletedJobs?: readonly string[]
   readonly attempts?: readonly Attempt[]
   readonly settings?: Readonly<Record<string, string>>
+  /** Lines of services by their number. */
+  readonly serviceLog?: readonly (readonly [number, LogEntry])[]
 }
 
 // Two attempts a minute for a month of Cloud Logging's retention is 86,400.
@@ -64,6 +70,8 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
   const readBackOfJob = database.prepare(
     'select attempt from attempts where job = ? order by id desc limit ?'
   )
+  const putLine = database.prepare('insert into service_log (id, entry) values (?, ?)')
+  const trimLines = database.prepare('delete from service_log where id <= ?')
   let trimmedAt = 0
 
   return {
@@ -78,7 +86,11 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
       readColumn(database.prepare('select attempt from attempts where running order by id').all()),
     lastAttemptId: () =>
       Number(database.prepare('select coalesce(max(id), 0) as id from attempts').get()?.id),
-    write: ({ jobs = [], deletedJobs = [], attempts = [], settings = {} }) => {
+    readServiceLog: () =>
+      readColumn(database.prepare('select entry as value from service_log order by id').all()),
+    lastServiceLogId: () =>
+      Number(database.prepare('select coalesce(max(id), 0) as id from service_log').get()?.id),
+    write: ({ jobs = [], deletedJobs = [], attempts = [], settings = {}, serviceLog = [] }) => {
       database.exec('begin')
       try {
         for (const job of jobs) putJob.run(job.definition.name, JSON.stringify(job))
@@ -88,6 +100,10 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
           putAttempt.run(attempt.id, attempt.job, running, JSON.stringify(attempt))
         }
         for (const [key, value] of Object.entries(settings)) putSetting.run(key, value)
+        for (const [id, entry] of serviceLog) {
+          putLine.run(id, JSON.stringify(entry))
+          if (id % trimEvery === 0) trimLines.run(id - attemptsKept)
+        }
         const last = attempts.at(-1)?.id ?? 0
         if (last - trimmedAt >= trimEvery) {
           trim.run(last - attemptsKept)
@@ -138,6 +154,7 @@ const schema = `
   ) strict;
   create index if not exists attempts_by_job on attempts (job, id);
   create index if not exists attempts_running on attempts (id) where running;
+  create table if not exists service_log (id integer primary key, entry text not null) strict;
   create table if not exists settings (key text primary key, value text not null) strict;
   commit;
 `

@@ -15,8 +15,8 @@ export interface WorkerCommand {
   readonly workingDirectory?: string
   /** Asked until it answers 2xx, as by a start-up probe. */
   readonly healthPath: string
-  /** Takes each line that the worker writes; by default they go to standard error. */
-  readonly onOutput?: (line: string) => void
+  /** Takes each line that the worker writes; by default the front passes them on to standard error. */
+  readonly onOutput?: (line: string, stream: 'stdout' | 'stderr') => void
 }
 
 /** A worker that runs, and is started again when it ends by itself. */
@@ -99,6 +99,8 @@ interface Instance {
   readonly healthy: Promise<true>
   /** Becomes the reason, `exit code 1` or `signal SIGKILL`. */
   readonly ended: Promise<string>
+  /** Settles when its last line has been read, too. */
+  readonly closed: Promise<void>
   readonly lastLines: readonly string[]
 }
 
@@ -129,18 +131,22 @@ const launch = async (options: WorkerCommand): Promise<Instance> => {
   child.once('error', (error) => end(error.message))
   child.once('exit', (code, signal) => end(signal ? `signal ${signal}` : `exit code ${code}`))
   void ended.then(() => process.off('exit', killAll))
+  const closed = new Promise<void>((resolve) => {
+    child.once('close', () => resolve())
+    // One that could not be started has nothing to close.
+    child.once('error', () => resolve())
+  })
 
   const lastLines: string[] = []
-  const write = options.onOutput ?? ((line: string) => process.stderr.write(`${line}\n`))
-  for (const stream of [child.stdout, child.stderr]) {
-    createInterface({ input: stream }).on('line', (line) => {
+  for (const stream of ['stdout', 'stderr'] as const) {
+    createInterface({ input: child[stream] }).on('line', (line) => {
       lastLines.push(line)
       if (lastLines.length > keptLines) lastLines.shift()
-      write(line)
+      options.onOutput?.(line, stream)
     })
   }
   const url = `http://127.0.0.1:${port}`
-  return { child, url, healthy: askHealth(`${url}${options.healthPath}`, ended), ended, lastLines }
+  return { child, url, healthy: askHealth(`${url}${options.healthPath}`, ended), ended, closed, lastLines }
 }
 
 const askHealth = async (url: string, ended: Promise<string>): Promise<true> => {
@@ -160,13 +166,14 @@ const askHealth = async (url: string, ended: Promise<string>): Promise<true> => 
   return new Promise(() => undefined)
 }
 
-const endInstance = async ({ child, ended }: Instance, killAfter: number): Promise<void> => {
+const endInstance = async ({ child, ended, closed }: Instance, killAfter: number): Promise<void> => {
   sendSignal(child, 'SIGTERM')
   const timeout = setTimeout(() => sendSignal(child, 'SIGKILL'), killAfter)
   await ended
   clearTimeout(timeout)
   // What the worker itself has started and left behind.
   sendSignal(child, 'SIGKILL')
+  await closed
 }
 
 /** Sends a signal to the process and all that it has started; they share the group that `detached` has made. */

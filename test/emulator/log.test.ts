@@ -197,8 +197,8 @@ describe('entries:list', () => {
     await emulator.clock.advanceBy(300_000)
     const { entries } = await list(emulator, { filter: 'jsonPayload.debugInfo:*' })
     expect(entries).toHaveLength(1)
-    expect(entries[0]?.jsonPayload.debugInfo).toBe(debugInfo)
-    expect(entries[0]?.jsonPayload.status).toBe(status)
+    expect(entries[0]?.jsonPayload?.debugInfo).toBe(debugInfo)
+    expect(entries[0]?.jsonPayload?.status).toBe(status)
     expect(entries[0]?.severity).toBe(status === undefined ? 'INFO' : 'ERROR')
   })
 
