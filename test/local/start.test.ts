@@ -23,10 +23,10 @@ describe('what runs', async () => {
     expect((await stat(readyFile)).mode & 0o777).toBe(0o600)
   })
 
-  it('the first page says where things are, without the password of the database', async () => {
-    const page = await (await fetch(addresses.consoleUrl)).text()
-    expect(JSON.parse(page)).toMatchObject({ workerUrl: addresses.workerUrl })
-    expect(page).not.toContain('postgres://')
+  it('/api/system says where things are, without the password of the database', async () => {
+    const answer = await (await fetch(`${addresses.consoleUrl}/api/system`)).text()
+    expect(JSON.parse(answer)).toMatchObject({ workerUrl: addresses.workerUrl })
+    expect(answer).not.toContain('postgres://')
   })
 
   it('the front lets in the account that calls, and nobody else', async () => {
