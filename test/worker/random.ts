@@ -13,4 +13,4 @@ export const makeRandom = (seed: number): ((limit: number) => number) => {
 export const faultSeed = Number(process.env.FAULTS_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 /** How many moments are tried: FAULTS_ROUNDS=17 in `npm run test:faults`. */
-export const faultRounds = Number(process.env.FAULTS_ROUNDS ?? 3)
+export const faultRounds = Number(process.env.FAULTS_ROUNDS ?? 1)
