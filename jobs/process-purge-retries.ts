@@ -2,13 +2,11 @@ import { Type } from 'typebox'
 import { defineJob, type DueContext } from './define-job.ts'
 import { events } from './events.ts'
 import type { Key } from './key-range.ts'
+import { maxAttempts, retryAfterSeconds } from './purge-attempts.ts'
 import { deleteStoredFiles, type StoredSubmission } from './stored-files.ts'
 
 // Each row is a submission, its runs and a retry in one statement: 2,000 take about 50 ms.
 const batchSize = 2_000
-/** Seconds until the next attempt, after the first, second, … failed one. The one after the last exhausts the retry. */
-const retryAfterSeconds = [60, 300, 3_600, 21_600]
-const maxAttempts = retryAfterSeconds.length + 1
 // Out of the way of every query for due retries, yet never dropped: someone has to look at it.
 const exhaustedForDays = 365
 const activeRunWaitsSeconds = 300
@@ -163,7 +161,7 @@ export const processPurgeRetries = defineJob({
               next_retry_at = case
                 when retry.attempt_count + 1 >= ${maxAttempts}
                 then retry.next_retry_at + make_interval(days => ${exhaustedForDays})
-                else ${now} + make_interval(secs => (${retryAfterSeconds}::int[])[retry.attempt_count + 1])
+                else ${now} + make_interval(secs => (${[...retryAfterSeconds]}::int[])[retry.attempt_count + 1])
               end
             from still_due
             where retry.id = still_due.id

@@ -1,12 +1,11 @@
 import { Type } from 'typebox'
 import { defineJob, type DueContext } from './define-job.ts'
 import type { Key } from './key-range.ts'
+import { retryAfterSeconds } from './purge-attempts.ts'
 import { deleteStoredFiles, type FileOutcome, type StoredSubmission } from './stored-files.ts'
 
 // Measured on 100,000 rows: 5,000 a statement costs as little as one statement for all, 20,000 costs half as much again.
 const batchSize = 5_000
-// The first attempt has just failed; the retries follow at the intervals of process-purge-retries.
-const firstRetryAfterSeconds = 60
 
 /** Deletes the files and the content of expired submissions; the row stays as the audit trail. */
 export const purgeExpiredSubmissions = defineJob({
@@ -113,7 +112,7 @@ export const purgeExpiredSubmissions = defineJob({
           failed as (
             insert into submissions_purgeretry
               (submission_id, created_at, last_attempt_at, next_retry_at, attempt_count, last_error)
-            select id, ${now}, ${now}, ${now} + make_interval(secs => ${firstRetryAfterSeconds}), 1, error
+            select id, ${now}, ${now}, ${now} + make_interval(secs => ${retryAfterSeconds[0]}), 1, error
             from still_due
             where error <> ''
             on conflict do nothing

@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import type { Sql } from 'postgres'
+import { maxAttempts } from '../jobs/purge-attempts.ts'
 import { openDatabase } from './database.ts'
 import { databaseUrlForm, readDatabaseUrl } from './environment.ts'
 
@@ -40,13 +41,13 @@ const listRetries = (sql: Sql) => sql<
   { id: string; state: string; attempts: number; next: string; reason: string; submission: string }[]
 >`
   select id::text,
-    case when attempt_count >= 5 then 'exhausted' else 'waiting' end as state,
+    case when attempt_count >= ${maxAttempts} then 'exhausted' else 'waiting' end as state,
     attempt_count as attempts,
     next_retry_at::text as next,
     left(last_error, 60) as reason,
     submission_id::text as submission
   from submissions_purgeretry
-  order by attempt_count >= 5 desc, next_retry_at`
+  order by attempt_count >= ${maxAttempts} desc, next_retry_at`
 
 const requeue = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
   update submissions_purgeretry
