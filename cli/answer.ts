@@ -1,0 +1,65 @@
+import Table from 'cli-table3'
+
+/** What a command found or did: one thing, for `--json`, for people and for other programs. */
+export interface Answer {
+  /** What `--json` prints. */
+  readonly json: unknown
+  readonly blocks: readonly (string | Rows)[]
+  /** What a person should know besides; goes to stderr, so that it stays out of a pipe. */
+  readonly notes?: readonly string[]
+  /** Whether the exit code is 1. */
+  readonly failed?: boolean
+}
+
+/** A table: the names of its columns, and a text for each. */
+export interface Rows {
+  readonly columns: readonly string[]
+  readonly rows: readonly (readonly string[])[]
+}
+
+/** An answer as text: with tables for people, and with a line a row, tabs between its parts, for other programs. */
+export const formatAnswer = ({ blocks }: Answer, isForPeople: boolean): string =>
+  blocks
+    .map((block) =>
+      typeof block === 'string' ? block : isForPeople ? formatTable(block) : formatLines(block)
+    )
+    .filter((text) => text !== '')
+    .map((text) => `${text}\n`)
+    .join(isForPeople ? '\n' : '')
+
+const formatTable = ({ columns, rows }: Rows): string => {
+  if (rows.length === 0) return ''
+  const table = new Table({
+    head: [...columns],
+    chars: lines,
+    style: { head: ['bold'], border: [], compact: true }
+  })
+  table.push(...rows.map((row) => [...row]))
+  return table
+    .toString()
+    .split('\n')
+    .map((line) => line.trimEnd())
+    .join('\n')
+}
+
+// Columns by distance alone: what is copied from a terminal is then the text.
+const lines = {
+  top: '',
+  'top-mid': '',
+  'top-left': '',
+  'top-right': '',
+  bottom: '',
+  'bottom-mid': '',
+  'bottom-left': '',
+  'bottom-right': '',
+  left: '',
+  'left-mid': '',
+  mid: '',
+  'mid-mid': '',
+  right: '',
+  'right-mid': '',
+  middle: ' '
+}
+
+const formatLines = ({ columns, rows }: Rows): string =>
+  [columns, ...rows].map((row) => row.map((text) => text.replaceAll(/[\t\r\n]+/g, ' ')).join('\t')).join('\n')

@@ -1,0 +1,273 @@
+import { Command, CommanderError } from 'commander'
+import { stages } from '../infra/configuration.ts'
+import type { DeclaredJob } from '../infra/declaration.ts'
+import { type Answer, formatAnswer } from './answer.ts'
+import { CommandError, UsageError } from './command-error.ts'
+import { findConsole, openBrowser } from './console.ts'
+import { answerDeleteAll, refuseDeletion } from './delete-all.ts'
+import { answerDoctor } from './doctor.ts'
+import { answerHistory, type LogRange } from './history.ts'
+import { findJob, findStageOfName } from './job-names.ts'
+import { answerList, type StageJobs } from './list.ts'
+import { answerLogs, followLogs } from './logs.ts'
+import { openWorkspace } from './managed-jobs.ts'
+import { answerNext } from './next.ts'
+import {
+  type CommonOptions,
+  jsonOption,
+  parseInstant,
+  parseParameter,
+  parseSince,
+  parseStage,
+  parseWhole,
+  stageOption,
+  urlOption
+} from './options.ts'
+import { paceOf } from './poll.ts'
+import { answerPause, answerPauseAll } from './pause.ts'
+import { answerRun } from './run.ts'
+import { openSession, type Session } from './session.ts'
+import { openStage, type StageTarget } from './stage.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** What runs commands, and where they print. */
+export interface Shell extends Surroundings {
+  /** stdout and stderr; what is written ends with a new line. */
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  /** Whether a person reads stdout. */
+  readonly isForPeople: boolean
+}
+
+/** Runs one command line: 0 it is done, 1 it failed, 2 it was given what it does not take. */
+export const runCommandLine = async (words: readonly string[], shell: Shell): Promise<number> => {
+  let exitCode = 0
+  const reply = (options: Pick<CommonOptions, 'json'>, answer: Answer): void => {
+    shell.out(
+      options.json ? `${JSON.stringify(answer.json, null, 2)}\n` : formatAnswer(answer, shell.isForPeople)
+    )
+    for (const note of answer.notes ?? []) shell.err(`${note}\n`)
+    exitCode = answer.failed ? 1 : 0
+  }
+  try {
+    await buildProgram(shell, reply).parseAsync(words, { from: 'user' })
+    return exitCode
+  } catch (error) {
+    // Commander has said its own already.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
+    // Unless it has something to say of what it could not take back.
+    if (shell.signal.aborted && !(error instanceof CommandError)) {
+      shell.err('interrupted\n')
+      return 1
+    }
+    shell.err(`${error instanceof Error ? error.message : String(error)}\n`)
+    return error instanceof UsageError ? 2 : 1
+  }
+}
+
+type Reply = (options: Pick<CommonOptions, 'json'>, answer: Answer) => void
+
+const buildProgram = (shell: Shell, reply: Reply): Command => {
+  const program = new Command('scheduler')
+    .description('The scheduled jobs of dev, staging, prod and of the local system')
+    .exitOverride()
+    .configureOutput({
+      writeOut: shell.out,
+      writeErr: shell.err,
+      outputError: (text, write) => write(addKnown(text))
+    })
+  const addKnown = (text: string): string =>
+    text.includes('unknown command')
+      ? `${text.trimEnd()}\nThe commands are ${program.commands.map((command) => command.name()).join(', ')}.\n`
+      : text
+  const add = (name: string, description: string): Command =>
+    program.command(name).description(description).addOption(urlOption()).addOption(jsonOption())
+  /** For commands of one job. */
+  const ofJob = async (
+    options: CommonOptions,
+    text: string,
+    use: (session: Session, job: DeclaredJob) => Promise<Answer>
+  ): Promise<void> => {
+    const { target, job } = await findTarget(options, text)
+    await using session = await openSession(target, shell)
+    reply(options, await use(session, job))
+  }
+  const ofStage = async (
+    options: CommonOptions,
+    use: (session: Session) => Promise<Answer>
+  ): Promise<void> => {
+    const target = await openStage(requireStage(options.stage), options.url)
+    await using session = await openSession(target, shell)
+    reply(options, await use(session))
+  }
+
+  add('list', 'every job of a stage, or of all in Google Cloud: schedule, next run, state, last attempt')
+    .addOption(stageOption())
+    .action(async (options: CommonOptions) => {
+      const names = options.stage === undefined ? stages : [options.stage]
+      reply(options, answerList(await Promise.all(names.map((name) => readStage(name, options, shell)))))
+    })
+
+  add('run', 'run a job now')
+    .argument('<job>', 'id or full name')
+    .addOption(stageOption())
+    .option('--wait', 'wait for the end of the run, and exit by its outcome')
+    .option('--dry-run', 'count the due rows, change nothing')
+    .option(
+      '--param <name=value>',
+      'a parameter of this run, such as days=60; again for more',
+      parseParameter
+    )
+    .option('--timeout <seconds>', 'how long to wait for the run', parseWhole(1, 3_600))
+    .action((text: string, options: CommonOptions & RunFlags) =>
+      ofJob(options, text, (session, job) => {
+        const { wait = false, dryRun = false, param = {}, timeout } = options
+        const parameters = { ...param, ...(dryRun ? { dry_run: true } : {}) }
+        return answerRun(session, job, { wait, parameters, timeout }, shell)
+      })
+    )
+
+  for (const verb of ['pause', 'resume'] as const) {
+    add(verb, `${verb} a job`)
+      .argument('<job>', 'id or full name')
+      .addOption(stageOption())
+      .action((text: string, options: CommonOptions) =>
+        ofJob(options, text, (session, job) => answerPause(session, verb, job))
+      )
+    add(`${verb}-all`, `${verb} every job of a stage`)
+      .addOption(stageOption())
+      .action((options: CommonOptions) => ofStage(options, (session) => answerPauseAll(session, verb)))
+  }
+
+  add('delete-all', 'delete every job of a stage, and nothing else of it')
+    .argument('<stage>', 'the stage', parseStage)
+    .option('--yes', 'do not ask')
+    .option('--without-pulumi', 'delete through Cloud Scheduler: Pulumi does not manage the stage')
+    .action(async (stage: string, options: CommonOptions & { yes?: boolean; withoutPulumi?: boolean }) => {
+      const { yes: isConfirmed = false, withoutPulumi = false } = options
+      const target = await openStage(stage, options.url)
+      refuseDeletion(target, isConfirmed, shell)
+      await using session = await openSession(target, shell)
+      const workspace = withoutPulumi ? undefined : (shell.openWorkspace ?? openWorkspace)
+      reply(options, await answerDeleteAll(session, { isConfirmed, openWorkspace: workspace }, shell))
+    })
+
+  add('next', 'every tick to come, with what daylight saving does to them')
+    .addOption(stageOption())
+    .option('--days <days>', 'how far to look', parseWhole(1, 400), 7)
+    .option('--from <instant>', 'from when on; now by default', parseInstant)
+    .action(async (options: CommonOptions & { days: number; from?: Date }) => {
+      const { name, declaration } = await openStage(requireStage(options.stage), options.url)
+      reply(
+        options,
+        answerNext(name, declaration, options.from ?? shell.clock.now(), options.days, shell.isForPeople)
+      )
+    })
+
+  const addRange = (command: Command): Command =>
+    command
+      .addOption(stageOption())
+      .option('--since <time>', 'from when on: 90m, 6h, 7d, a day or an instant', parseSince)
+      .option('--limit <lines>', 'at most so many, the newest', parseWhole(1, 5_000), 200)
+  addRange(add('history', 'the runs of a job, or of all, with their outcomes'))
+    .argument('[job]', 'id or full name')
+    .action((text: string | undefined, options: CommonOptions & RangeFlags) => {
+      const answer = (session: Session, job?: DeclaredJob): Promise<Answer> =>
+        answerHistory(session, job, readRange(options, session.target, shell))
+      return text === undefined ? ofStage(options, answer) : ofJob(options, text, answer)
+    })
+  addRange(add('logs', 'what the worker and Cloud Scheduler say of a job'))
+    .argument('<job>', 'id or full name')
+    .option('--follow', 'go on with what comes, until Ctrl-C')
+    .option('--timeout <seconds>', 'how long to follow', parseWhole(1, 86_400))
+    .action(async (text: string, options: CommonOptions & RangeFlags & FollowFlags) => {
+      if (!options.follow) {
+        return ofJob(options, text, (session, job) =>
+          answerLogs(session, job, readRange(options, session.target, shell))
+        )
+      }
+      const { target, job } = await findTarget(options, text)
+      await using session = await openSession(target, shell)
+      const patience = {
+        ...paceOf(target),
+        total: options.timeout === undefined ? Number.POSITIVE_INFINITY : options.timeout * 1000
+      }
+      await followLogs(session, job, readRange(options, target, shell), patience, shell, (line, parts) =>
+        shell.out(`${options.json ? JSON.stringify(line) : parts.join(shell.isForPeople ? '  ' : '\t')}\n`)
+      )
+    })
+
+  add('doctor', 'what is wrong with a stage, and what to do about it')
+    .addOption(stageOption())
+    .action((options: CommonOptions) =>
+      ofStage(options, (session) => answerDoctor(session, shell.clock.now(), shell.isForPeople))
+    )
+
+  add('console', "open the stage's console in the browser, and print its address")
+    .addOption(stageOption())
+    .option('--print', 'print its address only')
+    .action(async (options: CommonOptions & { print?: boolean }) => {
+      const target = await openStage(requireStage(options.stage), options.url)
+      const url = findConsole(target)
+      reply(options, { json: { stage: target.name, url }, blocks: [url] })
+      if (shell.isForPeople && !options.print && !options.json) openBrowser(url)
+    })
+  return program
+}
+
+interface RunFlags {
+  readonly wait?: boolean
+  readonly dryRun?: boolean
+  readonly param?: Readonly<Record<string, unknown>>
+  readonly timeout?: number
+}
+
+interface FollowFlags {
+  readonly follow?: boolean
+  readonly timeout?: number
+}
+
+interface RangeFlags {
+  readonly since?: (now: Date) => Date
+  readonly limit: number
+}
+
+/** Without --stage, a job's full name tells the stage. A wrong name is told before anything is sent. */
+const findTarget = async (
+  { stage, url }: CommonOptions,
+  text: string
+): Promise<{ target: StageTarget; job: DeclaredJob }> => {
+  const target = await openStage(requireStage(stage ?? findStageOfName(text)), url)
+  return { target, job: findJob(target.declaration, text) }
+}
+
+const requireStage = (stage: string | undefined): string => {
+  if (stage !== undefined) return parseStage(stage)
+  throw new UsageError('--stage must be given: dev, staging, prod or local')
+}
+
+// Of Google Cloud a day is enough to begin with; the local log is all of this start.
+const presetHours = 24
+
+const readRange = (
+  { since, limit }: RangeFlags,
+  { local }: StageTarget,
+  { clock }: Surroundings
+): LogRange => {
+  const now = clock.now()
+  if (since) return { since: since(now), limit }
+  return { since: local ? undefined : new Date(now.getTime() - presetHours * 3_600_000), limit }
+}
+
+/** The jobs of one stage for the list; what can't be read of one stage does not hide the others. */
+const readStage = async (name: string, { url }: CommonOptions, shell: Shell): Promise<StageJobs> => {
+  const target = await openStage(name, url)
+  const { declaration } = target
+  try {
+    await using session = await openSession(target, shell)
+    return { stage: name, declaration, found: await session.jobs.list() }
+  } catch (error) {
+    if (error instanceof CommandError) return { stage: name, declaration, found: [], fault: error.message }
+    throw error
+  }
+}

@@ -1,0 +1,354 @@
+import type { DeclaredJob } from '../infra/declaration.ts'
+import { budgetOf, statementTimeout } from '../jobs/budget.ts'
+import { explainAttempt } from './attempt-explanation.ts'
+import { emailOf, type Facts, failureHours, type Reading, type ServiceFacts } from './doctor-facts.ts'
+import { isNameOfStage, isOneShot } from './job-names.ts'
+import type { ScheduledJob } from './scheduled-jobs.ts'
+
+/** One line of the doctor. */
+export interface Finding {
+  /** `skip`: it could not be looked at, or there is nothing of the kind here. */
+  readonly level: 'ok' | 'warn' | 'fail' | 'skip'
+  readonly check: string
+  readonly what: string
+  /** Empty where there is nothing to do. */
+  readonly fix: string
+}
+
+/** Judges what was read. Pure: a check that finds nothing wrong is one line, otherwise it is one a trouble. */
+export const examine = (facts: Facts): Finding[] =>
+  checks.flatMap(({ name, look }) => {
+    const troubles = look(facts)
+    return (Array.isArray(troubles) ? troubles : [troubles]).map((finding) => ({ check: name, ...finding }))
+  })
+
+type Judgement = Omit<Finding, 'check'>
+
+interface Check {
+  readonly name: string
+  readonly look: (facts: Facts) => Judgement | Judgement[]
+}
+
+const ok = (what: string): Judgement => ({ level: 'ok', what, fix: '' })
+const warn = (what: string, fix: string): Judgement => ({ level: 'warn', what, fix })
+const fail = (what: string, fix: string): Judgement => ({ level: 'fail', what, fix })
+const skip = (what: string, fix = ''): Judgement => ({ level: 'skip', what, fix })
+const orElse = (troubles: Judgement[], good: string): Judgement | Judgement[] =>
+  troubles.length > 0 ? troubles : ok(good)
+
+const deploy = ({ stage }: Facts, ...options: string[]): string =>
+  stage === 'local'
+    ? "start the local system again: 'npm start'"
+    : `'npm run pulumi -- up --stack ${[stage, ...options].join(' ')}'`
+
+/** What there is to say where something could not be read; otherwise what the check makes of it. */
+const given = <Value>(
+  reading: Reading<Value>,
+  missing: Judgement,
+  judge: (value: Value) => Judgement | Judgement[]
+): Judgement | Judgement[] => {
+  switch (reading.kind) {
+    case 'read':
+      return judge(reading.value)
+    case 'missing':
+      return missing
+    case 'unreadable':
+      return skip(`not looked at: ${reading.why}`, splitFix(reading.why))
+    default:
+      return skip('not applicable: there is no IAM on this machine')
+  }
+}
+
+// The sentence ends with what to do.
+const splitFix = (why: string): string => why.split('; ').at(-1) ?? ''
+
+const withJobs = (
+  facts: Facts,
+  judge: (pairs: readonly Pair[], jobs: readonly ScheduledJob[]) => Judgement | Judgement[]
+): Judgement | Judgement[] =>
+  facts.jobs.kind === 'read'
+    ? judge(pairUp(facts.declaration.jobs, facts.jobs.value), facts.jobs.value)
+    : skip('not looked at: the jobs could not be read')
+
+interface Pair {
+  readonly declared: DeclaredJob
+  readonly job: ScheduledJob
+}
+
+const pairUp = (declared: readonly DeclaredJob[], found: readonly ScheduledJob[]): Pair[] =>
+  declared.flatMap((one) => {
+    const job = found.find(({ name }) => name === one.name)
+    return job ? [{ declared: one, job }] : []
+  })
+
+const youngMinutes = 40
+
+const checks: readonly Check[] = [
+  {
+    name: 'API',
+    look: ({ jobs }) => {
+      if (jobs.kind === 'read') return ok('Cloud Scheduler answers')
+      const why = jobs.kind === 'unreadable' ? jobs.why : 'the region is not known to Cloud Scheduler'
+      return fail(why, splitFix(why))
+    }
+  },
+  {
+    name: 'jobs',
+    look: (facts) =>
+      withJobs(facts, (pairs, jobs) => {
+        const { declaration } = facts
+        const known = new Set(declaration.jobs.map(({ name }) => name))
+        const there = new Set(pairs.map(({ declared }) => declared.id))
+        return orElse(
+          [
+            ...declaration.jobs
+              .filter(({ id }) => !there.has(id))
+              .map(({ name }) => fail(`${name} is not deployed`, deploy(facts, '--refresh'))),
+            ...jobs
+              .filter(
+                ({ name }) =>
+                  isNameOfStage(declaration, name) && !known.has(name) && !isOneShot(declaration, name)
+              )
+              .map(({ name }) =>
+                warn(
+                  `${name} is not in the catalogue`,
+                  `adopt it, or delete it: ${gcloudDelete(facts, name)}`
+                )
+              )
+          ],
+          `all ${known.size} are deployed`
+        )
+      })
+  },
+  {
+    name: 'accounts',
+    look: (facts) =>
+      // Both are, or none is.
+      (facts.stage === 'local' ? facts.accounts.slice(0, 1) : facts.accounts).flatMap(
+        ({ use, email, account }) =>
+          given(
+            account,
+            fail(`the ${use} account ${email} does not exist`, deploy(facts, '--refresh')),
+            ({ disabled }) =>
+              disabled
+                ? fail(
+                    `the ${use} account ${email} is disabled`,
+                    `'gcloud iam service-accounts enable ${email}'`
+                  )
+                : ok(`the ${use} account ${email} is there`)
+          )
+      )
+  },
+  {
+    name: 'service',
+    look: (facts) =>
+      given(facts.service, noService(facts), ({ trouble, ingress, urls }) => {
+        if (trouble)
+          return fail(`${facts.declaration.service.name} does not serve: ${trouble}`, deploy(facts))
+        return ingress === 'INGRESS_TRAFFIC_ALL'
+          ? fail('the service lets the internet in', deploy(facts, '--refresh'))
+          : ok(`${facts.declaration.service.name} serves at ${urls.join(', ')}`)
+      })
+  },
+  {
+    name: 'invoker',
+    look: (facts) =>
+      given(facts.invokers, noService(facts), (members) => {
+        const caller = emailOf(facts.declaration, facts.declaration.accounts.caller.accountId)
+        const open = members.filter((member) => /^all(Authenticated)?Users$/.test(member))
+        return orElse(
+          [
+            ...open.map((member) =>
+              fail(`${member} may invoke the service`, `take roles/run.invoker from ${member} on it`)
+            ),
+            ...(members.includes(`serviceAccount:${caller}`)
+              ? []
+              : [
+                  fail(
+                    `${caller} may not invoke the service: calls are answered 403`,
+                    deploy(facts, '--refresh')
+                  )
+                ])
+          ],
+          `${caller} may invoke the service`
+        )
+      })
+  },
+  {
+    name: 'audience',
+    look: (facts) =>
+      given(facts.service, noService(facts), (service) =>
+        withJobs(facts, (pairs) =>
+          orElse(
+            pairs.flatMap((pair) => judgeAddress(pair, service, facts)),
+            'every job calls the service, as its caller and with its URL as the audience'
+          )
+        )
+      )
+  },
+  {
+    name: 'budget',
+    look: (facts) =>
+      withJobs(facts, (pairs) => {
+        const timeout = facts.service.kind === 'read' ? facts.service.value.timeoutSeconds : undefined
+        const troubles = pairs.flatMap((pair) => judgeBudget(pair, timeout, facts))
+        return orElse(
+          troubles,
+          `each statement (${statementTimeout} s) ends within the run's budget, and that within its attemptDeadline${timeout === undefined ? '; the time-out of the service is not known here' : `, and that within the service's time-out (${timeout} s)`}`
+        )
+      })
+  },
+  {
+    name: 'paused',
+    look: (facts) =>
+      withJobs(facts, (pairs) => {
+        const troubles = pairs.flatMap((pair) => judgeState(pair, facts))
+        const paused = pairs.filter(({ declared }) => declared.paused).map(({ declared }) => declared.id)
+        return orElse(troubles, paused.length > 0 ? `as configured: ${paused.join(', ')}` : 'none is')
+      })
+  },
+  {
+    name: 'schedule',
+    look: (facts) =>
+      withJobs(facts, (pairs) =>
+        orElse(
+          pairs
+            .filter(
+              ({ declared, job }) => declared.schedule !== job.schedule || declared.timeZone !== job.timeZone
+            )
+            .map(({ declared, job }) =>
+              fail(
+                `${declared.id} must be due '${declared.schedule}' in ${declared.timeZone}, got '${job.schedule}' in ${job.timeZone}`,
+                deploy(facts, '--refresh')
+              )
+            ),
+          'schedules and time zones are those of the configuration'
+        )
+      )
+  },
+  {
+    name: 'one-shots',
+    look: (facts) =>
+      withJobs(facts, (_pairs, jobs) =>
+        orElse(
+          jobs
+            .filter(({ name }) => isOneShot(facts.declaration, name))
+            .map(({ name }) =>
+              isYoung(name, facts.now)
+                ? warn(`${name} is there, and may still be in use`, 'look again in an hour')
+                : fail(`${name} is left over, and fires once a year`, gcloudDelete(facts, name))
+            ),
+          'no job that was made for one run is left over'
+        )
+      )
+  },
+  {
+    name: 'failures',
+    look: (facts) =>
+      given(facts.failures, skip('not looked at'), (failures) => {
+        const period =
+          facts.stage === 'local' ? 'no call has failed' : `no call has failed for ${failureHours} hours`
+        // The oldest first, so that each kind of failure of a job is told once, by its last.
+        const told = new Map(
+          failures.map((line) => [`${line.jobName} ${line.httpStatus ?? line.status}`, line])
+        )
+        return orElse(
+          [...told.values()].map((line) => {
+            const { id = line.jobName } =
+              facts.declaration.jobs.find(({ name }) => name === line.jobName) ?? {}
+            const { code, meaning, fix } = explainAttempt(line, { stage: facts.stage, job: id })
+            const job =
+              facts.jobs.kind === 'read'
+                ? facts.jobs.value.find(({ name }) => name === line.jobName)
+                : undefined
+            const what = `${id}: ${code} at ${line.at.toISOString()}: ${meaning}`
+            return job?.lastCode === 0 ? warn(`${what}; its last call went well`, fix) : fail(what, fix)
+          }),
+          period
+        )
+      })
+  }
+]
+
+const noService = (facts: Facts): Judgement =>
+  fail(`the service ${facts.declaration.service.name} does not exist`, deploy(facts, '--refresh'))
+
+const judgeAddress = ({ declared, job }: Pair, { urls }: ServiceFacts, facts: Facts): Judgement[] => {
+  const caller = emailOf(facts.declaration, facts.declaration.accounts.caller.accountId)
+  const fix = deploy(facts, '--refresh')
+  const list = urls.join(' or ')
+  const troubles: Judgement[] = []
+  if (!urls.some((url) => job.uri === `${url}${declared.path}`)) {
+    troubles.push(fail(`${declared.id} must call ${list}${declared.path}, got ${job.uri || 'nothing'}`, fix))
+  }
+  if (!urls.includes(job.audience)) {
+    troubles.push(
+      fail(
+        `the audience of ${declared.id} must be ${list}, got ${job.audience || 'none'}: calls are answered 401`,
+        fix
+      )
+    )
+  }
+  if (job.serviceAccountEmail !== caller) {
+    troubles.push(
+      fail(`${declared.id} must call as ${caller}, got ${job.serviceAccountEmail || 'nobody'}`, fix)
+    )
+  }
+  return troubles
+}
+
+const judgeBudget = ({ declared, job }: Pair, timeout: number | undefined, facts: Facts): Judgement[] => {
+  const { id } = declared
+  const { attemptDeadline } = job
+  const fix = deploy(facts, '--refresh')
+  const troubles: Judgement[] = []
+  if (`${attemptDeadline}s` !== declared.attemptDeadline) {
+    troubles.push(
+      fail(`the attemptDeadline of ${id} must be ${declared.attemptDeadline}, got ${attemptDeadline}s`, fix)
+    )
+  }
+  if (budgetOf(attemptDeadline) <= statementTimeout) {
+    troubles.push(
+      fail(
+        `the budget of ${id} must be longer than one statement (${statementTimeout} s), got ${budgetOf(attemptDeadline)} s`,
+        fix
+      )
+    )
+  }
+  if (timeout !== undefined && attemptDeadline > timeout) {
+    troubles.push(
+      fail(
+        `the service's time-out must be at least the attemptDeadline of ${id} (${attemptDeadline} s), got ${timeout} s`,
+        fix
+      )
+    )
+  }
+  return troubles
+}
+
+const judgeState = ({ declared, job }: Pair, { stage }: Facts): Judgement[] => {
+  const wanted = declared.paused ? 'PAUSED' : 'ENABLED'
+  if (job.state === wanted) return []
+  if (job.state !== 'PAUSED' && job.state !== 'ENABLED') {
+    return [fail(`${declared.id} is ${job.state}`, `'npm run pulumi -- up --stack ${stage} --refresh'`)]
+  }
+  const verb = declared.paused ? 'pause' : 'resume'
+  return [
+    warn(
+      `${declared.id} is ${job.state} by hand; the configuration says ${wanted}`,
+      `'npm run scheduler -- ${verb} ${declared.id} --stage ${stage}'${stage === 'local' ? '' : `, or make it lasting: jobs.${declared.id}.paused in Pulumi.${stage}.yaml`}`
+    )
+  ]
+}
+
+const gcloudDelete = ({ declaration }: Facts, name: string): string =>
+  `'gcloud scheduler jobs delete ${name} --location ${declaration.region} --project ${declaration.project}'`
+
+/** Of a job made for one run: its name has the instant. Runs are awaited for up to half an hour. */
+const isYoung = (name: string, now: Date): boolean => {
+  const [, date = '', time = ''] = /-once-(\d{8})t(\d{6})\d{3}z/.exec(name) ?? []
+  const madeAt = Date.parse(
+    `${date.replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3')}T${time.replace(/(\d\d)(\d\d)(\d\d)/, '$1:$2:$3')}Z`
+  )
+  return now.getTime() - madeAt < youngMinutes * 60_000
+}

@@ -1,0 +1,187 @@
+import type { Declaration } from '../infra/declaration.ts'
+import { type Call, callGoogle, codes, GoogleError } from './google-error.ts'
+import { type AttemptLine, failedOnly } from './run-log.ts'
+import type { ScheduledJob } from './scheduled-jobs.ts'
+import type { Session } from './session.ts'
+
+/** Something that was looked at: what it is, or why it is not known. */
+export type Reading<Value> =
+  | { readonly kind: 'read'; readonly value: Value }
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'unreadable'; readonly why: string }
+  /** Locally there is nothing of the kind. */
+  | { readonly kind: 'not applicable' }
+
+/** The worker on Cloud Run; locally, its front. */
+export interface ServiceFacts {
+  /** Each may be called, and be the audience. */
+  readonly urls: readonly string[]
+  /** undefined where it has none that is known. */
+  readonly timeoutSeconds?: number
+  readonly ingress: string
+  /** Why it does not serve; undefined where it does. */
+  readonly trouble?: string
+}
+
+/** An account of the stage. */
+export interface AccountFacts {
+  readonly use: 'runtime' | 'caller'
+  readonly email: string
+  readonly account: Reading<{ readonly disabled: boolean }>
+}
+
+/** All that the doctor looks at. */
+export interface Facts {
+  readonly stage: string
+  readonly declaration: Declaration
+  readonly now: Date
+  readonly jobs: Reading<readonly ScheduledJob[]>
+  readonly accounts: readonly AccountFacts[]
+  readonly service: Reading<ServiceFacts>
+  /** Members that hold run.invoker on the service. */
+  readonly invokers: Reading<readonly string[]>
+  readonly failures: Reading<readonly AttemptLine[]>
+}
+
+/** How far back failures are told, in hours. */
+export const failureHours = 24
+const mostFailures = 500
+
+/** Reads all that can be read; what can't be is said to be so, and keeps nothing else from being read. */
+export const gatherFacts = async (session: Session, now: Date): Promise<Facts> => {
+  const { target, jobs, log } = session
+  const { declaration, local } = target
+  const { accounts, jobs: declared } = declaration
+  // The local log is small, and its clock may be a virtual one.
+  const since = local ? undefined : new Date(now.getTime() - failureHours * 3_600_000)
+  const [found, runtime, caller, service, invokers, failures] = await Promise.all([
+    read(() => jobs.list()),
+    readAccount(session, 'runtime', emailOf(declaration, accounts.runtime.accountId)),
+    readAccount(session, 'caller', emailOf(declaration, accounts.caller.accountId)),
+    readService(session),
+    readInvokers(session),
+    read(() =>
+      log.readAttempts(
+        declared.map(({ name }) => name),
+        { since, limit: mostFailures, conditions: [failedOnly] }
+      )
+    )
+  ])
+  return {
+    stage: target.name,
+    declaration,
+    now,
+    jobs: found,
+    accounts: [runtime, caller],
+    service,
+    invokers,
+    failures
+  }
+}
+
+/** The email of an account of the stage. */
+export const emailOf = ({ project }: Pick<Declaration, 'project'>, accountId: string): string =>
+  `${accountId}@${project}.iam.gserviceaccount.com`
+
+const read = async <Value>(ask: () => Promise<Value>): Promise<Reading<Value>> => {
+  try {
+    return { kind: 'read', value: await ask() }
+  } catch (error) {
+    if (error instanceof GoogleError && error.code === codes.notFound) return { kind: 'missing' }
+    if (error instanceof Error) return { kind: 'unreadable', why: error.message }
+    throw error
+  }
+}
+
+/** Google's REST, where the stage is in Google Cloud. */
+const readGoogle = async <Value>(
+  { google, target }: Session,
+  api: 'run' | 'iam',
+  path: string,
+  call: Omit<Call, 'project'>,
+  parse: (answer: unknown) => Value
+): Promise<Reading<Value>> => {
+  const ask = google.read
+  if (!ask) return { kind: 'not applicable' }
+  const { project } = target.declaration
+  return read(async () => parse(await callGoogle({ ...call, project }, () => ask(api, path))))
+}
+
+const readAccount = async (
+  session: Session,
+  use: AccountFacts['use'],
+  email: string
+): Promise<AccountFacts> => ({
+  use,
+  email,
+  account: await readGoogle(
+    session,
+    'iam',
+    `projects/${session.target.declaration.project}/serviceAccounts/${email}`,
+    {
+      doing: `read the account ${email}`,
+      permission: 'iam.serviceAccounts.get',
+      role: 'roles/iam.serviceAccountViewer'
+    },
+    (answer) => ({ disabled: (answer as { disabled?: boolean }).disabled === true })
+  )
+})
+
+const readService = async (session: Session): Promise<Reading<ServiceFacts>> => {
+  const { local } = session.target
+  if (local) return { kind: 'read', value: { urls: [local.workerUrl], ingress: 'local' } }
+  return readGoogle(
+    session,
+    'run',
+    servicePath(session),
+    { doing: 'read the service', permission: 'run.services.get', role: 'roles/run.viewer' },
+    parseService
+  )
+}
+
+const readInvokers = (session: Session): Promise<Reading<readonly string[]>> =>
+  readGoogle(
+    session,
+    'run',
+    `${servicePath(session)}:getIamPolicy`,
+    {
+      doing: 'read who may invoke the service',
+      permission: 'run.services.getIamPolicy',
+      role: 'roles/run.viewer'
+    },
+    (answer) =>
+      ((answer as { bindings?: { role: string; members?: string[] }[] }).bindings ?? [])
+        .filter(({ role }) => role === 'roles/run.invoker')
+        .flatMap(({ members = [] }) => members)
+  )
+
+const servicePath = ({ target }: Session): string => {
+  const { project, region, service } = target.declaration
+  return `projects/${project}/locations/${region}/services/${service.name}`
+}
+
+// https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.services#Service
+const parseService = (answer: unknown): ServiceFacts => {
+  const {
+    uri,
+    urls = [],
+    customAudiences = [],
+    ingress = '',
+    template,
+    terminalCondition
+  } = answer as {
+    uri?: string
+    urls?: string[]
+    customAudiences?: string[]
+    ingress?: string
+    template?: { timeout?: string }
+    terminalCondition?: { state?: string; message?: string }
+  }
+  const { state = 'CONDITION_SUCCEEDED', message = '' } = terminalCondition ?? {}
+  return {
+    urls: [...new Set([...(uri ? [uri] : []), ...urls, ...customAudiences])],
+    ...(template?.timeout ? { timeoutSeconds: Number.parseFloat(template.timeout) } : {}),
+    ingress,
+    ...(state === 'CONDITION_SUCCEEDED' ? {} : { trouble: message || state })
+  }
+}

@@ -1,0 +1,92 @@
+import { Logging } from '@google-cloud/logging'
+import { CloudSchedulerClient } from '@google-cloud/scheduler'
+import { GoogleAuth, PassThroughClient } from 'google-auth-library'
+import { callGoogle } from './google-error.ts'
+import type { StageTarget } from './stage.ts'
+
+/** Where Google's APIs are, and as whom they are called. */
+export interface Endpoints {
+  /** Of Cloud Scheduler and Cloud Logging where they are not Google's: `http://127.0.0.1:8085`. */
+  readonly emulator?: string
+  readonly run: string
+  readonly iam: string
+  readonly auth: GoogleAuth
+}
+
+/** The clients of one stage. Google's own for every stage: the local one speaks the same protocol. */
+export interface Google {
+  readonly scheduler: CloudSchedulerClient
+  readonly logging: Logging
+  /** GET of Cloud Run's API, version 2, and of IAM's, version 1; undefined locally, where there are none. */
+  readonly read: ((api: 'run' | 'iam', path: string) => Promise<unknown>) | undefined
+  close(): Promise<void>
+}
+
+/**
+ * Opens the clients of a stage.
+ *
+ * @throws CommandError when there are no credentials: asked for here, since the client libraries would end the process.
+ */
+export const openGoogle = async (
+  target: StageTarget,
+  endpoints: Endpoints = findEndpoints(target)
+): Promise<Google> => {
+  const { project } = target.declaration
+  const { auth, emulator } = endpoints
+  if (!emulator) {
+    const call = { doing: `log in for ${target.name}`, project, permission: 'a login', role: 'a login' }
+    await callGoogle(call, () => auth.getAccessToken())
+  }
+  const options = { auth, projectId: project, fallback: true, ...(emulator ? describeAddress(emulator) : {}) }
+  const scheduler = new CloudSchedulerClient(options)
+  const logging = new Logging(options)
+  return {
+    scheduler,
+    logging,
+    read: target.local
+      ? undefined
+      : async (api, path) => (await auth.request({ url: `${endpoints[api]}/${path}` })).data,
+    close: () => scheduler.close()
+  }
+}
+
+const perCall = 30_000
+
+/** How long a call that changes something is waited for. It is not made again: who asked may look first. */
+export const writing = { timeout: perCall, retry: null }
+
+/** How long a call that only reads is waited for, and tried. Left to themselves, the client libraries try for ten minutes. */
+export const reading = {
+  retry: {
+    // UNAVAILABLE.
+    retryCodes: [14],
+    backoffSettings: {
+      initialRetryDelayMillis: 200,
+      retryDelayMultiplier: 2,
+      maxRetryDelayMillis: 2_000,
+      initialRpcTimeoutMillis: perCall,
+      rpcTimeoutMultiplier: 1,
+      maxRpcTimeoutMillis: perCall,
+      totalTimeoutMillis: 5_000
+    }
+  }
+}
+
+const scopes = ['https://www.googleapis.com/auth/cloud-platform']
+
+const findEndpoints = ({ local, declaration }: StageTarget): Endpoints => ({
+  ...(local
+    ? {
+        emulator: local.schedulerUrl,
+        // It asks for no credentials.
+        auth: new GoogleAuth({ authClient: new PassThroughClient() })
+      }
+    : { auth: new GoogleAuth({ scopes, projectId: declaration.project }) }),
+  run: 'https://run.googleapis.com/v2',
+  iam: 'https://iam.googleapis.com/v1'
+})
+
+const describeAddress = (url: string) => {
+  const { hostname, port, protocol } = new URL(url)
+  return { apiEndpoint: hostname, port: Number(port), protocol: protocol.replace(':', '') }
+}

@@ -1,0 +1,149 @@
+import type { DeclaredJob } from '../infra/declaration.ts'
+import { events } from '../jobs/events.ts'
+import { formatWallClock } from '../schedule/time-zone.ts'
+import type { Answer } from './answer.ts'
+import { explainAttempt } from './attempt-explanation.ts'
+import type { AttemptLine, WorkerLine } from './run-log.ts'
+import { runEvents } from './run-log.ts'
+import type { Session } from './session.ts'
+
+/** What the log is asked for: from when, undefined for all there is, and at most how many lines. */
+export interface LogRange {
+  readonly since: Date | undefined
+  readonly limit: number
+}
+
+/** A run that ended, or a call that never became one. */
+interface HistoryRow {
+  readonly at: string
+  readonly job: string
+  readonly kind: 'tick' | 'by hand' | 'call'
+  readonly outcome: string
+  readonly affected: number | null
+  readonly failed: number | null
+  readonly more: boolean | null
+  readonly dryRun: boolean | null
+  readonly durationMs: number | null
+  readonly runId: string | null
+  readonly message: string
+}
+
+// The worker logs the end of a run just before it answers.
+const answerTime = 5_000
+
+/** `history`: the runs of a job, or of all, and the calls that failed, in order. */
+export const answerHistory = async (
+  { target, log }: Pick<Session, 'target' | 'log'>,
+  job: DeclaredJob | undefined,
+  { since, limit }: LogRange
+): Promise<Answer> => {
+  const { declaration, name: stage } = target
+  const names = new Map(declaration.jobs.map(({ id, name }) => [name, id]))
+  const runs = (await log.readWorker(job?.id, { since, limit, conditions: [runEvents] })).filter(
+    ({ event }) => event !== events.started
+  )
+  const calls = await log.readAttempts(job ? [job.name] : [...names.keys()], {
+    since,
+    limit,
+    conditions: ['severity>=ERROR']
+  })
+  const rows = [
+    ...runs.map(describeRun),
+    ...calls
+      .map((call) => ({ call, id: names.get(call.jobName) ?? call.jobName }))
+      .filter(({ call, id }) => !runs.some((run) => isAnswerOf(call, id, run)))
+      .map(({ call, id }) => describeCall(call, id, stage))
+  ]
+    .toSorted((a, b) => (a.at < b.at ? -1 : 1))
+    .slice(-limit)
+  return {
+    json: rows,
+    blocks: [
+      {
+        columns: [
+          `ended (${declaration.timeZone})`,
+          'job',
+          'asked for by',
+          'outcome',
+          'affected',
+          'failed',
+          'seconds',
+          'what'
+        ],
+        rows: rows.map(({ at, job: id, kind, outcome, affected, failed, durationMs, message }) => [
+          formatWallClock(declaration.timeZone, new Date(at), true),
+          id,
+          kind,
+          outcome,
+          affected === null ? '' : String(affected),
+          failed === null ? '' : String(failed),
+          durationMs === null ? '' : (durationMs / 1000).toFixed(1),
+          message
+        ])
+      }
+    ],
+    notes: describeRange(rows.length, { since, limit }, `runs${job ? ` of ${job.id}` : ''}`, stage)
+  }
+}
+
+/** What a person should know of a part of the log: that it is empty, or not all there is. */
+export const describeRange = (
+  count: number,
+  { since, limit }: LogRange,
+  what: string,
+  stage: string
+): string[] => {
+  if (count >= limit) return [`These are the newest ${limit}; --limit shows more.`]
+  return count > 0
+    ? []
+    : [`${stage} has no ${what} in the log${since ? ` since ${since.toISOString()}` : ''}.`]
+}
+
+/** A failed call that is told already, by the worker's own line. */
+const isAnswerOf = (call: AttemptLine, id: string, run: WorkerLine): boolean =>
+  call.httpStatus === 500 &&
+  run.event === events.failed &&
+  run.jobId === id &&
+  Math.abs(call.at.getTime() - run.at.getTime()) <= answerTime
+
+const outcomes: Readonly<Record<string, string>> = {
+  [events.completed]: 'completed',
+  [events.failed]: 'failed',
+  [events.skipped]: 'skipped'
+}
+
+const describeRun = ({ at, jobId, runId, tick, event, message, fields }: WorkerLine): HistoryRow => {
+  const cause = (fields.err as { message?: unknown } | undefined)?.message
+  return {
+    at: at.toISOString(),
+    job: jobId,
+    kind: tick === undefined ? 'by hand' : 'tick',
+    outcome: event === events.completed && fields.dry_run === true ? 'dry run' : (outcomes[event] ?? event),
+    affected: readNumber(fields.affected),
+    failed: readNumber(fields.failed),
+    more: typeof fields.more === 'boolean' ? fields.more : null,
+    dryRun: typeof fields.dry_run === 'boolean' ? fields.dry_run : null,
+    durationMs: readNumber(fields.duration_ms),
+    runId,
+    message: typeof cause === 'string' ? `${message}: ${cause}` : message
+  }
+}
+
+const describeCall = (call: AttemptLine, job: string, stage: string): HistoryRow => {
+  const { code, meaning } = explainAttempt(call, { stage, job })
+  return {
+    at: call.at.toISOString(),
+    job,
+    kind: 'call',
+    outcome: code,
+    affected: null,
+    failed: null,
+    more: null,
+    dryRun: null,
+    durationMs: null,
+    runId: null,
+    message: meaning
+  }
+}
+
+const readNumber = (value: unknown): number | null => (typeof value === 'number' ? value : null)

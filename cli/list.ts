@@ -1,0 +1,119 @@
+import type { Declaration } from '../infra/declaration.ts'
+import { formatWallClock } from '../schedule/time-zone.ts'
+import { describeSchedule } from '../schedule/words.ts'
+import type { Answer } from './answer.ts'
+import { describeCode } from './attempt-explanation.ts'
+import { isNameOfStage, isOneShot } from './job-names.ts'
+import type { ScheduledJob } from './scheduled-jobs.ts'
+
+/** The jobs of one stage, or why they could not be read. */
+export interface StageJobs {
+  readonly stage: string
+  readonly declaration: Declaration
+  readonly found: readonly ScheduledJob[]
+  readonly fault?: string
+}
+
+/** A job of the list. */
+interface ListedJob {
+  readonly stage: string
+  readonly name: string
+  readonly schedule: string | null
+  readonly timeZone: string | null
+  readonly state: string
+  readonly nextRun: string | null
+  readonly lastAttempt: string | null
+  readonly outcome: string | null
+  readonly mark: 'not in the catalogue' | 'one-shot' | 'not deployed' | null
+}
+
+/** `list`: every job of the stages, those that only the catalogue or only Cloud Scheduler knows marked. */
+export const answerList = (stages: readonly StageJobs[]): Answer => {
+  const jobs = stages.flatMap(listStage)
+  const faults = stages.flatMap(({ fault }) => fault ?? [])
+  const zoneOf = new Map(stages.map(({ stage, declaration }) => [stage, declaration.timeZone]))
+  const zones = [...new Set(zoneOf.values())].map((zone) => zone.split('/').at(-1)).join(', ')
+  return {
+    json: jobs,
+    blocks: [
+      {
+        columns: [
+          'stage',
+          'job',
+          'schedule',
+          `next run (${zones})`,
+          'next run (UTC)',
+          'state',
+          'last attempt',
+          'outcome',
+          'mark'
+        ],
+        rows: jobs.map((job) => {
+          const zone = zoneOf.get(job.stage) ?? 'UTC'
+          return [
+            job.stage,
+            job.name,
+            job.schedule === null ? '' : describeKnown(job.schedule),
+            job.nextRun === null ? '' : formatWallClock(zone, new Date(job.nextRun)),
+            job.nextRun === null ? '' : formatWallClock('UTC', new Date(job.nextRun)),
+            job.state,
+            job.lastAttempt === null ? 'never' : formatWallClock(zone, new Date(job.lastAttempt)),
+            job.outcome ?? '',
+            job.mark ?? ''
+          ]
+        })
+      }
+    ],
+    notes: faults,
+    failed: faults.length > 0
+  }
+}
+
+const listStage = ({ stage, declaration, found, fault }: StageJobs): ListedJob[] => {
+  if (fault !== undefined) return []
+  const byName = new Map(found.map((job) => [job.name, job]))
+  const declared = declaration.jobs.map(({ name, schedule, timeZone }): ListedJob => {
+    const job = byName.get(name)
+    if (job) return describe(stage, job, null)
+    return {
+      stage,
+      name,
+      schedule,
+      timeZone,
+      state: '',
+      nextRun: null,
+      lastAttempt: null,
+      outcome: null,
+      mark: 'not deployed'
+    }
+  })
+  const names = new Set(declaration.jobs.map(({ name }) => name))
+  const others = found
+    .filter(({ name }) => !names.has(name) && isNameOfStage(declaration, name))
+    .map((job) =>
+      describe(stage, job, isOneShot(declaration, job.name) ? 'one-shot' : 'not in the catalogue')
+    )
+  return [...declared, ...others]
+}
+
+const describe = (stage: string, job: ScheduledJob, mark: ListedJob['mark']): ListedJob => ({
+  stage,
+  name: job.name,
+  schedule: job.schedule,
+  timeZone: job.timeZone,
+  state: job.state,
+  // Cloud Scheduler keeps the time of a paused job; it does not come.
+  nextRun: job.state === 'ENABLED' ? (job.nextRun?.toISOString() ?? null) : null,
+  lastAttempt: job.lastAttempt?.toISOString() ?? null,
+  outcome: job.lastCode === undefined ? null : describeCode(job.lastCode),
+  mark
+})
+
+/** A job of somebody else's may have a schedule that only Cloud Scheduler can read. */
+const describeKnown = (schedule: string): string => {
+  try {
+    return describeSchedule(schedule)
+  } catch {
+    return schedule
+  }
+}

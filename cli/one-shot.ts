@@ -1,0 +1,58 @@
+import type { DeclaredJob } from '../infra/declaration.ts'
+import { CommandError } from './command-error.ts'
+import { nameOneShot } from './job-names.ts'
+import type { Session } from './session.ts'
+import type { Surroundings } from './surroundings.ts'
+
+const day = 86_400_000
+
+/**
+ * Makes a job that has the body that `:run` can't take, for as long as it is used. It is deleted whatever happens, at
+ * Ctrl-C too; only a killed process leaves it, and the doctor finds it.
+ *
+ * @throws CommandError when the job itself is not deployed, or the one for this run can't be made or deleted.
+ */
+export const withOneShot = async <Value>(
+  { jobs, target: { declaration, name: stage } }: Pick<Session, 'jobs' | 'target'>,
+  job: DeclaredJob,
+  body: Readonly<Record<string, unknown>>,
+  { clock, signal }: Pick<Surroundings, 'clock' | 'signal'>,
+  use: (name: string) => Promise<Value>
+): Promise<Value> => {
+  // Its address, caller and audience are known only to the job that is deployed.
+  const { uri, audience, serviceAccountEmail, attemptDeadline } = await jobs.get(job.name)
+  const name = nameOneShot(declaration, job.id, clock.now())
+  signal.throwIfAborted()
+  await jobs.create({
+    name,
+    description: `One run of ${job.id} by hand. It may be deleted.`,
+    schedule: chooseFarSchedule(clock.now()),
+    timeZone: 'UTC',
+    uri,
+    audience,
+    serviceAccountEmail,
+    attemptDeadline,
+    body: JSON.stringify(body)
+  })
+  let result: { readonly value: Value } | { readonly error: unknown }
+  try {
+    signal.throwIfAborted()
+    result = { value: await use(name) }
+  } catch (error) {
+    result = { error }
+  }
+  await jobs.delete(name).catch((cause: unknown) => {
+    throw new CommandError(
+      `the job that was made for this run is left over in ${stage}: 'gcloud scheduler jobs delete ${name} --location ${declaration.region} --project ${declaration.project}' (${cause instanceof Error ? cause.message : String(cause)})`,
+      { cause: 'error' in result ? result.error : cause }
+    )
+  })
+  if ('error' in result) throw result.error
+  return result.value
+}
+
+/** The day before yesterday: nearly a year off, whatever zone it is read in. */
+const chooseFarSchedule = (now: Date): string => {
+  const then = new Date(now.getTime() - 2 * day)
+  return `${then.getUTCMinutes()} ${then.getUTCHours()} ${then.getUTCDate()} ${then.getUTCMonth() + 1} *`
+}

@@ -1,0 +1,88 @@
+import type { DeclaredJob } from '../infra/declaration.ts'
+import { jobs as catalogue } from '../jobs/index.ts'
+import { findParameterFaults } from '../jobs/parameters.ts'
+import type { Answer } from './answer.ts'
+import { UsageError } from './command-error.ts'
+import { withOneShot } from './one-shot.ts'
+import { paceOf, type Patience } from './poll.ts'
+import { type RunEnd, watchRun } from './run-watch.ts'
+import type { Session } from './session.ts'
+import type { StageTarget } from './stage.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** What `run` is told. */
+export interface RunOptions {
+  readonly wait: boolean
+  /** Of this run; `dry_run` among them. */
+  readonly parameters: Readonly<Record<string, unknown>>
+  /** Seconds; by default the job's attemptDeadline and a minute for the log. */
+  readonly timeout: number | undefined
+}
+
+/**
+ * `run`: forces a job now. With parameters it is done through a job made for this run, and awaited.
+ *
+ * @throws UsageError when the job does not take a parameter; nothing has been sent then.
+ */
+export const answerRun = async (
+  session: Session,
+  job: DeclaredJob,
+  { wait, parameters, timeout }: RunOptions,
+  surroundings: Surroundings
+): Promise<Answer> => {
+  const { target, jobs } = session
+  const isOwn = Object.keys(parameters).length > 0
+  refuseFaults(job.id, parameters)
+  if (!isOwn && !wait) {
+    await jobs.run(job.name)
+    return {
+      json: { stage: target.name, job: job.id, name: job.name, outcome: 'forced' },
+      blocks: [`${job.name} has been forced`],
+      notes: [
+        `see how it ends: 'npm run scheduler -- history ${job.id} --stage ${target.name}', or run it with --wait`
+      ]
+    }
+  }
+  const body = { ...job.body, ...parameters }
+  const force = async (name: string): Promise<RunEnd> => {
+    const waitForEnd = await watchRun(session, { id: job.id, name, body }, surroundings)
+    await jobs.run(name)
+    const patience = choosePatience(job, timeout, target)
+    surroundings.progress(`${name} has been forced; waiting up to ${patience.total / 1000} s for its run`)
+    return waitForEnd(patience)
+  }
+  const end = isOwn ? await withOneShot(session, job, body, surroundings, force) : await force(job.name)
+  return describeRunEnd(target.name, job, end)
+}
+
+// The schema is the worker's own, so nothing is made that it would refuse.
+const refuseFaults = (id: string, parameters: Readonly<Record<string, unknown>>): void => {
+  const job = catalogue.find((one) => one.id === id)
+  const faults = job ? findParameterFaults(job, parameters) : []
+  if (faults.length > 0) throw new UsageError(`--param: ${faults.join('; ')}`)
+}
+
+// The log's lines come some seconds after what they tell.
+const logSeconds = 60
+
+const choosePatience = (
+  job: DeclaredJob,
+  timeout: number | undefined,
+  target: Pick<StageTarget, 'local'>
+): Patience => ({
+  ...paceOf(target),
+  total: (timeout ?? Number.parseInt(job.attemptDeadline, 10) + logSeconds) * 1000
+})
+
+const describeRunEnd = (stage: string, job: DeclaredJob, end: RunEnd): Answer => {
+  const { outcome, runId, message, fix, fields } = end
+  return {
+    json: { stage, job: job.id, name: job.name, outcome, runId, message, fix, ...fields },
+    blocks: [
+      `${job.id} ${outcome}${typeof fields.duration_ms === 'number' ? ` in ${fields.duration_ms / 1000} s` : ''}${runId ? ` (run ${runId})` : ''}`,
+      message
+    ],
+    notes: fix ? [fix] : [],
+    failed: outcome !== 'completed'
+  }
+}

@@ -1,0 +1,147 @@
+import type { CloudSchedulerClient, protos } from '@google-cloud/scheduler'
+import { CommandError } from './command-error.ts'
+import { reading, writing } from './google.ts'
+import { callGoogle, codes, GoogleError } from './google-error.ts'
+import { parentOf, type StageTarget } from './stage.ts'
+
+/** A job as Cloud Scheduler has it. */
+export interface ScheduledJob {
+  /** The last part of its name. */
+  readonly name: string
+  readonly schedule: string
+  readonly timeZone: string
+  /** ENABLED, PAUSED, DISABLED, UPDATE_FAILED. */
+  readonly state: string
+  readonly nextRun?: Date
+  readonly lastAttempt?: Date
+  /** The gRPC code of the last attempt; 0 is OK. */
+  readonly lastCode?: number
+  readonly uri: string
+  readonly body?: string
+  readonly audience: string
+  readonly serviceAccountEmail: string
+  /** Seconds. */
+  readonly attemptDeadline: number
+}
+
+/** What is needed to make a job that calls a service. */
+export type NewJob = Pick<
+  ScheduledJob,
+  'name' | 'schedule' | 'timeZone' | 'uri' | 'audience' | 'serviceAccountEmail' | 'attemptDeadline'
+> & { readonly description: string; readonly body: string }
+
+/** Cloud Scheduler of one stage. Every method throws a CommandError that says what it could not do and why. */
+export interface ScheduledJobs {
+  list(): Promise<ScheduledJob[]>
+  get(name: string): Promise<ScheduledJob>
+  create(job: NewJob): Promise<void>
+  run(name: string): Promise<void>
+  pause(name: string): Promise<'done' | 'was so'>
+  resume(name: string): Promise<'done' | 'was so'>
+  delete(name: string): Promise<void>
+}
+
+export const openScheduledJobs = (client: CloudSchedulerClient, target: StageTarget): ScheduledJobs => {
+  const { project } = target.declaration
+  const parent = parentOf(target)
+  const pathOf = (name: string) => ({ name: `${parent}/jobs/${name}` })
+  const call = <Value>(verb: string, doing: string, request: () => Promise<Value>): Promise<Value> =>
+    callGoogle(
+      {
+        doing: `${doing} in ${target.name}`,
+        project,
+        permission: `cloudscheduler.jobs.${verb}`,
+        role: roles[verb] ?? 'roles/cloudscheduler.admin'
+      },
+      request
+    ).catch((error: unknown) => {
+      throw error instanceof GoogleError && error.code === codes.notFound
+        ? new CommandError(`can't ${doing} in ${target.name}: there is no such job; ${howToMake(target)}`, {
+            cause: error
+          })
+        : error
+    })
+
+  return {
+    list: async () => {
+      const [jobs] = await call('list', 'list the jobs', () => client.listJobs({ parent }, reading))
+      return jobs.map(readJob).toSorted((a, b) => (a.name < b.name ? -1 : 1))
+    },
+    get: async (name) =>
+      readJob((await call('get', `read ${name}`, () => client.getJob(pathOf(name), reading)))[0]),
+    create: async ({ name, description, schedule, timeZone, attemptDeadline, uri, body, ...oidcToken }) => {
+      await call('create', `make ${name}`, () =>
+        client.createJob(
+          {
+            parent,
+            job: {
+              ...pathOf(name),
+              description,
+              schedule,
+              timeZone,
+              attemptDeadline: { seconds: attemptDeadline },
+              httpTarget: { uri, httpMethod: 'POST', body: Buffer.from(body), oidcToken }
+            }
+          },
+          writing
+        )
+      )
+    },
+    run: async (name) => {
+      await call('run', `run ${name}`, () => client.runJob(pathOf(name), writing))
+    },
+    pause: (name) =>
+      change(() => call('pause', `pause ${name}`, () => client.pauseJob(pathOf(name), writing))),
+    resume: (name) =>
+      change(() => call('enable', `resume ${name}`, () => client.resumeJob(pathOf(name), writing))),
+    delete: async (name) => {
+      await call('delete', `delete ${name}`, () => client.deleteJob(pathOf(name), writing))
+    }
+  }
+}
+
+/** The least of Google's roles, where it is not roles/cloudscheduler.admin. */
+const roles: Readonly<Record<string, string>> = {
+  list: 'roles/cloudscheduler.viewer',
+  get: 'roles/cloudscheduler.viewer',
+  run: 'roles/cloudscheduler.jobRunner'
+}
+
+const howToMake = ({ name, local }: StageTarget): string =>
+  local
+    ? "start the local system again: 'npm start'"
+    : `deploy the stage: 'npm run pulumi -- up --stack ${name}'`
+
+/** Cloud Scheduler refuses to pause what is paused; it is as it was asked to be. */
+const change = async (request: () => Promise<unknown>): Promise<'done' | 'was so'> => {
+  try {
+    await request()
+    return 'done'
+  } catch (error) {
+    if (error instanceof GoogleError && error.code === codes.failedPrecondition) return 'was so'
+    throw error
+  }
+}
+
+const readJob = (job: protos.google.cloud.scheduler.v1.IJob): ScheduledJob => {
+  const { httpTarget, lastAttemptTime, scheduleTime } = job
+  const nextRun = readTime(scheduleTime)
+  const lastAttempt = readTime(lastAttemptTime)
+  const body = httpTarget?.body ? Buffer.from(httpTarget.body as Uint8Array).toString() : ''
+  return {
+    name: job.name?.split('/').at(-1) ?? '',
+    schedule: job.schedule ?? '',
+    timeZone: job.timeZone ?? '',
+    state: String(job.state ?? 'STATE_UNSPECIFIED'),
+    ...(nextRun ? { nextRun } : {}),
+    ...(lastAttempt ? { lastAttempt, lastCode: job.status?.code ?? 0 } : {}),
+    uri: httpTarget?.uri ?? '',
+    ...(body ? { body } : {}),
+    audience: httpTarget?.oidcToken?.audience ?? '',
+    serviceAccountEmail: httpTarget?.oidcToken?.serviceAccountEmail ?? '',
+    attemptDeadline: Number(job.attemptDeadline?.seconds ?? 0)
+  }
+}
+
+const readTime = (time: protos.google.protobuf.ITimestamp | null | undefined): Date | undefined =>
+  time?.seconds ? new Date(Number(time.seconds) * 1000 + Math.floor((time.nanos ?? 0) / 1e6)) : undefined

@@ -1,0 +1,28 @@
+import { type Google, openGoogle } from './google.ts'
+import { openRunLog, type RunLog } from './run-log.ts'
+import { openScheduledJobs, type ScheduledJobs } from './scheduled-jobs.ts'
+import type { StageTarget } from './stage.ts'
+import type { Surroundings } from './surroundings.ts'
+
+/** A stage, and the ways to look at it and to change it. */
+export interface Session extends AsyncDisposable {
+  readonly target: StageTarget
+  readonly google: Google
+  readonly jobs: ScheduledJobs
+  readonly log: RunLog
+}
+
+/** Opens a stage for a command; the clients are closed with it. */
+export const openSession = async (
+  target: StageTarget,
+  { endpoints }: Pick<Surroundings, 'endpoints'>
+): Promise<Session> => {
+  const google = await openGoogle(target, ...(endpoints ? [endpoints(target)] : []))
+  return {
+    target,
+    google,
+    jobs: openScheduledJobs(google.scheduler, target),
+    log: openRunLog(google.logging, target),
+    [Symbol.asyncDispose]: () => google.close()
+  }
+}

@@ -1,0 +1,33 @@
+import { stages } from '../infra/configuration.ts'
+import type { Declaration } from '../infra/declaration.ts'
+import { readDeclaration } from '../infra/stage-declaration.ts'
+import { findLocalSystem, type LocalSystem } from './local-system.ts'
+
+/** What `--stage` takes: the stages in Google Cloud, and the system of `npm start`. */
+export const stageNames: readonly string[] = [...stages, 'local']
+
+/** A stage to work on, and where it is. */
+export interface StageTarget {
+  /** As it was asked for: `dev`, `local`. */
+  readonly name: string
+  /** Of the stage; locally, of the one that is played, in the local project. */
+  readonly declaration: Declaration
+  readonly local?: LocalSystem
+}
+
+/**
+ * Finds a stage: from its configuration, or by asking the local system.
+ *
+ * @param url of the local system.
+ * @throws ConfigurationError or CommandError that says what is wrong with it.
+ */
+export const openStage = async (name: string, url: string): Promise<StageTarget> => {
+  if (name !== 'local') return { name, declaration: readDeclaration(name) }
+  const local = await findLocalSystem(url)
+  const { project, region } = local
+  return { name, declaration: { ...readDeclaration(local.stage), project, region }, local }
+}
+
+/** Where the jobs of a stage are: `projects/P/locations/L`. */
+export const parentOf = ({ declaration: { project, region } }: Pick<StageTarget, 'declaration'>): string =>
+  `projects/${project}/locations/${region}`

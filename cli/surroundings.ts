@@ -1,0 +1,25 @@
+import type { LocalWorkspace } from '@pulumi/pulumi/automation/index.js'
+import type { Endpoints } from './google.ts'
+import type { StageTarget } from './stage.ts'
+
+/** What a command gets of the process around it. */
+export interface Surroundings {
+  readonly clock: Clock
+  /** Aborts at Ctrl-C. */
+  readonly signal: AbortSignal
+  /** Says how far it is, to a person who waits. */
+  readonly progress: (text: string) => void
+  /** Asks a person and waits for the line; undefined where nobody is there to answer. */
+  readonly ask: ((question: string) => Promise<string>) | undefined
+  /** Where Google's APIs are, if not where Google has them. */
+  readonly endpoints?: (target: StageTarget) => Endpoints
+  /** Pulumi's workspace, if not that of this project. */
+  readonly openWorkspace?: () => Promise<LocalWorkspace>
+}
+
+/** The time, and waiting. */
+export interface Clock {
+  readonly now: () => Date
+  /** Rejects with the signal's reason when it aborts. */
+  readonly sleep: (milliseconds: number, signal: AbortSignal) => Promise<void>
+}

@@ -1,0 +1,42 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { runCommandLine, type Shell } from '../../cli/commands.ts'
+
+/** What a command line did. */
+export interface Result {
+  readonly code: number
+  readonly out: string
+  readonly err: string
+  /** What it asked. */
+  readonly questions: readonly string[]
+  /** Of a command line with --json. */
+  readonly json: () => unknown
+}
+
+/** Runs a command line in this process, on the real clock, as in a pipe; `changes` is what a test changes. */
+export const run = async (
+  words: readonly string[],
+  { answer, ...changes }: Partial<Shell> & { readonly answer?: string } = {}
+): Promise<Result> => {
+  const written = { out: '', err: '' }
+  const questions: string[] = []
+  const code = await runCommandLine(words, {
+    clock: {
+      now: () => new Date(),
+      sleep: (milliseconds, signal) => sleep(milliseconds, undefined, { signal })
+    },
+    signal: new AbortController().signal,
+    progress: (text) => void (written.err += `${text}\n`),
+    ask:
+      answer === undefined
+        ? undefined
+        : async (question) => {
+            questions.push(question)
+            return answer
+          },
+    out: (text) => void (written.out += text),
+    err: (text) => void (written.err += text),
+    isForPeople: false,
+    ...changes
+  })
+  return { code, ...written, questions, json: () => JSON.parse(written.out) as unknown }
+}

@@ -1,0 +1,384 @@
+import { expect, it } from 'vitest'
+import type { Finding } from '../../cli/doctor-checks.ts'
+import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
+import { createFakeDeliverer, describeJob } from '../emulator/harness.ts'
+import { run } from './command-line.ts'
+import { type Answers, describeService, refuse, startGoogleRest } from './google-rest.ts'
+import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
+
+type Rest = Awaited<ReturnType<typeof startGoogleRest>>
+
+/** Examines dev, deployed and sound but for what a test breaks. */
+const examine = async (
+  breaking: (google: Emulator, answers: Answers, paths: Rest['paths']) => Promise<void> | void = () =>
+    undefined,
+  options: Partial<EmulatorOptions> = {}
+): Promise<{ code: number; findings: Finding[]; troubles: Finding[] }> => {
+  await using rest = await startGoogleRest('dev')
+  await using google = await startGoogle(['dev'], { deliverer: createFakeDeliverer(), ...options })
+  await breaking(google, rest.answers, rest.paths)
+  const { code, json, err } = await run(['doctor', '--stage', 'dev', '--json'], {
+    endpoints: endpointsOf(google, rest.url),
+    clock: { now: () => google.clock.now(), sleep: async () => undefined }
+  })
+  expect(err).toBe('')
+  const findings = json() as Finding[]
+  return { code, findings, troubles: findings.filter(({ level }) => level !== 'ok') }
+}
+
+const job = 'validibot-clear-sessions-dev'
+const caller = 'validibot-jobs-call-dev@your-google-project.iam.gserviceaccount.com'
+const url = 'https://validibot-jobs-worker-dev-abc123-ts.a.run.app'
+const refresh = "'npm run pulumi -- up --stack dev --refresh'"
+
+it('finds nothing wrong with a sound stage, in a line a check', async () => {
+  const { code, findings, troubles } = await examine()
+  expect({ code, troubles }).toEqual({ code: 0, troubles: [] })
+  expect(findings.map(({ check }) => check)).toEqual([
+    'API',
+    'jobs',
+    'accounts',
+    'accounts',
+    'service',
+    'invoker',
+    'audience',
+    'budget',
+    'paused',
+    'schedule',
+    'one-shots',
+    'failures'
+  ])
+})
+
+interface Case {
+  readonly title: string
+  readonly breaking: (google: Emulator, answers: Answers, paths: Rest['paths']) => void
+  readonly trouble: Finding
+  readonly code?: number
+}
+
+const update = (google: Emulator, changes: object, mask: string): void =>
+  void google.jobs.update(pathOf(job), changes, mask)
+
+it.each<Case>([
+  {
+    title: 'a job that is not deployed',
+    breaking: (google) => google.jobs.delete(pathOf(job)),
+    trouble: { level: 'fail', check: 'jobs', what: `${job} is not deployed`, fix: refresh }
+  },
+  {
+    title: 'a job that the catalogue does not know',
+    breaking: (google) =>
+      void google.jobs.create(
+        parent,
+        describeJob('validibot-own-dev', { name: pathOf('validibot-own-dev') })
+      ),
+    code: 0,
+    trouble: {
+      level: 'warn',
+      check: 'jobs',
+      what: 'validibot-own-dev is not in the catalogue',
+      fix: "adopt it, or delete it: 'gcloud scheduler jobs delete validibot-own-dev --location australia-southeast1 --project your-google-project'"
+    }
+  },
+  {
+    title: 'an account that is gone',
+    breaking: (_google, answers, paths) => (answers[paths.caller] = refuse(404, 'Unknown service account')),
+    trouble: {
+      level: 'fail',
+      check: 'accounts',
+      what: `the caller account ${caller} does not exist`,
+      fix: refresh
+    }
+  },
+  {
+    title: 'an account that is disabled',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.caller] = { status: 200, body: { disabled: true } }),
+    trouble: {
+      level: 'fail',
+      check: 'accounts',
+      what: `the caller account ${caller} is disabled`,
+      fix: `'gcloud iam service-accounts enable ${caller}'`
+    }
+  },
+  {
+    title: 'a service that does not serve',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.service] = describeService('dev', {
+        terminalCondition: { state: 'CONDITION_FAILED', message: 'The container failed to start.' }
+      })),
+    trouble: {
+      level: 'fail',
+      check: 'service',
+      what: 'validibot-jobs-worker-dev does not serve: The container failed to start.',
+      fix: "'npm run pulumi -- up --stack dev'"
+    }
+  },
+  {
+    title: 'a service that lets the internet in',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.service] = describeService('dev', { ingress: 'INGRESS_TRAFFIC_ALL' })),
+    trouble: { level: 'fail', check: 'service', what: 'the service lets the internet in', fix: refresh }
+  },
+  {
+    title: 'a caller without its binding',
+    breaking: (_google, answers, paths) => (answers[paths.policy] = { status: 200, body: {} }),
+    trouble: {
+      level: 'fail',
+      check: 'invoker',
+      what: `${caller} may not invoke the service: calls are answered 403`,
+      fix: refresh
+    }
+  },
+  {
+    title: 'a service that anyone may invoke',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.policy] = {
+        status: 200,
+        body: { bindings: [{ role: 'roles/run.invoker', members: [`serviceAccount:${caller}`, 'allUsers'] }] }
+      }),
+    trouble: {
+      level: 'fail',
+      check: 'invoker',
+      what: 'allUsers may invoke the service',
+      fix: 'take roles/run.invoker from allUsers on it'
+    }
+  },
+  {
+    title: 'an audience that is not the URL',
+    breaking: (google) =>
+      update(google, { httpTarget: { oidcToken: { audience: `${url}/` } } }, 'httpTarget.oidcToken.audience'),
+    trouble: {
+      level: 'fail',
+      check: 'audience',
+      what: `the audience of clear-sessions must be ${url} or https://validibot-jobs-worker-dev-123456789012.australia-southeast1.run.app, got ${url}/: calls are answered 401`,
+      fix: refresh
+    }
+  },
+  {
+    title: 'another caller',
+    breaking: (google) =>
+      update(
+        google,
+        { httpTarget: { oidcToken: { serviceAccountEmail: 'a@b.c' } } },
+        'httpTarget.oidcToken.serviceAccountEmail'
+      ),
+    trouble: {
+      level: 'fail',
+      check: 'audience',
+      what: `clear-sessions must call as ${caller}, got a@b.c`,
+      fix: refresh
+    }
+  },
+  {
+    title: 'a deadline that is not the configured one',
+    breaking: (google) => update(google, { attemptDeadline: '60s' }, 'attemptDeadline'),
+    trouble: {
+      level: 'fail',
+      check: 'budget',
+      what: 'the attemptDeadline of clear-sessions must be 600s, got 60s',
+      fix: refresh
+    }
+  },
+  {
+    title: 'a hand pause',
+    breaking: (google) => void google.jobs.pause(pathOf(job)),
+    code: 0,
+    trouble: {
+      level: 'warn',
+      check: 'paused',
+      what: 'clear-sessions is PAUSED by hand; the configuration says ENABLED',
+      fix: "'npm run scheduler -- resume clear-sessions --stage dev', or make it lasting: jobs.clear-sessions.paused in Pulumi.dev.yaml"
+    }
+  },
+  {
+    title: 'another schedule',
+    breaking: (google) => update(google, { schedule: '0 5 * * *' }, 'schedule'),
+    trouble: {
+      level: 'fail',
+      check: 'schedule',
+      what: "clear-sessions must be due '0 2 * * *' in Australia/Sydney, got '0 5 * * *' in Australia/Sydney",
+      fix: refresh
+    }
+  },
+  {
+    title: 'another zone',
+    breaking: (google) => update(google, { timeZone: 'UTC' }, 'timeZone'),
+    trouble: {
+      level: 'fail',
+      check: 'schedule',
+      what: "clear-sessions must be due '0 2 * * *' in Australia/Sydney, got '0 2 * * *' in UTC",
+      fix: refresh
+    }
+  },
+  {
+    title: 'a job left over from a run by hand',
+    breaking: (google) => void makeOneShot(google, '20260531t232000000z'),
+    trouble: {
+      level: 'fail',
+      check: 'one-shots',
+      what: 'validibot-clear-sessions-once-20260531t232000000z-dev is left over, and fires once a year',
+      fix: "'gcloud scheduler jobs delete validibot-clear-sessions-once-20260531t232000000z-dev --location australia-southeast1 --project your-google-project'"
+    }
+  },
+  {
+    title: 'a job made for a run that may be under way',
+    breaking: (google) => void makeOneShot(google, '20260531t232100000z'),
+    code: 0,
+    trouble: {
+      level: 'warn',
+      check: 'one-shots',
+      what: 'validibot-clear-sessions-once-20260531t232100000z-dev is there, and may still be in use',
+      fix: 'look again in an hour'
+    }
+  }
+])('finds $title', async ({ breaking, trouble, code: wanted = 1 }) => {
+  const { code, troubles } = await examine(breaking)
+  expect({ code, troubles }).toEqual({ code: wanted, troubles: [trouble] })
+})
+
+const makeOneShot = (google: Emulator, stamp: string) => {
+  const name = `validibot-clear-sessions-once-${stamp}-dev`
+  return google.jobs.create(parent, describeJob(name, { name: pathOf(name) }))
+}
+
+it('finds a service whose time-out is shorter than the deadlines of its jobs', async () => {
+  const { troubles } = await examine((_google, answers, paths) => {
+    answers[paths.service] = describeService('dev', { template: { timeout: '300s' } })
+  })
+  // All but the five-minute job's.
+  expect(troubles).toHaveLength(5)
+  expect(troubles[0]?.what).toBe(
+    "the service's time-out must be at least the attemptDeadline of clear-sessions (600 s), got 300 s"
+  )
+})
+
+it('finds a service that is gone', async () => {
+  const { troubles } = await examine((_google, answers, paths) => {
+    delete answers[paths.service]
+    delete answers[paths.policy]
+  })
+  expect(troubles.map(({ check, what }) => `${check}: ${what}`)).toEqual(
+    ['service', 'invoker', 'audience'].map(
+      (check) => `${check}: the service validibot-jobs-worker-dev does not exist`
+    )
+  )
+})
+
+it.each([
+  { statusCode: 401, level: 'fail', what: 'clear-sessions: 401 at 2026-06-01T00:00:30.000Z: the token' },
+  {
+    statusCode: 415,
+    level: 'fail',
+    what: 'clear-sessions: 415 at 2026-06-01T00:00:30.000Z: the service refuses'
+  }
+])('explains a last call that failed with $statusCode', async ({ statusCode, level, what }) => {
+  const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode, body: '' }))
+  const { code, troubles } = await examine(
+    async (google) => {
+      google.jobs.run(pathOf(job))
+      await settle()
+    },
+    { deliverer }
+  )
+  expect(code).toBe(1)
+  expect(troubles).toMatchObject([
+    { level, check: 'failures', what: expect.stringContaining(what) as string }
+  ])
+})
+
+it('only warns of a failure after which a call went well', async () => {
+  const deliverer = createFakeDeliverer((_delivery, count) => ({
+    kind: 'answer',
+    statusCode: count === 1 ? 500 : 200,
+    body: ''
+  }))
+  const { code, troubles } = await examine(
+    async (google) => {
+      for (const _ of [1, 2]) {
+        google.jobs.run(pathOf(job))
+        await settle()
+      }
+    },
+    { deliverer }
+  )
+  expect(code).toBe(0)
+  expect(troubles).toMatchObject([
+    { level: 'warn', what: expect.stringContaining('its last call went well') as string }
+  ])
+})
+
+// An attempt without HTTP is over after the callbacks that are queued already.
+const settle = (): Promise<void> =>
+  new Promise((resolve) => {
+    setImmediate(resolve)
+  })
+
+it('says which right is missing where it may not look, and looks at the rest', async () => {
+  const { code, troubles } = await examine((_google, answers, paths) => {
+    answers[paths.policy] = refuse(403, "Permission 'run.services.getIamPolicy' denied on resource")
+    answers[paths.runtime] = refuse(
+      403,
+      'Permission iam.serviceAccounts.get is required',
+      'IAM_PERMISSION_DENIED'
+    )
+  })
+  expect(code).toBe(0)
+  expect(troubles).toEqual([
+    {
+      level: 'skip',
+      check: 'accounts',
+      what: "not looked at: can't read the account validibot-jobs-run-dev@your-google-project.iam.gserviceaccount.com: it needs iam.serviceAccounts.get in your-google-project; ask for roles/iam.serviceAccountViewer",
+      fix: 'ask for roles/iam.serviceAccountViewer'
+    },
+    {
+      level: 'skip',
+      check: 'invoker',
+      what: "not looked at: can't read who may invoke the service: it needs run.services.getIamPolicy in your-google-project; ask for roles/run.viewer",
+      fix: 'ask for roles/run.viewer'
+    }
+  ])
+})
+
+it('says which API is not enabled, and how to enable it', async () => {
+  const { troubles } = await examine((_google, answers, paths) => {
+    answers[paths.service] = refuse(
+      403,
+      'Cloud Run Admin API has not been used in project 1 before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/run.googleapis.com/overview',
+      'SERVICE_DISABLED'
+    )
+  })
+  expect(troubles[0]).toMatchObject({
+    check: 'service',
+    fix: "deploy the stage, or run 'gcloud services enable run.googleapis.com'"
+  })
+})
+
+it('says so when Cloud Scheduler does not answer, and does not judge what it did not see', async () => {
+  await using rest = await startGoogleRest('dev')
+  const { code, json } = await run(['doctor', '--stage', 'dev', '--json'], {
+    endpoints: endpointsOf({ schedulerUrl: 'http://127.0.0.1:1' }, rest.url)
+  })
+  const findings = json() as Finding[]
+  expect(code).toBe(1)
+  expect(findings[0]).toMatchObject({
+    level: 'fail',
+    check: 'API',
+    what: expect.stringContaining('could not be reached') as string
+  })
+  expect(findings.find(({ check }) => check === 'schedule')).toMatchObject({
+    level: 'skip',
+    what: 'not looked at: the jobs could not be read'
+  })
+})
+
+it('says of the local system what has no counterpart there', async () => {
+  await using google = await startGoogle(['dev'], { deliverer: createFakeDeliverer(), ...asLocalSystem() })
+  const { code, out } = await run(['doctor', '--stage', 'local', '--url', google.schedulerUrl], {
+    isForPeople: true
+  })
+  expect(code).toBe(0)
+  expect(out).toMatch(/^skip {2}accounts {3}not applicable: there is no IAM on this machine$/m)
+  expect(out).toMatch(/^skip {2}invoker {4}not applicable/m)
+})

@@ -1,0 +1,88 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { readDeclaration } from '../../infra/stage-declaration.ts'
+import { project, region, urlOf } from './stages.ts'
+
+/** What the server answers, by path; a test changes it. */
+export type Answers = Record<string, { readonly status: number; readonly body: unknown }>
+
+/** The parts of Cloud Run's API and IAM's that the doctor reads, as a deployed stage would answer. */
+export const startGoogleRest = async (
+  stage: string
+): Promise<{ url: string; answers: Answers; paths: ReturnType<typeof pathsOf> } & AsyncDisposable> => {
+  const paths = pathsOf(stage)
+  const answers = describeStage(stage)
+  const server = createServer((request, response) => {
+    const { status, body } = answers[request.url ?? ''] ?? refuse(404, `${request.url} not found.`)
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    answers,
+    paths,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => {
+        server.close(resolve)
+      })
+    }
+  }
+}
+
+/** An error in the form of Google's APIs. */
+export const refuse = (code: number, message: string, reason?: string) => ({
+  status: code,
+  body: { error: { code, message, status: 'X', ...(reason ? { details: [{ reason }] } : {}) } }
+})
+
+const emailOf = (accountId: string): string => `${accountId}@${project}.iam.gserviceaccount.com`
+
+const pathsOf = (stage: string) => {
+  const { service, accounts } = readDeclaration(stage)
+  const servicePath = `/v2/projects/${project}/locations/${region}/services/${service.name}`
+  return {
+    service: servicePath,
+    policy: `${servicePath}:getIamPolicy`,
+    runtime: `/v1/projects/${project}/serviceAccounts/${emailOf(accounts.runtime.accountId)}`,
+    caller: `/v1/projects/${project}/serviceAccounts/${emailOf(accounts.caller.accountId)}`
+  }
+}
+
+/** The service as the API shows one: `urls` has both forms of its address. */
+export const describeService = (stage: string, changes: object = {}) => {
+  const { name } = readDeclaration(stage).service
+  return {
+    status: 200,
+    body: {
+      name: `projects/${project}/locations/${region}/services/${name}`,
+      uri: urlOf(name),
+      urls: [`https://${name}-123456789012.${region}.run.app`, urlOf(name)],
+      ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
+      template: { timeout: '900s' },
+      terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' },
+      ...changes
+    }
+  }
+}
+
+const describeStage = (stage: string): Answers => {
+  const { accounts } = readDeclaration(stage)
+  const paths = pathsOf(stage)
+  const account = (accountId: string) => ({ status: 200, body: { email: emailOf(accountId), uniqueId: '1' } })
+  return {
+    [paths.service]: describeService(stage),
+    [paths.policy]: {
+      status: 200,
+      body: {
+        bindings: [
+          { role: 'roles/run.invoker', members: [`serviceAccount:${emailOf(accounts.caller.accountId)}`] }
+        ]
+      }
+    },
+    [paths.runtime]: account(accounts.runtime.accountId),
+    [paths.caller]: account(accounts.caller.accountId)
+  }
+}

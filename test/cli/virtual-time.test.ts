@@ -1,0 +1,19 @@
+import { afterAll, expect, it } from 'vitest'
+import { createFolder, startLocal } from '../local/local-process.ts'
+import { run } from './command-line.ts'
+
+// Behind the worker's clock, which is the real one: it takes a run by hand for the tick whose time that carries.
+const local = await startLocal(await createFolder(), '--clock', '2026-03-01T00:00:00Z')
+const at = ['--stage', 'local', '--url', local.addresses.schedulerUrl]
+
+afterAll(async () => {
+  local.kill('SIGTERM')
+  await local.ended
+})
+
+it('a run by hand is told apart from ticks in virtual time, too', async () => {
+  const dry = await run(['run', 'clear-sessions', ...at, '--dry-run', '--timeout', '20', '--json'])
+  expect(dry.json()).toMatchObject({ outcome: 'completed', dry_run: true })
+  const wet = await run(['run', 'clear-sessions', ...at, '--wait', '--timeout', '20', '--json'])
+  expect(wet.json()).toMatchObject({ outcome: 'completed', dry_run: false })
+})
