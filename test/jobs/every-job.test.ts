@@ -165,7 +165,12 @@ describe.each(cases)('$id', (job) => {
   it('names the ten oldest rows in a dry run', async () => {
     const keys = await job.addDue(apart(12))
     const { body } = await run(job.id, { dry_run: true })
-    const sample = keys.toReversed().slice(0, 10)
+    // A session's key lets its holder in: its beginning is shown.
+    const shown = job.id === 'clear-sessions' ? 8 : undefined
+    const sample = keys
+      .toReversed()
+      .slice(0, 10)
+      .map((key) => key.slice(0, shown))
     expect(body.output).toContain(`, such as ${sample.join(', ')}.`)
     expect(lines.find((line) => line.event === 'run completed')).toMatchObject({ sample_ids: sample })
   })
