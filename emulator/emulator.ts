@@ -43,6 +43,11 @@ export interface EmulatorOptions {
   readonly signingKey?: string
   /** The share of a schedule's deliveries that is made twice, from 0 to 1: at-least-once, made to happen. */
   readonly duplicate?: number
+  /**
+   * Whether a forced run carries the time of the next tick, true by default, or none: Google's pages allow both. A
+   * service whose clock is ahead of a virtual one would take it for that tick.
+   */
+  readonly forcedCarriesTime?: boolean
   readonly random?: () => number
   /** Makes the HTTP requests; another one fires without HTTP. */
   readonly deliverer?: Deliverer
@@ -116,6 +121,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     deliverer,
     log,
     duplicate,
+    forcedCarriesTime: options.forcedCarriesTime ?? true,
     random: options.random ?? Math.random,
     onAttempt: options.onAttempt ?? (() => undefined)
   })

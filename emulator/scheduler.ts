@@ -37,12 +37,14 @@ export interface SchedulerOptions {
   readonly log: Pick<Logger, 'info' | 'error'>
   /** The share of a schedule's deliveries that is made twice, from 0 to 1. */
   readonly duplicate: number
+  /** Whether a forced run carries the time of the next tick; else it carries none. */
+  readonly forcedCarriesTime: boolean
   readonly random: () => number
   readonly onAttempt: (attempt: Attempt) => void
 }
 
 export const createScheduler = (options: SchedulerOptions): Scheduler => {
-  const { clock, store, identity, deliverer, log, duplicate, random, onAttempt } = options
+  const { clock, store, identity, deliverer, log, duplicate, random, onAttempt, forcedCarriesTime } = options
   const jobs = new Map<string, StoredJob>(store.readJobs().map((job) => [job.definition.name, job]))
   const underWay = new Map<number, { abort: AbortController; done: Promise<void> }>()
   let lastId = store.lastAttemptId()
@@ -145,7 +147,9 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       ...target.headers,
       'X-CloudScheduler': 'true',
       'X-CloudScheduler-JobName': attempt.job.slice(attempt.job.lastIndexOf('/') + 1),
-      'X-CloudScheduler-ScheduleTime': attempt.scheduleTime
+      ...(attempt.forced && !forcedCarriesTime
+        ? {}
+        : { 'X-CloudScheduler-ScheduleTime': attempt.scheduleTime })
     }
     if (target.oidcToken) {
       const { serviceAccountEmail, audience = target.uri } = target.oidcToken

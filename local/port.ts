@@ -6,12 +6,20 @@ import { createServer } from 'node:net'
  *
  * @throws Error of one sentence that names the option it came from.
  */
-export const checkPort = async (port: number, option: string): Promise<void> => {
+export const checkPort = async (host: string, port: number, option: string): Promise<void> => {
   const server = createServer()
   try {
-    await once(server.listen(port, '127.0.0.1'), 'listening')
+    await once(server.listen(port, host), 'listening')
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
+      throw new Error(
+        `--host must be an address of this machine, got '${host}': leave it out for 127.0.0.1`,
+        {
+          cause: error
+        }
+      )
+    }
     const reason = code === 'EADDRINUSE' ? 'which something listens on' : `(${code})`
     throw new Error(
       `${option} must be a port that is free, got ${port}, ${reason}: end that, or choose another, 0 for any`,

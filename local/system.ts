@@ -4,10 +4,13 @@ import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import type { Attempt } from '../emulator/attempt.ts'
 import { createRealClock, createVirtualClock } from '../emulator/clock.ts'
-import { startEmulator } from '../emulator/emulator.ts'
+import { type Emulator, startEmulator } from '../emulator/emulator.ts'
 import type { WorkerCommand } from '../emulator/worker-process.ts'
 import type { DeclaredJob, Declaration } from '../infra/declaration.ts'
+import { openDatabase } from '../worker/database.ts'
 import { readEnvironment } from '../worker/environment.ts'
+import { registerConsole } from './console/console.ts'
+import type { SystemAddresses } from './console/context.ts'
 import { type DataDirectory, openDataDirectory } from './data-directory.ts'
 import { checkDatabase, startDemoDatabase } from './database/application-database.ts'
 import type { PostgresServer } from './database/embedded-postgres.ts'
@@ -16,15 +19,8 @@ import { checkPort } from './port.ts'
 import { applyJobs } from './scheduler-jobs.ts'
 
 /** Where everything is, for people and for the ready file. */
-export interface LocalAddresses {
-  readonly consoleUrl: string
-  readonly schedulerUrl: string
-  readonly workerUrl: string
+export interface LocalAddresses extends SystemAddresses {
   readonly databaseUrl: string
-  readonly project: string
-  readonly region: string
-  readonly stage: string
-  readonly pid: number
 }
 
 export interface LocalSystem {
@@ -46,7 +42,6 @@ export interface LocalEvents {
 }
 
 const project = 'local-project'
-const host = '127.0.0.1'
 
 /**
  * Starts all that a stage's declaration names, on this machine: database, worker, Cloud Scheduler.
@@ -61,38 +56,45 @@ export const startSystem = async (
   events: LocalEvents,
   signal: AbortSignal
 ): Promise<LocalSystem> => {
-  await checkPort(options.port, '--port')
-  await checkPort(options.workerPort, '--worker-port')
+  await checkPort(options.host, options.port, '--port')
+  await checkPort(options.host, options.workerPort, '--worker-port')
   await using opened = new AsyncDisposableStack()
   const data = opened.adopt(await openDataDirectory(options.data), (one) => one.close())
-  const database = opened.adopt(await openDatabase(options, declaration, data), (one) => one.stop())
+  const database = opened.adopt(await findDatabase(options, declaration, data), (one) => one.stop())
   signal.throwIfAborted()
 
+  const environment = buildEnvironment(declaration, database.url, data)
+  const sql = opened.adopt(openDatabase(readEnvironment(environment).database), (one) =>
+    one.end({ timeout: 1 })
+  )
   const workerLog = createWriteStream(data.workerLog)
   opened.defer(() => void workerLog.end())
   const { service, accounts, jobs, region } = declaration
   const caller = `${accounts.caller.accountId}@${project}.iam.gserviceaccount.com`
   const parent = `projects/${project}/locations/${region}`
   const jobsByName = new Map(jobs.map((job) => [`${parent}/jobs/${job.name}`, job]))
-  const emulator = opened.adopt(
+  const emulator: Emulator = opened.adopt(
     await orAborted(
       signal,
       startEmulator({
         port: options.port,
         frontPort: options.workerPort,
-        host,
+        host: options.host,
         project,
         locations: [region],
         dataDirectory: data.emulator,
         defaultServiceAccount: caller,
         clock: options.clock ? createVirtualClock(options.clock) : createRealClock(),
+        // The worker's clock is the real one: a time that a virtual clock has still to reach may have passed for it.
+        forcedCarriesTime: options.clock === undefined,
         services: [
           {
             name: service.name,
             region,
             invokers: [caller],
+            timeoutSeconds: service.timeoutSeconds,
             upstream: {
-              ...buildWorkerCommand(buildEnvironment(declaration, database.url, data)),
+              ...buildWorkerCommand(environment),
               onOutput: (line) => {
                 workerLog.write(`${line}\n`)
                 events.onWorkerOutput(line)
@@ -101,9 +103,15 @@ export const startSystem = async (
           }
         ],
         onAttempt: (attempt) => events.onAttempt(attempt, jobsByName.get(attempt.job)),
-        register: (server) => {
-          server.get('/api/system', () => ({ ...addresses, databaseUrl: undefined }))
-        },
+        register: (server) =>
+          registerConsole(server, {
+            emulator: () => emulator,
+            addresses: () => visible,
+            declaration,
+            parent,
+            caller,
+            sql
+          }),
         log: pino({ level: 'error' }, pino.destination(2))
       })
     ),
@@ -114,27 +122,27 @@ export const startSystem = async (
   // Before anything fires: the jobs of an earlier start call the port that the front had then.
   applyJobs(emulator.jobs, jobs, { parent, serviceUrl: front.url, serviceAccountEmail: caller })
 
-  const addresses: LocalAddresses = {
+  const visible: SystemAddresses = {
     consoleUrl: emulator.schedulerUrl,
     schedulerUrl: emulator.schedulerUrl,
     workerUrl: front.url,
-    databaseUrl: database.url,
     project,
     region,
     stage: options.stage,
     pid: process.pid
   }
+  const addresses: LocalAddresses = { ...visible, databaseUrl: database.url }
   const resources = opened.move()
   return { addresses, data, caller, databaseEnded: database.ended, stop: () => resources.disposeAsync() }
 }
 
-type OpenDatabase = Pick<PostgresServer, 'url' | 'ended' | 'stop'>
+type FoundDatabase = Pick<PostgresServer, 'url' | 'ended' | 'stop'>
 
-const openDatabase = async (
+const findDatabase = async (
   { databaseUrl }: LocalOptions,
   declaration: Declaration,
   data: DataDirectory
-): Promise<OpenDatabase> => {
+): Promise<FoundDatabase> => {
   if (databaseUrl === undefined) {
     return startDemoDatabase({
       directory: data.database,

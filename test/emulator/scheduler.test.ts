@@ -198,6 +198,18 @@ describe('the deadline', () => {
     await answerNext()
   })
 
+  it(':run carries no time where it is told so, ticks do', async () => {
+    const deliverer = createFakeDeliverer()
+    await using emulator = await startTestEmulator('2026-06-01T00:00:30Z', {
+      deliverer,
+      forcedCarriesTime: false
+    })
+    emulator.jobs.create(parent, describeJob('a'))
+    emulator.jobs.run(job('a'))
+    await emulator.clock.advanceTo(new Date('2026-06-01T00:06:00Z'))
+    expect(scheduleTimes(deliverer.deliveries)).toEqual([undefined, '2026-06-01T00:05:00Z'])
+  })
+
   it(':run goes out while a run is under way, with the next tick’s time', async () => {
     const answers: (() => void)[] = []
     const deliverer = createFakeDeliverer(

@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import type { Attempt } from '../../emulator/attempt.ts'
 import { createFolder, startLocal } from './local-process.ts'
 
 it('--clock stands still until it is advanced, and fires by the wall clock of the stage', async () => {
@@ -17,4 +18,27 @@ it('--clock stands still until it is advanced, and fires by the wall clock of th
   expect(stdout).toMatch(/^2026-10-04 03:00:00 {2}purge-expired-submissions +200 +200$/m)
   expect(stdout).not.toContain('2026-10-04 02:')
   expect(stdout).not.toMatch(/^[-0-9]{10} [:0-9]{8} {2}clear-sessions/m)
+})
+
+it('runs by hand behind the real time are runs of their own, and the tick has its own after them', async () => {
+  const local = await startLocal(await createFolder(), '--clock', '2026-10-03T12:30:00Z')
+  const { schedulerUrl, project, region } = local.addresses
+  const post = (path: string, body: string) =>
+    fetch(`${schedulerUrl}${path}`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })
+  const job = `/v1/projects/${project}/locations/${region}/jobs/validibot-purge-expired-submissions-dev`
+  for (const forced of [1, 2]) {
+    await post(`${job}:run`, '{}')
+    // Virtual time waits for the attempt under way.
+    await post('/emulator/v1/clock:advance', `{"by": "${forced}s"}`)
+  }
+  await post('/emulator/v1/clock:advance', '{"to": "2026-10-03T13:00:30Z"}')
+  const query = `?job=${encodeURIComponent(job.slice('/v1/'.length))}`
+  const response = await fetch(`${schedulerUrl}/emulator/v1/attempts${query}`)
+  const { attempts } = (await response.json()) as { attempts: Attempt[] }
+  const answers = attempts.map(({ body = '{}' }) => JSON.parse(body) as Record<string, unknown>)
+  expect(attempts.map(({ forced }) => forced)).toEqual([false, true, true])
+  expect(new Set(answers.map((answer) => answer.run_id)).size).toBe(3)
+  expect(answers.filter((answer) => answer.duplicate)).toEqual([])
+  local.kill('SIGTERM')
+  await local.ended
 })

@@ -32,6 +32,13 @@ it.each(['--port', '--worker-port'])('a taken %s is one sentence', async (option
   })
 })
 
+it('an address that is not of this machine is one sentence', async () => {
+  expect(await refuse('--host', '203.0.113.1')).toEqual({
+    code: 1,
+    stderr: "--host must be an address of this machine, got '203.0.113.1': leave it out for 127.0.0.1\n"
+  })
+})
+
 it('a data folder below a file is one sentence', async () => {
   const file = join(folder, 'file')
   await writeFile(file, '')

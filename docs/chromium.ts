@@ -1,0 +1,34 @@
+import { existsSync } from 'node:fs'
+import { chromium, type BrowserContext, type BrowserContextOptions } from 'playwright-core'
+
+/** Where Debian and Ubuntu put the browser. */
+export const chromiumPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find((path) =>
+  existsSync(path)
+)
+
+/**
+ * Starts a real Chromium, in a profile of its own that is gone at the end, which talks to nobody by itself.
+ *
+ * @throws Error when there is none.
+ */
+export const openChromium = async (options: BrowserContextOptions = {}): Promise<BrowserContext> => {
+  if (chromiumPath === undefined) {
+    throw new Error(
+      'Chromium must be at /usr/bin/chromium, got none: install it with apt-get install chromium'
+    )
+  }
+  // An empty name is a folder of its own.
+  return chromium.launchPersistentContext('', {
+    executablePath: chromiumPath,
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync'
+    ],
+    ...options
+  })
+}

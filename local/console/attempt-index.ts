@@ -1,0 +1,54 @@
+import type { Attempt } from '../../emulator/attempt.ts'
+
+/** The attempts that the console looks through: the last of them, kept in memory. */
+export interface AttemptIndex {
+  /** Takes up what has happened since the last call. @returns the attempts that are new or have ended since. */
+  refresh(): readonly Attempt[]
+  /** The newest first. */
+  list(): readonly Attempt[]
+  find(id: number): Attempt | undefined
+  /** The attempts whose answer came from a run. */
+  ofRun(runId: string): readonly Attempt[]
+}
+
+// A month of the six jobs is 14,000.
+const kept = 20_000
+const firstLook = 100
+
+/**
+ * Keeps the last attempts in memory, so that a page of them costs no reading of thousands of rows.
+ *
+ * @param readLast the last attempts of the emulator, the newest first.
+ */
+export const createAttemptIndex = (readLast: (limit: number) => readonly Attempt[]): AttemptIndex => {
+  let attempts: readonly Attempt[] = []
+  let byId = new Map<number, Attempt>()
+  let isFilled = false
+
+  /** All that may differ from what is known: as far back as the oldest attempt that was under way. */
+  const readNews = (): readonly Attempt[] => {
+    if (!isFilled) return readLast(kept)
+    const oldestOpen = attempts.findLast((attempt) => attempt.outcome === 'running')
+    const known = oldestOpen ? oldestOpen.id - 1 : (attempts[0]?.id ?? 0)
+    for (let limit = firstLook; ; limit *= 10) {
+      const last = readLast(Math.min(limit, kept))
+      const oldest = last.at(-1)
+      if (!oldest || oldest.id <= known || last.length < limit || limit >= kept) return last
+    }
+  }
+
+  return {
+    refresh: () => {
+      const news = readNews().filter((attempt) => byId.get(attempt.id)?.outcome !== attempt.outcome)
+      isFilled = true
+      if (news.length === 0) return []
+      for (const attempt of news) byId.set(attempt.id, attempt)
+      attempts = [...byId.values()].toSorted((a, b) => b.id - a.id).slice(0, kept)
+      byId = new Map(attempts.map((attempt) => [attempt.id, attempt]))
+      return news
+    },
+    list: () => attempts,
+    find: (id) => byId.get(id),
+    ofRun: (runId) => attempts.filter((attempt) => attempt.body?.includes(`"run_id":"${runId}"`))
+  }
+}

@@ -1,0 +1,50 @@
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import { createAttemptIndex } from './attempt-index.ts'
+import { registerClockRoutes } from './clock-routes.ts'
+import type { ConsoleContext } from './context.ts'
+import { registerDueRoutes } from './due-routes.ts'
+import { answerError } from './error-answer.ts'
+import { registerEventRoutes } from './event-routes.ts'
+import { registerHistoryRoutes } from './history-routes.ts'
+import { registerJobRoutes } from './job-routes.ts'
+import { registerPage } from './page-routes.ts'
+import { refuseOtherSites, setSecurityHeaders } from './security.ts'
+import { registerSystemRoutes } from './system-routes.ts'
+import { registerWeekRoutes } from './week-routes.ts'
+
+/**
+ * The web console: one page, and the JSON endpoints that it is made from, under `/api/`.
+ *
+ * Register it on the emulator's first port, whose own hook refuses foreign Origins and rebound Hosts.
+ */
+export const registerConsole = async (server: FastifyInstance, context: ConsoleContext): Promise<void> => {
+  // A scope of its own: neither the headers nor the document are for Google's paths beside it.
+  await server.register(async (scope) => {
+    scope.addHook('onRequest', refuseOtherSites)
+    scope.addHook('onSend', setSecurityHeaders)
+    scope.setErrorHandler(answerError)
+    await scope.register(swagger, { openapi: document })
+
+    const attempts = createAttemptIndex((limit) => context.emulator().listAttempts({ limit }))
+    registerSystemRoutes(scope, context)
+    registerJobRoutes(scope, context, attempts)
+    registerHistoryRoutes(scope, context, attempts)
+    registerWeekRoutes(scope, context, attempts)
+    registerDueRoutes(scope, context)
+    registerClockRoutes(scope, context)
+    registerEventRoutes(scope, context, attempts)
+    await registerPage(scope)
+  })
+}
+
+const document = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Console of the scheduled jobs',
+    description:
+      'What the page of the local system is made from. Instants are UTC, RFC 3339. An error is ' +
+      '`{"error": {"code", "message", "status"}}`, as in Google’s API.',
+    version: '1'
+  }
+}

@@ -1,0 +1,59 @@
+import type { FastifyInstance } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { jobs as catalogue } from '../../jobs/index.ts'
+import { codeOf } from '../../worker/database.ts'
+import { countDueRows } from '../../worker/due-rows.ts'
+import type { ConsoleContext } from './context.ts'
+import { isUnreachable } from './error-answer.ts'
+import { instant, optional } from './schemas.ts'
+
+// Someone waits for it, and the page asks after every run.
+const timeoutMs = 5_000
+
+/** What is due in each table now, by the jobs' own predicates. */
+export const registerDueRoutes = (server: FastifyInstance, { sql, declaration }: ConsoleContext): void => {
+  server.get(
+    '/api/due',
+    {
+      schema: {
+        summary: 'How many rows a run of each job would act on now',
+        description: "By the database's clock, read-only, each given up after 5 s.",
+        response: { 200: due }
+      }
+    },
+    async () => ({
+      at: new Date().toISOString(),
+      jobs: await Promise.all(
+        catalogue.map(async (job): Promise<Static<typeof dueOfJob>> => {
+          const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
+          const context = { sql, now: sql`clock_timestamp()`, parameters }
+          const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
+          try {
+            const { count, sample } = await countDueRows(context, job, timeoutMs)
+            return { ...base, count, sample: [...sample] }
+          } catch (error) {
+            if (isUnreachable(error)) throw error
+            return { ...base, sample: [], error: describeFault(error) }
+          }
+        })
+      )
+    })
+  )
+}
+
+// The same words as PostgreSQL's for a missing table or column, which quote no row.
+const describeFault = (error: unknown): string => {
+  if (codeOf(error) === '57014') return `no count within ${timeoutMs / 1000} s: a dry run has more time`
+  return error instanceof Error ? error.message : String(error)
+}
+
+const dueOfJob = Type.Object({
+  job: Type.String(),
+  table: Type.String({ description: 'whose rows are due' }),
+  rows: Type.String({ description: 'what they are called' }),
+  count: optional(Type.Integer({ description: 'none if it could not be counted' })),
+  sample: Type.Array(Type.String(), { description: 'ids of up to ten' }),
+  error: optional(Type.String())
+})
+
+const due = Type.Object({ at: instant('of the count'), jobs: Type.Array(dueOfJob) })

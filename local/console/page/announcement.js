@@ -1,0 +1,24 @@
+import { find, setText } from './element.js'
+
+const shownFor = 8_000
+let timer
+
+/** Says something once: on the page for a while, and to a screen reader. */
+export const announce = (text, kind = 'done') => {
+  const place = find('announcement')
+  // The same sentence twice is news twice.
+  place.textContent = ''
+  place.dataset.kind = kind
+  setText(place, text)
+  clearTimeout(timer)
+  timer = setTimeout(() => {
+    place.textContent = ''
+  }, shownFor)
+}
+
+/** Shows what stands in the way for as long as it does. */
+export const showTrouble = (text) => {
+  const place = find('trouble')
+  place.hidden = text === ''
+  setText(place, text)
+}

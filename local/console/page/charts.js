@@ -1,0 +1,194 @@
+import uPlot from '../uplot/uPlot.esm.js'
+import { describeState, element, find, setText } from './element.js'
+import { read } from './request.js'
+import { count, dayOf, duration, timeOfDay, wallClock } from './time-text.js'
+
+const height = 260
+// Half an hour on either side of a run that stands alone.
+const loneMargin = 1_800
+
+/** Rows and duration of a job's last runs. */
+export const createCharts = () => {
+  const select = find('charts-job')
+  let points = []
+  let plots = []
+  let timeZone = 'UTC'
+
+  const refresh = async () => {
+    if (!select.value) return
+    try {
+      ;({ points } = await read(`/api/jobs/${encodeURIComponent(select.value)}/points`))
+      points.sort((a, b) => (a.at < b.at ? -1 : 1))
+      draw()
+    } catch (error) {
+      if (points.length === 0) clear(describeState('The charts can’t be shown.', error.message, 'error'))
+    }
+  }
+
+  const clear = (...children) => {
+    for (const one of plots) one.destroy()
+    plots = []
+    find('charts').replaceChildren(...children)
+  }
+
+  const draw = () => {
+    setText(find('charts-summary'), summarize(points))
+    if (points.length === 0) {
+      return clear(
+        describeState(
+          `${select.value} has no finished run.`,
+          'Press Run in the table of jobs, or wait for its next tick.'
+        )
+      )
+    }
+    const frames = [
+      element(
+        'figure',
+        { role: 'img', 'aria-label': `Rows a run: ${summarize(points)}` },
+        element('figcaption', {}, 'Rows')
+      ),
+      element(
+        'figure',
+        { role: 'img', 'aria-label': `Duration a run: ${summarize(points)}` },
+        element('figcaption', {}, 'Duration')
+      )
+    ]
+    clear(...frames)
+    const times = points.map(({ at }) => Date.parse(at) / 1000)
+    const failures = (valueOf) =>
+      points.map((point) => (point.outcome === 'completed' ? null : valueOf(point)))
+    plots = [
+      plot(
+        frames[0],
+        times,
+        points.map(({ affected }) => affected),
+        failures(({ affected }) => affected),
+        (value) => count(Math.round(value)),
+        true
+      ),
+      plot(
+        frames[1],
+        times,
+        points.map(({ durationMs }) => durationMs),
+        failures(({ durationMs }) => durationMs),
+        (value) => duration(Math.round(value)),
+        false
+      )
+    ]
+  }
+
+  const plot = (frame, times, values, failures, format, isBars) => {
+    const [ink, line, accent, bad] = ['--muted', '--line', '--accent', '--failed'].map((name) =>
+      findColour(frame, name)
+    )
+    const readout = element('p', { class: 'readout' }, '')
+    const font = '11px system-ui, sans-serif'
+    const axis = {
+      stroke: ink,
+      font,
+      grid: { stroke: line, width: 1 },
+      ticks: { stroke: line, width: 1, size: 4 }
+    }
+    const made = new uPlot(
+      {
+        width: Math.max(frame.clientWidth, 240),
+        height,
+        tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), timeZone),
+        legend: { show: false },
+        cursor: { y: false, points: { size: 6 } },
+        scales: {
+          x: {
+            range: (_plot, from, to) => (from === to ? [from - loneMargin, to + loneMargin] : [from, to])
+          },
+          y: { range: (_plot, _low, high) => [0, Math.max(high, 1) * 1.1] }
+        },
+        axes: [
+          { ...axis, space: 80, values: describeTimes },
+          { ...axis, size: 56, values: (_plot, ticks) => ticks.map(format) }
+        ],
+        series: [
+          {},
+          {
+            stroke: accent,
+            width: 1.5,
+            ...(isBars
+              ? { fill: accent, paths: uPlot.paths.bars({ size: [0.7, 14, 2] }), points: { show: false } }
+              : { points: { show: points.length < 60, size: 4 } })
+          },
+          {
+            stroke: bad,
+            fill: bad,
+            paths: () => null,
+            points: { show: true, size: 7, stroke: bad, fill: bad }
+          }
+        ],
+        hooks: {
+          setCursor: [
+            ({ cursor: { idx } }) => {
+              const point = points[idx ?? -1]
+              setText(
+                readout,
+                point
+                  ? `${wallClock(point.at)}: ${format(values[idx])}${point.outcome === 'completed' ? '' : `, ${point.outcome}`}`
+                  : ''
+              )
+            }
+          ]
+        }
+      },
+      [times, values, failures],
+      frame
+    )
+    frame.append(readout)
+    return made
+  }
+
+  select.addEventListener('change', () => void refresh())
+  new ResizeObserver(() => {
+    for (const one of plots) {
+      const width = one.root.parentElement.clientWidth
+      if (width > 0 && Math.abs(width - one.width) > 1) one.setSize({ width, height })
+    }
+  }).observe(find('charts'))
+
+  return {
+    refresh,
+    redraw: draw,
+    useJobs: (jobs) => {
+      timeZone = jobs[0]?.timeZone ?? timeZone
+      const declared = jobs.filter((job) => job.isDeclared)
+      if (select.length === declared.length) return
+      const before = select.value
+      select.replaceChildren(...declared.map(({ id }) => element('option', { value: id }, id)))
+      // What has something to show: a job whose last run changed rows.
+      const telling = declared.find(({ last }) => last?.affected > 0)
+      select.value = before || (telling ?? declared[0])?.id || ''
+      void refresh()
+    }
+  }
+}
+
+/** Times of an axis: days where they are days apart, and at each midnight. */
+const describeTimes = (_plot, ticks, _axis, _space, step) =>
+  ticks.map((seconds) => {
+    const time = timeOfDay(seconds * 1000)
+    return step >= 86_400 || time === '00:00' ? dayOf(seconds * 1000) : time
+  })
+
+const summarize = (points) => {
+  if (points.length === 0) return ''
+  const failed = points.filter(({ outcome }) => outcome !== 'completed').length
+  const rows = points.reduce((sum, { affected }) => sum + affected, 0)
+  const longest = Math.max(...points.map(({ durationMs }) => durationMs))
+  return `${points.length === 1 ? '1 run' : `the last ${points.length} runs`}: ${count(rows)} rows, the longest ${duration(longest)}, ${failed === 0 ? 'none' : failed} failed`
+}
+
+/** A colour of the theme as the canvas knows it: a custom property alone is text that is not computed. */
+const findColour = (place, name) => {
+  const probe = element('span')
+  probe.style.color = `var(${name})`
+  place.append(probe)
+  const { color } = getComputedStyle(probe)
+  probe.remove()
+  return color
+}

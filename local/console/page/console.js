@@ -1,0 +1,140 @@
+import { announce, showTrouble } from './announcement.js'
+import { createCharts } from './charts.js'
+import { createClock } from './clock.js'
+import { createDetails } from './details.js'
+import { createDue } from './due.js'
+import { element, find, setText } from './element.js'
+import { createHistory } from './history.js'
+import { createJobs } from './jobs.js'
+import { listen } from './live.js'
+import { read } from './request.js'
+import { startThemeSwitch } from './theme-switch.js'
+import { createWeek } from './week.js'
+
+const details = createDetails(find('details'))
+const clock = createClock(() => void refreshAll())
+const jobs = createJobs({
+  onChange: (list) => shareJobs(list),
+  openRun: details.openRun,
+  openAttempt: details.openAttempt
+})
+const week = createWeek({ openTicks: details.openTicks })
+const charts = createCharts()
+const due = createDue()
+const history = createHistory({ openRun: details.openRun, openAttempt: details.openAttempt })
+
+/** Runs once after a burst of events. */
+const soon = (action, wait) => {
+  let timer
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined
+      void action()
+    }, wait)
+  }
+}
+
+const shareJobs = (list) => {
+  charts.useJobs(list)
+  history.useJobs(list)
+}
+
+const refreshAll = async () => {
+  // The clock first: all other times are shown by it.
+  await clock.refresh()
+  await Promise.all([
+    jobs.refresh(),
+    week.refresh(),
+    history.refresh(),
+    due.refresh(),
+    charts.refresh(),
+    showSystem()
+  ])
+}
+
+const showSystem = async () => {
+  const system = await read('/api/system').catch(() => undefined)
+  if (!system) return
+  find('stage').hidden = false
+  setText(find('stage'), system.stage)
+  document.title = `Scheduled jobs, ${system.stage}`
+  find('addresses').replaceChildren(
+    'Scheduler API ',
+    element('code', {}, system.schedulerUrl),
+    ', worker ',
+    element('code', {}, system.workerUrl),
+    ', project ',
+    element('code', {}, system.project),
+    ', region ',
+    element('code', {}, system.region)
+  )
+}
+
+const jobsSoon = soon(jobs.refresh, 150)
+const historySoon = soon(history.refreshIfLatest, 300)
+const weekSoon = soon(week.refresh, 800)
+const dueSoon = soon(due.refresh, 800)
+const chartsSoon = soon(charts.refresh, 800)
+
+const afterEnd = ({ outcome }) => {
+  jobsSoon()
+  historySoon()
+  weekSoon()
+  if (outcome === 'running') return
+  dueSoon()
+  chartsSoon()
+}
+
+let connection = 'connecting'
+
+const showConnection = (state) => {
+  const texts = { live: 'live', lost: 'not connected' }
+  const place = find('connection')
+  place.dataset.state = state
+  setText(place, texts[state])
+  if (state === 'lost' && connection !== 'lost') {
+    showTrouble(
+      'Not connected: the local system has stopped. Start it with npm start on the same port; this page goes on by itself.'
+    )
+  }
+  if (state === 'live') {
+    showTrouble('')
+    if (connection === 'lost') announce('Connected again.')
+  }
+  connection = state
+}
+
+startThemeSwitch(find('theme'), () => charts.redraw())
+listen(
+  {
+    // On every connection: what happened in between was told to nobody.
+    hello: () => void refreshAll(),
+    attempt: (attempt) => {
+      jobs.showAttempt(attempt)
+      afterEnd(attempt)
+    },
+    run: (run) => {
+      jobs.showRun(run)
+      afterEnd(run)
+    },
+    jobs: () => {
+      jobsSoon()
+      weekSoon()
+    },
+    clock: ({ now }) => {
+      clock.show(now)
+      jobs.retell()
+      weekSoon()
+    },
+    trouble: ({ message }) => {
+      showTrouble(message && `${message} Runs fail until it does; this page goes on by itself.`)
+      // It is over: what could not be read can be.
+      if (message === '') void refreshAll()
+    }
+  },
+  showConnection
+)
+setInterval(() => {
+  clock.tick()
+  jobs.retell()
+}, 1_000)

@@ -1,0 +1,71 @@
+import { describeState, element, find, setText } from './element.js'
+import { read } from './request.js'
+import { count } from './time-text.js'
+
+const shownIds = 1
+
+/** What is due in each table, by the jobs' own rules. */
+export const createDue = () => {
+  let isShown = false
+
+  const refresh = async () => {
+    try {
+      const { at, jobs } = await read('/api/due')
+      isShown = true
+      setText(
+        find('due-note'),
+        `counted at ${new Date(at).toLocaleTimeString('en-AU', { hourCycle: 'h23' })} by the database's clock`
+      )
+      find('due').replaceChildren(buildTable(jobs))
+    } catch (error) {
+      if (!isShown)
+        find('due').replaceChildren(describeState('Nothing can be counted.', error.message, 'error'))
+    }
+  }
+  find('due-again').addEventListener('click', () => void refresh())
+  return { refresh }
+}
+
+const buildTable = (jobs) =>
+  element(
+    'table',
+    { class: 'due', 'aria-labelledby': 'due-title' },
+    element(
+      'thead',
+      {},
+      element(
+        'tr',
+        {},
+        element('th', { scope: 'col' }, 'Table'),
+        element('th', { scope: 'col', class: 'number' }, 'Due rows'),
+        element('th', { scope: 'col', class: 'ids' }, 'Such as')
+      )
+    ),
+    element('tbody', {}, ...jobs.map(makeRow))
+  )
+
+const makeRow = ({ job, table, rows, count: number, sample, error }) =>
+  element(
+    'tr',
+    {},
+    element(
+      'th',
+      { scope: 'row' },
+      element('code', {}, ...breakable(table)),
+      element('span', { class: 'sub' }, job)
+    ),
+    element(
+      'td',
+      { class: 'number' },
+      element('strong', {}, number === undefined ? 'unknown' : count(number)),
+      element('span', { class: 'sub' }, rows)
+    ),
+    element('td', { class: 'note ids' }, error ?? describeSample(number, sample))
+  )
+
+/** A name that may break after its underscores, and nowhere else. */
+const breakable = (name) =>
+  name.split('_').flatMap((part, index) => (index === 0 ? [part] : ['_', element('wbr'), part]))
+
+const describeSample = (number, sample) =>
+  number === 0 ? 'nothing' : `${sample.slice(0, shownIds).join(', ')}${number > shownIds ? ', …' : ''}`

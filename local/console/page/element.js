@@ -1,0 +1,90 @@
+/**
+ * Makes an element. Children that are text become text nodes, never HTML: whatever a job is called stays what it says.
+ *
+ * @param {string} tag
+ * @param {Record<string, string | number | boolean | Function | undefined>} [attributes] functions are listeners of `on…`;
+ * false and undefined leave the attribute out.
+ * @param {...(Node | string | number | undefined | false)} children
+ */
+export const element = (tag, attributes = {}, ...children) => {
+  const made = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === false || value === undefined) continue
+    if (typeof value === 'function') made.addEventListener(name.slice(2), value)
+    else made.setAttribute(name, value === true ? '' : String(value))
+  }
+  made.append(...children.filter((child) => child !== undefined && child !== false).map(toNode))
+  return made
+}
+
+const toNode = (child) => (child instanceof Node ? child : document.createTextNode(String(child)))
+
+/** The element with an id; the page has it. */
+export const find = (id) => document.getElementById(id)
+
+/** Changes a text only where it differs: a reader's selection, and a screen reader, are left in peace. */
+export const setText = (target, text) => {
+  if (target.textContent !== text) target.textContent = text
+}
+
+/**
+ * Makes a container's children those of a list. A child whose digest is the same stays the node that it is, so what
+ * happens elsewhere in the list takes away neither the focus nor half a click.
+ *
+ * @param {Element} container
+ * @param {readonly unknown[]} items
+ * @param {{ key: (item) => string, digest: (item) => string, make: (item) => HTMLElement }} how
+ */
+export const reconcile = (container, items, { key, digest, make }) => {
+  const known = new Map([...container.children].map((child) => [child.dataset.key, child]))
+  let place = container.firstElementChild
+  for (const item of items) {
+    const old = known.get(key(item))
+    known.delete(key(item))
+    if (old && old.dataset.digest === digest(item)) {
+      if (old === place) place = place.nextElementSibling
+      else container.insertBefore(old, place)
+      continue
+    }
+    const made = make(item)
+    made.dataset.key = key(item)
+    made.dataset.digest = digest(item)
+    if (!old) {
+      container.insertBefore(made, place)
+      continue
+    }
+    const isFocused = old.contains(document.activeElement)
+    if (old === place) place = place.nextElementSibling
+    old.remove()
+    container.insertBefore(made, place)
+    if (isFocused) (made.matches('button') ? made : made.querySelector('button'))?.focus()
+  }
+  for (const left of known.values()) left.remove()
+}
+
+/** A state that says what to do, in the place of what can't be shown. */
+export const describeState = (title, advice, kind = 'empty') =>
+  element(
+    'div',
+    { class: `state ${kind}`, role: kind === 'error' ? 'alert' : undefined },
+    element('p', { class: 'state-title' }, title),
+    element('p', { class: 'note' }, advice)
+  )
+
+/** Says again what a table's parts are: laid out as cards on a narrow page, browsers take them for plain boxes. */
+export const keepRoles = (root) => {
+  for (const part of [root, ...root.querySelectorAll('thead, tbody, tr, th, td')]) {
+    const role = part.scope === 'row' ? 'rowheader' : roles[part.localName]
+    if (role) part.setAttribute('role', role)
+  }
+  return root
+}
+
+const roles = {
+  table: 'table',
+  thead: 'rowgroup',
+  tbody: 'rowgroup',
+  tr: 'row',
+  th: 'columnheader',
+  td: 'cell'
+}

@@ -1,0 +1,268 @@
+import { announce } from './announcement.js'
+import { describeState, element, find, keepRoles, reconcile, setText } from './element.js'
+import { describeOutcome } from './outcome.js'
+import { ask, read } from './request.js'
+import { count, relative, utc, wallClock, zoneAt } from './time-text.js'
+
+/**
+ * The table of jobs, with what can be done to each.
+ *
+ * @param {{ onChange: (jobs) => void, openRun: (id: string) => void, openAttempt: (id: number) => void }} options
+ */
+export const createJobs = ({ onChange, openRun, openAttempt }) => {
+  const rows = new Map()
+  /** Attempts that someone here asked for: their end is worth saying. */
+  const asked = new Set()
+  let body
+
+  const refresh = async () => {
+    try {
+      const { jobs } = await read('/api/jobs')
+      show(jobs)
+      onChange(jobs)
+    } catch (error) {
+      if (body) return
+      find('jobs').replaceChildren(describeState('The jobs can’t be shown.', error.message, 'error'))
+    }
+  }
+
+  const show = (jobs) => {
+    if (jobs.length === 0) {
+      body = undefined
+      rows.clear()
+      find('jobs').replaceChildren(
+        describeState(
+          'Cloud Scheduler has no job.',
+          'Start again with npm start: it makes the jobs that the stage declares.'
+        )
+      )
+      return
+    }
+    if (!body) {
+      performance.mark('first-content')
+      body = element('tbody')
+      find('jobs').replaceChildren(keepRoles(buildTable(body)))
+    }
+    reconcile(body, jobs, { key: ({ id }) => id, digest: () => '', make: (job) => keepRoles(makeRow(job)) })
+    for (const id of rows.keys()) if (!jobs.some((job) => job.id === id)) rows.delete(id)
+    for (const job of jobs) fill(rows.get(job.id), job)
+    const paused = jobs.filter((job) => job.state !== 'ENABLED').length
+    setText(find('jobs-note'), `${jobs.length} jobs${paused > 0 ? `, ${paused} paused` : ''}`)
+  }
+
+  const act = async (row, verb) => {
+    const { job } = row
+    const button = row.buttons[verb]
+    if (button.getAttribute('aria-disabled') === 'true') return
+    button.setAttribute('aria-disabled', 'true')
+    try {
+      if (verb === 'dry-run') {
+        row.isTrying = true
+        row.showProgress('dry run: counting')
+        const result = await ask(`/api/jobs/${encodeURIComponent(job.id)}/dry-run`)
+        row.note = { outcome: result.outcome, text: result.sentence, runId: result.runId }
+        announce(`${job.id}: ${result.sentence}`, result.outcome)
+      } else {
+        if (verb === 'run') asked.add(job.id)
+        await ask(`/api/jobs/${encodeURIComponent(job.id)}/${verb}`)
+        if (verb === 'run') {
+          row.note = undefined
+          row.showProgress('asked to run')
+        } else announce(`${job.id} is ${verb === 'pause' ? 'paused' : 'resumed'}.`)
+      }
+    } catch (error) {
+      asked.delete(job.id)
+      announce(`${job.id}: ${error.message}`, 'failed')
+    } finally {
+      row.isTrying = false
+      button.setAttribute('aria-disabled', 'false')
+      await refresh()
+    }
+  }
+
+  const makeRow = (job) => {
+    const row = { job, cells: {}, buttons: {}, note: undefined }
+    for (const name of ['next', 'state', 'last'])
+      row.cells[name] = element('td', { 'data-label': labels[name] })
+    row.cells.id = element('th', { scope: 'row' })
+    row.cells.schedule = element('td', { 'data-label': labels.schedule })
+    row.showProgress = (text) => {
+      row.shown = undefined
+      row.cells.last.replaceChildren(describeOutcome('running', text))
+    }
+    const makeButton = (verb, text) => {
+      row.buttons[verb] = element(
+        'button',
+        { type: 'button', 'aria-label': `${text} ${job.id}`, onclick: () => void act(row, verb) },
+        text
+      )
+      return row.buttons[verb]
+    }
+    rows.set(job.id, row)
+    return element(
+      'tr',
+      {},
+      row.cells.id,
+      row.cells.schedule,
+      row.cells.next,
+      row.cells.state,
+      row.cells.last,
+      element(
+        'td',
+        { class: 'actions', 'data-label': labels.actions },
+        element(
+          'div',
+          { class: 'group', role: 'group', 'aria-label': `Actions of ${job.id}` },
+          makeButton('run', 'Run'),
+          makeButton('dry-run', 'Dry run'),
+          makeButton('pause', 'Pause'),
+          makeButton('resume', 'Resume')
+        )
+      )
+    )
+  }
+
+  const fill = (row, job) => {
+    row.job = job
+    const digest = JSON.stringify([job.description, job.isDeclared])
+    if (row.digest !== digest) {
+      row.digest = digest
+      row.cells.id.replaceChildren(
+        element('span', { class: 'name' }, job.id),
+        ...(job.isDeclared ? [] : [element('span', { class: 'chip' }, 'made by hand')]),
+        element('span', { class: 'about' }, job.description)
+      )
+    }
+    const schedule = `${job.words} ${job.schedule}`
+    if (row.schedule !== schedule) {
+      row.schedule = schedule
+      row.cells.schedule.replaceChildren(
+        element('span', {}, job.words),
+        element('code', { class: 'cron' }, job.schedule)
+      )
+    }
+    row.cells.state.replaceChildren(describeJobState(job))
+    swap(row.buttons.pause, job.state === 'ENABLED', row.buttons.resume)
+    row.buttons['dry-run'].hidden = !job.isDeclared
+    fillLast(row, job)
+    tellNext(row)
+  }
+
+  const fillLast = (row, job) => {
+    // What is under way says more than this does.
+    if (row.isTrying || (job.isUnderWay && row.isProgressing)) return
+    const digest = JSON.stringify([job.last, job.isUnderWay, row.note])
+    if (row.shown === digest) return
+    row.shown = digest
+    row.cells.last.replaceChildren(...describeLast(row, job))
+  }
+
+  const describeLast = (row, { id, last, isUnderWay }) => {
+    row.when = undefined
+    if (row.note) {
+      const { outcome, text, runId } = row.note
+      return [
+        describeOutcome(outcome, 'dry run'),
+        describeSentence(text, runId && (() => openRun(runId)), `Dry run of ${id}`)
+      ]
+    }
+    if (isUnderWay) return [describeOutcome('running', 'under way')]
+    if (!last) return [element('span', { class: 'note' }, 'never run')]
+    const open = last.attempt ? () => openAttempt(last.attempt.id) : last.runId && (() => openRun(last.runId))
+    row.when = element('span', { class: 'note' }, relative(last.at))
+    return [
+      element('span', { class: 'line' }, describeOutcome(last.outcome), row.when),
+      describeSentence(last.sentence, open, `Last outcome of ${id}`)
+    ]
+  }
+
+  /** Says again how far off things are. */
+  const retell = () => {
+    for (const row of rows.values()) {
+      tellNext(row)
+      if (row.when && row.job.last) setText(row.when, relative(row.job.last.at))
+    }
+  }
+
+  return {
+    refresh,
+    retell,
+    showAttempt: (attempt) => {
+      const row = rows.get(attempt.job)
+      if (!row) return
+      row.isProgressing = attempt.outcome === 'running'
+      if (attempt.outcome === 'running') {
+        row.note = undefined
+        row.showProgress(attempt.attemptNumber > 1 ? `attempt ${attempt.attemptNumber}` : 'under way')
+      } else if (attempt.forced && asked.delete(attempt.job)) {
+        announce(`${attempt.job}: ${attempt.outcome}. ${attempt.sentence}`, attempt.outcome)
+      }
+    },
+    showRun: (run) => {
+      const row = rows.get(run.job)
+      if (!row || run.outcome !== 'running') return
+      row.isProgressing = true
+      row.showProgress(
+        `${run.dryRun ? 'dry run' : 'under way'}: ${count(run.affected)} rows in ${run.batches} batches`
+      )
+    }
+  }
+}
+
+const labels = {
+  id: 'Job',
+  schedule: 'Schedule',
+  next: 'Next run',
+  state: 'State',
+  last: 'Last outcome',
+  actions: 'Actions'
+}
+
+const buildTable = (body) =>
+  element(
+    'table',
+    { class: 'jobs cards', 'aria-labelledby': 'jobs-title' },
+    element(
+      'thead',
+      {},
+      element('tr', {}, ...Object.values(labels).map((label) => element('th', { scope: 'col' }, label)))
+    ),
+    body
+  )
+
+const describeJobState = ({ state }) => {
+  const isOn = state === 'ENABLED'
+  return element(
+    'span',
+    { class: `mark ${isOn ? 'on' : 'off'}` },
+    element('span', { class: 'glyph', 'aria-hidden': 'true' }, isOn ? '●' : '‖'),
+    element('span', {}, state.toLowerCase())
+  )
+}
+
+const tellNext = (row) => {
+  const { next } = row.job
+  const texts = next
+    ? [relative(next), `${wallClock(next)} ${zoneAt(next)}`, utc(next)]
+    : ['none', 'resume it to fire again', '']
+  row.next ??= [element('strong'), element('span', { class: 'sub' }), element('span', { class: 'sub' })]
+  if (!row.next[0].isConnected) row.cells.next.replaceChildren(...row.next)
+  for (const [index, text] of texts.entries()) setText(row.next[index], text)
+}
+
+/** Hides one of two and shows the other, which takes over the focus. */
+const swap = (button, isShown, other) => {
+  const isFocused = document.activeElement === (isShown ? other : button)
+  button.hidden = !isShown
+  other.hidden = isShown
+  if (isFocused) (isShown ? button : other).focus()
+}
+
+const describeSentence = (text, open, label) =>
+  open
+    ? element(
+        'button',
+        { type: 'button', class: 'link', 'aria-label': `${label}: ${text || 'details'}`, onclick: open },
+        text || 'details'
+      )
+    : element('span', { class: 'sub' }, text)

@@ -1,0 +1,28 @@
+const order = ['system', 'light', 'dark']
+
+/**
+ * Lets the button go through the themes: that of the system, light, dark. The choice stays in this browser.
+ *
+ * @param {HTMLButtonElement} button
+ * @param {() => void} onChange called when the page looks different, by the button or by the system.
+ */
+export const startThemeSwitch = (button, onChange) => {
+  const { dataset } = document.documentElement
+  const show = () => {
+    button.textContent = `Theme: ${dataset.theme ?? 'system'}`
+  }
+  button.addEventListener('click', () => {
+    const next = order[(order.indexOf(dataset.theme ?? 'system') + 1) % order.length]
+    if (next === 'system') {
+      delete dataset.theme
+      localStorage.removeItem('theme')
+    } else {
+      dataset.theme = next
+      localStorage.setItem('theme', next)
+    }
+    show()
+    onChange()
+  })
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', onChange)
+  show()
+}

@@ -1,0 +1,230 @@
+import { describeState, element, find, reconcile, setText } from './element.js'
+import { describeOutcome, glyphs, meanings } from './outcome.js'
+import { read, toQuery } from './request.js'
+import { dayOf, longDayOf, timeOfDay, zoneName } from './time-text.js'
+
+const hour = 3_600_000
+const order = ['failed', 'missed', 'running', 'skipped', 'completed', 'none', 'due']
+
+/**
+ * The week: a row a job, a cell a day, a bar an hour.
+ *
+ * @param {{ openTicks: (job: string, from: string, until: string) => void }} options
+ */
+export const createWeek = ({ openTicks }) => {
+  let start
+  let shown
+  let grid
+
+  const refresh = async () => {
+    try {
+      show(await read(`/api/week${toQuery({ start })}`))
+    } catch (error) {
+      if (!shown)
+        find('week').replaceChildren(describeState('The week can’t be shown.', error.message, 'error'))
+    }
+  }
+
+  const show = (week) => {
+    shown = week
+    const { days, jobs, nights } = week
+    setText(find('week-span'), `${dayOf(days[0].from)} to ${dayOf(days.at(-1).from)}, ${zoneName()} time`)
+    find('week-now').disabled = start === undefined
+    if (!grid) {
+      grid = element('div', {
+        class: 'week',
+        role: 'grid',
+        'aria-labelledby': 'week-title',
+        onkeydown: (event) => moveFocus(event, grid)
+      })
+      find('week').replaceChildren(grid)
+    }
+    const lines = [{ id: '' }, ...jobs]
+    reconcile(grid, lines, {
+      key: ({ id }) => id,
+      digest: ({ id }) => (id === '' ? JSON.stringify([days, nights]) : ''),
+      make: (line) => (line.id === '' ? makeHead(days, nights) : makeLine(line))
+    })
+    for (const [index, job] of jobs.entries()) fillLine(grid.children[index + 1], job, week)
+    if (!grid.querySelector('[tabindex="0"]')) grid.querySelector('.day')?.setAttribute('tabindex', '0')
+  }
+
+  const fillLine = (line, job, week) => {
+    const cells = week.days.map((day) => describeDay(job, day, week))
+    reconcile(line.querySelector('.days'), cells, {
+      key: ({ day }) => day.date,
+      digest: ({ label, nowAt }) => `${label} ${nowAt ?? ''}`,
+      make: (cell) => makeDay(cell, () => openTicks(job.id, cell.day.from, cell.day.until))
+    })
+  }
+
+  const go = (weeks) => {
+    start = addDays(shown?.days[0].date ?? new Date().toISOString().slice(0, 10), weeks * 7)
+    void refresh()
+  }
+  find('week-before').addEventListener('click', () => go(-1))
+  find('week-after').addEventListener('click', () => go(1))
+  find('week-now').addEventListener('click', () => {
+    start = undefined
+    void refresh()
+  })
+  find('week-key').replaceChildren(
+    ...['completed', 'failed', 'missed', 'skipped', 'none', 'due'].map((state) =>
+      element(
+        'li',
+        {},
+        element('span', { class: `bar ${state}`, 'aria-hidden': 'true' }),
+        describeOutcome(state, meanings[state])
+      )
+    )
+  )
+
+  return { refresh }
+}
+
+const makeHead = (days, nights) =>
+  element(
+    'div',
+    { role: 'row', class: 'line head' },
+    element('span', { role: 'columnheader', class: 'label' }, 'Job'),
+    element(
+      'div',
+      { class: 'days', role: 'presentation' },
+      ...days.map((day) => {
+        const night = findNight(nights, day)
+        const text = element(
+          'span',
+          { role: 'columnheader', class: night ? 'date changes' : 'date' },
+          element('span', {}, dayOf(day.from)),
+          night &&
+            element('span', { class: 'shift' }, night.shiftMinutes > 0 ? 'clock forward' : 'clock back')
+        )
+        return text
+      })
+    )
+  )
+
+const makeLine = ({ id }) =>
+  element(
+    'div',
+    { role: 'row', class: 'line' },
+    element('span', { role: 'rowheader', class: 'label' }, id),
+    element('div', { class: 'days', role: 'presentation' })
+  )
+
+/** All that a day's cell shows. */
+const describeDay = (job, day, { nights, now }) => {
+  const [from, until] = [Date.parse(day.from), Date.parse(day.until)]
+  const hours = job.cells.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) < until)
+  const totals = {}
+  for (const { counts } of hours) {
+    for (const [state, number] of Object.entries(counts)) totals[state] = (totals[state] ?? 0) + number
+  }
+  const night = findNight(nights, day)
+  const special = night?.affected.filter((tick) => tick.job === job.id) ?? []
+  const words = order
+    .filter((state) => totals[state])
+    .map(
+      (state) =>
+        `${totals[state]} ${state === 'due' ? 'to come' : state === 'none' ? 'of which nothing is known' : state}`
+    )
+  const label = [
+    `${job.id}, ${longDayOf(day.from)}: ${words.join(', ') || 'no tick'}`,
+    ...(night
+      ? [`daylight saving ${night.shiftMinutes > 0 ? 'begins' : 'ends'} at ${timeOfDay(night.at)}`]
+      : []),
+    ...special.map(({ effect, wallClock }) => `${wallClock.slice(11)} is ${effect}`)
+  ].join('; ')
+  const at = Date.parse(now)
+  return {
+    day,
+    hours,
+    totals,
+    night,
+    special,
+    label,
+    length: Math.round((until - from) / hour),
+    // To the hour: the cell is made anew when it changes.
+    nowAt: at >= from && at < until ? Math.floor((at - from) / hour) : undefined
+  }
+}
+
+const makeDay = ({ day, hours, totals, night, special, label, length, nowAt }, open) => {
+  const from = Date.parse(day.from)
+  const bars = hours.map(({ at, counts }) => {
+    const states = order.filter((state) => counts[state])
+    const bar = element('span', {
+      class: `bar ${states[0]}${states.length > 1 ? ' mixed' : ''}`,
+      title: `${timeOfDay(at)}: ${states.map((state) => `${counts[state]} ${meanings[state]}`).join(', ')}`
+    })
+    bar.style.gridColumn = String(Math.floor((Date.parse(at) - from) / hour) + 1)
+    return bar
+  })
+  const mark = (kind, column) => {
+    const line = element('span', { class: kind })
+    line.style.gridColumn = String(column)
+    return line
+  }
+  const strip = element(
+    'span',
+    { class: 'strip', 'aria-hidden': 'true' },
+    night && mark('change', Math.floor((Date.parse(night.at) - from) / hour) + 1),
+    nowAt !== undefined && mark('now', nowAt + 1),
+    ...bars
+  )
+  strip.style.gridTemplateColumns = `repeat(${length}, minmax(0, 1fr))`
+  const caption = order.filter((state) => totals[state] && state !== 'due' && state !== 'none')
+  return element(
+    'button',
+    {
+      type: 'button',
+      role: 'gridcell',
+      class: night ? 'day changes' : 'day',
+      tabindex: '-1',
+      onclick: open
+    },
+    element('span', { class: 'unseen' }, label),
+    strip,
+    element(
+      'span',
+      { class: 'caption', 'aria-hidden': 'true' },
+      ...caption.map((state) =>
+        element('span', { class: `count ${state}` }, `${totals[state]} ${glyphs[state]}`)
+      ),
+      ...special.map(({ effect, wallClock }) =>
+        element('span', { class: 'count shifted' }, `${wallClock.slice(11)} ${effect}`)
+      )
+    )
+  )
+}
+
+const findNight = (nights, day) => nights.find(({ at }) => at >= day.from && at < day.until)
+
+/** One stop for the tab key; the arrows go from cell to cell. */
+const moveFocus = (event, grid) => {
+  const lines = [...grid.querySelectorAll('.line:not(.head)')].map((line) => [
+    ...line.querySelectorAll('.day')
+  ])
+  const row = lines.findIndex((cells) => cells.includes(document.activeElement))
+  if (row < 0) return
+  const column = lines[row].indexOf(document.activeElement)
+  const moves = {
+    ArrowLeft: [row, column - 1],
+    ArrowRight: [row, column + 1],
+    ArrowUp: [row - 1, column],
+    ArrowDown: [row + 1, column],
+    Home: [row, 0],
+    End: [row, lines[row].length - 1]
+  }
+  const move = moves[event.key]
+  if (!move) return
+  event.preventDefault()
+  const target = lines[move[0]]?.[move[1]]
+  if (!target) return
+  grid.querySelector('[tabindex="0"]')?.setAttribute('tabindex', '-1')
+  target.setAttribute('tabindex', '0')
+  target.focus()
+}
+
+const addDays = (date, days) =>
+  new Date(Date.parse(`${date}T00:00:00Z`) + days * 24 * hour).toISOString().slice(0, 10)

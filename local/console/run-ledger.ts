@@ -1,0 +1,162 @@
+import type { Fragment, Sql } from 'postgres'
+import type { Outcome, Run } from './schemas.ts'
+
+/** Which runs a page of the history shows. */
+export interface RunFilter {
+  readonly job?: string
+  readonly outcome?: Outcome
+  readonly from?: string
+  readonly until?: string
+}
+
+/** Where a page ends: the last row's start, to the microsecond, and its id. */
+export interface RunCursor {
+  readonly startedAt: string
+  readonly id: string
+}
+
+/** A page of the ledger, the newest run first. */
+export interface RunPage {
+  readonly runs: readonly Run[]
+  readonly total: number
+  readonly next: RunCursor | undefined
+}
+
+/** Reads a page of the ledger, by one of its indexes on started_at. */
+export const readRuns = async (
+  sql: Sql,
+  filter: RunFilter,
+  after: RunCursor | undefined,
+  limit: number
+): Promise<RunPage> => {
+  const condition = buildCondition(sql, filter)
+  const [rows, [counted]] = await Promise.all([
+    sql<(Run & { exactStart: string })[]>`
+      select ${runColumns(sql)}, started_at::text as "exactStart"
+      from scheduled_jobs.run
+      where ${condition}
+      ${after ? sql`and (started_at, id) < (${after.startedAt}::timestamptz, ${after.id}::uuid)` : sql``}
+      order by started_at desc, id desc
+      limit ${limit + 1}`,
+    sql<{ total: number }[]>`
+      select count(*)::int as total
+      from scheduled_jobs.run
+      where ${condition}`
+  ])
+  const page = rows.slice(0, limit)
+  const last = rows.length > limit ? page.at(-1) : undefined
+  return {
+    runs: page.map(toRun),
+    total: counted?.total ?? 0,
+    next: last && { startedAt: last.exactStart, id: last.id }
+  }
+}
+
+/** One run; undefined when the ledger has none of this id. */
+export const readRun = async (sql: Sql, id: string): Promise<Run | undefined> => {
+  const [row] = await sql<Run[]>`
+    select ${runColumns(sql)}
+    from scheduled_jobs.run
+    where id = ${id}::uuid`
+  return row && toRun(row)
+}
+
+/** The parameters of a run, as the worker got them. */
+export const readParameters = async (sql: Sql, id: string): Promise<object> => {
+  const [row] = await sql<{ parameters: object }[]>`
+    select parameters
+    from scheduled_jobs.run
+    where id = ${id}::uuid`
+  return row?.parameters ?? {}
+}
+
+/** The last run of each job that was not a dry run. */
+export const readLastRuns = async (sql: Sql, jobs: readonly string[]): Promise<Run[]> => {
+  const rows = await sql<Run[]>`
+    select last.*
+    from unnest(${jobs as string[]}::text[]) as catalogue (id)
+    cross join lateral (
+      select ${runColumns(sql)}
+      from scheduled_jobs.run
+      where job = catalogue.id
+      and not dry_run
+      order by started_at desc
+      limit 1
+    ) last`
+  return rows.map(toRun)
+}
+
+/** The runs that began last, and all that are under way: what may have changed since the last look. */
+export const readRecentRuns = async (sql: Sql, limit: number): Promise<Run[]> => {
+  const rows = await sql<Run[]>`
+    select ${runColumns(sql)}
+    from scheduled_jobs.run
+    order by started_at desc
+    limit ${limit}`
+  return rows.map(toRun)
+}
+
+/** The runs of ticks in [from, until). */
+export const readRunsOfTicks = async (
+  sql: Sql,
+  jobs: readonly string[],
+  from: Date,
+  until: Date
+): Promise<Run[]> => {
+  const rows = await sql<Run[]>`
+    select ${runColumns(sql)}
+    from scheduled_jobs.run
+    where job = any(${jobs as string[]}::text[])
+    and tick >= ${from.toISOString()}::timestamptz
+    and tick < ${until.toISOString()}::timestamptz
+    and not dry_run
+    order by started_at`
+  return rows.map(toRun)
+}
+
+/** A run's place in a chart. */
+export interface RunPoint {
+  readonly at: string
+  readonly affected: number
+  readonly durationMs: number
+  readonly outcome: Outcome
+}
+
+/** The last finished runs of a job that did something or tried to, the oldest first. */
+export const readPoints = async (sql: Sql, job: string, limit: number): Promise<RunPoint[]> => {
+  const rows = await sql<RunPoint[]>`
+    select ${runColumns(sql)}, ${toInstant(sql, sql`coalesce(tick, started_at)`)} as at
+    from scheduled_jobs.run
+    where job = ${job}
+    and not dry_run
+    and state in ('completed', 'failed', 'abandoned')
+    order by started_at desc
+    limit ${limit}`
+  return rows
+    .map(({ at, affected, durationMs, outcome }) => ({ at, affected, durationMs, outcome }))
+    .toReversed()
+}
+
+const buildCondition = (sql: Sql, { job, outcome, from, until }: RunFilter): Fragment => sql`
+  true
+  ${job === undefined ? sql`` : sql`and job = ${job}`}
+  ${outcome === undefined ? sql`` : sql`and state = any(${statesOf(outcome)}::text[])`}
+  ${from === undefined ? sql`` : sql`and started_at >= ${from}::timestamptz`}
+  ${until === undefined ? sql`` : sql`and started_at < ${until}::timestamptz`}`
+
+const statesOf = (outcome: Outcome): string[] => (outcome === 'failed' ? ['failed', 'abandoned'] : [outcome])
+
+const runColumns = (sql: Sql): Fragment => sql`
+  id, job, state, case state when 'abandoned' then 'failed' else state end as outcome, dry_run as "dryRun",
+  ${toInstant(sql, sql`tick`)} as tick, attempt, affected::int, failed::int, batches, more, output, error,
+  ${toInstant(sql, sql`started_at`)} as "startedAt",
+  floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as "durationMs"`
+
+const toInstant = (sql: Sql, column: Fragment): Fragment =>
+  sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
+
+/** Without what only the query needs, and without a tick where there is none. */
+const toRun = (row: Run & { exactStart?: string }): Run => {
+  const { exactStart: _, tick, ...rest } = row
+  return tick ? { ...rest, tick } : rest
+}

@@ -1,0 +1,58 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { ApiError } from '../../emulator/api-error.ts'
+
+/**
+ * Refuses what a page of another site makes a browser send here, besides what the emulator refuses already (an Origin
+ * or a Host that is not ours).
+ *
+ * A browser says in Sec-Fetch-Site where a request comes from, and a page can't change it. One that says nothing can't
+ * send `application/json` to another site without asking first, and the answer to that question is no.
+ */
+export const refuseOtherSites = async (request: FastifyRequest): Promise<void> => {
+  const site = request.headers['sec-fetch-site']
+  const isNavigation = request.headers['sec-fetch-mode'] === 'navigate'
+  // A link from elsewhere may open the page; no other may ask for data, let alone change something.
+  if (site !== undefined && !ownSites.includes(site) && !(isNavigation && isReading(request))) {
+    throw new ApiError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
+  }
+  if (isReading(request) || request.headers['content-type']?.startsWith('application/json')) return
+  throw new ApiError(
+    'PERMISSION_DENIED',
+    `A request that changes something must have content-type application/json, got ${request.headers['content-type'] ?? 'none'}.`
+  )
+}
+
+/** Nothing but our own files runs, loads or is asked for; nobody shows the page in a frame. */
+export const setSecurityHeaders = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
+  reply.headers(securityHeaders)
+}
+
+const contentSecurityPolicy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+  // Text becomes HTML nowhere on the page: the sinks that would do it are locked.
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'"
+].join('; ')
+
+/** The headers of every answer of the console, for the one that does not go through Fastify too. */
+export const securityHeaders = {
+  'content-security-policy': contentSecurityPolicy,
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  // After an update the page is the new one; data is never kept.
+  'cache-control': 'no-store'
+} as const
+
+const ownSites = ['same-origin', 'none']
+
+const isReading = ({ method }: FastifyRequest): boolean => method === 'GET' || method === 'HEAD'

@@ -1,0 +1,190 @@
+import type { FastifyInstance } from 'fastify'
+import { Type, type Static } from 'typebox'
+import { invalidArgument } from '../../emulator/api-error.ts'
+import type { AttemptIndex } from './attempt-index.ts'
+import { createJobNames, describeAttempt, type JobNames } from './attempt-view.ts'
+import type { ConsoleContext } from './context.ts'
+import { readRunsOfTicks } from './run-ledger.ts'
+import { attempt, instant, optional, run } from './schemas.ts'
+import { countByHour, dateIn, findNights, listDays, recordTicks, type TickRecord } from './week.ts'
+
+// Of the week that is shown first: what has been matters more than what will be.
+const daysBack = 5
+const maxTickSpan = 8 * 86_400_000
+
+/** The week as a timeline, and the ticks of a part of it one by one. */
+export const registerWeekRoutes = (
+  server: FastifyInstance,
+  context: ConsoleContext,
+  attempts: AttemptIndex
+): void => {
+  const { declaration, parent } = context
+  const { timeZone } = declaration
+  const names = createJobNames(declaration.jobs, parent)
+  const listJobs = () =>
+    context
+      .emulator()
+      .jobs.list(parent)
+      .jobs.map((one) => ({ id: names.idOf(one.name), schedule: one.schedule, timeZone: one.timeZone }))
+
+  const describeWeek = async (start?: string) => {
+    const now = context.emulator().clock.now()
+    const days = listDays(timeZone, start ?? dateIn(timeZone, now, -daysBack))
+    const from = new Date(days[0]?.from ?? 0)
+    const until = new Date(days.at(-1)?.until ?? 0)
+    const jobs = listJobs()
+    const ticks = await readTicks(context, attempts, names, jobs, { from, until, now })
+    const order = declaration.jobs.map((job) => job.id)
+    const place = (id: string): number => (order.includes(id) ? order.indexOf(id) : order.length)
+    return {
+      timeZone,
+      now: now.toISOString(),
+      from: from.toISOString(),
+      until: until.toISOString(),
+      days,
+      nights: findNights(timeZone, jobs, from, until),
+      jobs: jobs
+        .toSorted((a, b) => place(a.id) - place(b.id))
+        .map(({ id }) => ({ id, cells: countByHour(ticks.get(id) ?? [], from) }))
+    }
+  }
+
+  server.get<{ Querystring: Static<typeof weekQuery> }>(
+    '/api/week',
+    {
+      schema: {
+        summary: 'The ticks of seven days, counted by the hour',
+        querystring: weekQuery,
+        response: { 200: week }
+      }
+    },
+    (request) => describeWeek(request.query.start)
+  )
+
+  server.get<{ Querystring: Static<typeof ticksQuery> }>(
+    '/api/ticks',
+    {
+      schema: {
+        summary: 'The ticks of a job, one by one',
+        querystring: ticksQuery,
+        response: { 200: tickList }
+      }
+    },
+    async ({ query }) => {
+      const [from, until] = [new Date(query.from), new Date(query.until)]
+      const span = until.getTime() - from.getTime()
+      if (!(span > 0 && span <= maxTickSpan)) {
+        throw invalidArgument(
+          `until must be after from by at most 8 days, got ${query.from} to ${query.until}.`
+        )
+      }
+      const jobs = listJobs().filter(({ id }) => id === query.job)
+      const now = context.emulator().clock.now()
+      const ticks = await readTicks(context, attempts, names, jobs, { from, until, now })
+      return {
+        ticks: (ticks.get(query.job) ?? []).map((tick) => ({ ...tick, at: tick.at.toISOString() }))
+      }
+    }
+  )
+}
+
+const readTicks = async (
+  { sql }: ConsoleContext,
+  attempts: AttemptIndex,
+  names: JobNames,
+  jobs: readonly { id: string; schedule: string; timeZone: string }[],
+  span: { from: Date; until: Date; now: Date }
+): Promise<Map<string, TickRecord[]>> => {
+  attempts.refresh()
+  const inSpan = attempts
+    .list()
+    .filter(({ forced, scheduleTime }) => {
+      const at = Date.parse(scheduleTime)
+      return !forced && at >= span.from.getTime() && at < span.until.getTime()
+    })
+    .map((one) => describeAttempt(one, names))
+    // In the order in which they were made, as the runs are.
+    .toReversed()
+  const runs = await readRunsOfTicks(
+    sql,
+    jobs.map(({ id }) => id),
+    span.from,
+    span.until
+  )
+  const runsByJob = Map.groupBy(runs, ({ job }) => job)
+  const attemptsByJob = Map.groupBy(inSpan, ({ job }) => job)
+  return new Map(
+    jobs.map((job) => [
+      job.id,
+      recordTicks(job, span, runsByJob.get(job.id) ?? [], attemptsByJob.get(job.id) ?? [])
+    ])
+  )
+}
+
+const tickStates = ['completed', 'running', 'failed', 'skipped', 'missed', 'none', 'due'] as const
+
+const weekQuery = Type.Object({
+  start: optional(
+    Type.String({
+      pattern: '^20\\d\\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$',
+      description: "first day, by the stage's wall clock; unless given, five days ago"
+    })
+  )
+})
+
+const week = Type.Object({
+  timeZone: Type.String(),
+  now: instant('by the clock that fires the jobs'),
+  from: instant('the first midnight'),
+  until: instant('the last midnight'),
+  days: Type.Array(
+    Type.Object({ date: Type.String(), from: instant('its midnight'), until: instant('the next midnight') }),
+    { description: 'seven; one on which daylight saving changes has 23 or 25 hours' }
+  ),
+  nights: Type.Array(
+    Type.Object({
+      at: instant('of the change of daylight saving'),
+      shiftMinutes: Type.Integer({ description: 'how far the wall clock is put' }),
+      affected: Type.Array(
+        Type.Object({
+          job: Type.String(),
+          effect: Type.String({ description: 'skipped or doubled' }),
+          wallClock: Type.String()
+        })
+      )
+    })
+  ),
+  jobs: Type.Array(
+    Type.Object({
+      id: Type.String(),
+      cells: Type.Array(
+        Type.Object({
+          at: instant('of the hour'),
+          counts: Type.Partial(
+            Type.Object(Object.fromEntries(tickStates.map((state) => [state, Type.Integer()])))
+          )
+        })
+      )
+    })
+  )
+})
+
+const ticksQuery = Type.Object({
+  job: Type.String({ maxLength: 500 }),
+  from: instant('of the first tick'),
+  until: instant('after the last tick')
+})
+
+const tickList = Type.Object({
+  ticks: Type.Array(
+    Type.Object({
+      at: instant('of the tick'),
+      state: Type.Enum([...tickStates], {
+        description: 'none: past, and nothing is known of it; due: not yet'
+      }),
+      attempts: Type.Integer({ description: 'deliveries, retries included' }),
+      run: optional(run),
+      attempt: optional(attempt)
+    })
+  )
+})

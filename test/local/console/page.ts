@@ -1,0 +1,64 @@
+import axe from 'axe-core'
+import type { BrowserContext, Locator, Page } from 'playwright-core'
+
+/** A tab for the console, and what the browser complained of since someone looked. */
+export interface ConsoleTab {
+  readonly page: Page
+  /** Opens the console anew and waits until it is connected and shows its jobs. */
+  visit(url: string): Promise<Page>
+  /** What the browser complained of since the last call. */
+  takeErrors(): string[]
+}
+
+/** Opens a tab. One for many visits: a new one each time takes longer than most tests. */
+export const openTab = async (context: BrowserContext): Promise<ConsoleTab> => {
+  const page = await context.newPage()
+  // Everything is on this machine: what is not there by then does not come.
+  page.setDefaultTimeout(8_000)
+  let errors: string[] = []
+  page.on('console', (message) => {
+    if (message.type() === 'error') errors.push(`${message.text()} ${message.location().url}`)
+  })
+  page.on('pageerror', (error) => errors.push(error.message))
+  return {
+    page,
+    visit: async (url) => {
+      await page.setViewportSize({ width: 1440, height: 900 })
+      await page.emulateMedia({ colorScheme: 'light' })
+      await page.goto(url)
+      await page.getByText('live', { exact: true }).waitFor()
+      await jobRow(page, 'clear-sessions').waitFor()
+      return page
+    },
+    takeErrors: () => {
+      const taken = errors
+      errors = []
+      return taken
+    }
+  }
+}
+
+/** The row of a job in the table of jobs. */
+export const jobRow = (page: Page, job: string): Locator =>
+  page
+    .getByRole('table', { name: 'Jobs' })
+    .getByRole('row')
+    .filter({ has: page.getByText(job, { exact: true }) })
+
+/** The rows of the history, without its head. */
+export const historyRows = (page: Page): Locator =>
+  page
+    .getByRole('table', { name: 'History' })
+    .getByRole('row')
+    .filter({ has: page.getByRole('rowheader') })
+
+/** What axe finds serious or critical on the page as it is, each with the places that it is found in. */
+export const findSerious = async (page: Page): Promise<string[]> => {
+  await page.evaluate(axe.source)
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] })
+  )
+  return violations
+    .filter(({ impact }) => impact === 'serious' || impact === 'critical')
+    .map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html.slice(0, 120)).join(' | ')}`)
+}
