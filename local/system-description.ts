@@ -2,6 +2,9 @@ import type { Declaration } from '../infra/declaration.ts'
 import type { LocalOptions } from './options.ts'
 import type { LocalSystem } from './system.ts'
 
+// Where the commands look unless they are told.
+const presetUrl = 'http://127.0.0.1:8085'
+
 /** Where everything is and how to talk to it, in lines that can be pasted into a shell. */
 export const describeSystem = (
   { addresses, data, caller }: LocalSystem,
@@ -27,6 +30,7 @@ export const describeSystem = (
       ? []
       : ['', 'The jobs clean the database you gave. Files outside of the folder above are not deleted.']),
     '',
+    `npm run scheduler -- list --stage local${schedulerUrl === presetUrl ? '' : ` --url ${schedulerUrl}`}`,
     `export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER=${schedulerUrl}/ CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true CLOUDSDK_CORE_PROJECT=${project}`,
     `gcloud scheduler jobs list --location=${region}`,
     ...(first
