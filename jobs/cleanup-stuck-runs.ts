@@ -2,8 +2,9 @@ import { Type } from 'typebox'
 import { defineJob, type DueContext } from './define-job.ts'
 import type { Key } from './key-range.ts'
 
-// A row is rewritten whole with its indexes: 1,000 of them take about 20 ms.
-const batchSize = 1_000
+// A row is rewritten whole with its indexes: 2,000 of them take about 25 ms. Each batch looks through all that run, since
+// no index knows started_at: smaller ones look more often.
+const batchSize = 2_000
 const defaultMinutes = 30
 
 /** Marks runs as failed that have been RUNNING for too long: their worker is gone, and their user waits. */
@@ -58,29 +59,24 @@ export const cleanupStuckRuns = defineJob({
           limit ${size}`
         return page.length > 0 ? [...page] : undefined
       },
-      // `for update` waits for whoever holds the row and looks at it again: one that ended meanwhile is left alone.
+      // The update waits for whoever holds a row and looks at it again: one that ended meanwhile is left alone.
       change: (page, { held, skipLocked }) => {
         const { sql, now } = context
         const minutes = minutesOf(context)
+        const stuck = sql`id = any(${page.map((row) => row.id)}::uuid[]) and ${isStuck(context)}`
+        const free = sql`(select id from validations_validationrun where ${stuck} for update skip locked)`
         return sql`
-          stuck as (
-            select id
-            from validations_validationrun
-            where ${held}
-            and id = any(${page.map((row) => row.id)}::uuid[])
-            and ${isStuck(context)}
-            for update ${skipLocked ? sql`skip locked` : sql``}
-          ),
           changed as (
-            update validations_validationrun run
+            update validations_validationrun
             set status = 'FAILED',
               error_category = 'TIMEOUT',
               error = ${`The run did not finish within ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} and was ended.`},
               ended_at = ${now},
-              duration_ms = floor(extract(epoch from ${now} - run.started_at) * 1000),
+              duration_ms = floor(extract(epoch from ${now} - started_at) * 1000),
               modified = ${now}
-            from stuck
-            where run.id = stuck.id
+            where ${held}
+            and ${stuck}
+            ${skipLocked ? sql`and id in ${free}` : sql``}
             returning 1
           )`
       }

@@ -5,8 +5,14 @@ export interface Key {
   readonly id: string
 }
 
+/** A place in the order of the rows. Without an id it lies behind all rows of its time. */
+export interface Bound {
+  readonly at: string
+  readonly id?: string
+}
+
 /** The due rows after `from` up to and including `to`. */
 export interface KeyRange {
-  readonly from?: Key
-  readonly to: Key
+  readonly from?: Bound
+  readonly to: Bound
 }

@@ -99,36 +99,49 @@ export const processPurgeRetries = defineJob({
         page.errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]))
       },
       change: ({ rows, errors }, { held, skipLocked }) => {
-        const known = rows.filter((row) => row.purged || row.active || errors.has(row.submissionId))
+        // The many whose files are gone are not locked first, which costs as much as their change: the update looks at
+        // each again. Unless someone was found to hold a row of the page.
+        const isGone = (row: Row) => !row.purged && !row.active && errors.get(row.submissionId) === ''
+        const gone = skipLocked ? [] : rows.filter(isGone)
+        const others = rows.filter(
+          (row) => (skipLocked || !isGone(row)) && (row.purged || row.active || errors.has(row.submissionId))
+        )
         const lock = skipLocked ? sql`skip locked` : sql``
-        // An error of null: the files were not tried, since a run was active.
+        // Without these bounds each batch would walk over all that is due.
+        const isInPage = sql`
+          retry.next_retry_at between ${rows[0]!.at}::timestamptz and ${rows.at(-1)!.at}::timestamptz`
+        const purge = sql`
+          set content = '', input_file = '', expires_at = null, content_purged_at = ${now}, modified = ${now}`
         return sql`
-          outcome as (
-            select *
-            from unnest(
-              ${known.map((row) => row.id)}::bigint[],
-              ${known.map((row) => row.inputFile ?? '')}::text[],
-              ${known.map((row) => errors.get(row.submissionId) ?? null)}::text[]
-            ) as o (id, input_file, error)
+          purged_at_once as (
+            update submissions_submission s
+            ${purge}
+            from submissions_purgeretry retry, ${pick(context, gone, errors)}
+            where ${held}
+            and ${isInPage}
+            and ${isDue(context)}
+            and retry.id = picked.id
+            and s.id = retry.submission_id
+            and s.content_purged_at is null
+            and coalesce(s.input_file, '') = picked.input_file
+            and not ${hasUnknownRun(context)}
+            returning s.id
           ),
           still_due as (
             select retry.id, retry.submission_id, s.content_purged_at is not null as purged,
-              coalesce(s.input_file, '') = outcome.input_file as same_file, outcome.error,
-              outcome.error is null or exists (
-                select from validations_validationrun run
-                where run.submission_id = s.id
-                and run.status in ('RUNNING', 'PENDING')
-              ) as active
+              coalesce(s.input_file, '') = picked.input_file as same_file, picked.error,
+              picked.error is null or ${hasUnknownRun(context)} as active
             from submissions_purgeretry retry
-            join outcome on outcome.id = retry.id
+            join ${pick(context, others, errors)} on picked.id = retry.id
             join submissions_submission s on s.id = retry.submission_id
             where ${held}
+            and ${isInPage}
             and ${isDue(context)}
             for update of retry, s ${lock}
           ),
           purged as (
             update submissions_submission s
-            set content = '', input_file = '', expires_at = null, content_purged_at = ${now}, modified = ${now}
+            ${purge}
             where s.id in (
               select submission_id
               from still_due
@@ -137,11 +150,19 @@ export const processPurgeRetries = defineJob({
             returning s.id
           ),
           changed as (
-            delete from submissions_purgeretry
-            where id in (
-              select id
-              from still_due
-              where purged or submission_id in (select id from purged)
+            delete from submissions_purgeretry retry
+            where ${held}
+            and ${isInPage}
+            and (
+              retry.id in (
+                select id
+                from still_due
+                where purged or submission_id in (select id from purged)
+              )
+              or (
+                retry.id = any(${gone.map((row) => row.id)}::bigint[])
+                and retry.submission_id in (select id from purged_at_once)
+              )
             )
             returning 1
           ),
@@ -152,6 +173,18 @@ export const processPurgeRetries = defineJob({
             where retry.id = still_due.id
             and not still_due.purged
             and still_due.active
+          ),
+          waiting_since_now as (
+            update submissions_purgeretry retry
+            set next_retry_at = ${now} + make_interval(secs => ${activeRunWaitsSeconds})
+            where (select count(*) from purged_at_once) < ${gone.length}
+            and retry.id = any(${gone.map((row) => row.id)}::bigint[])
+            and retry.submission_id not in (select id from purged_at_once)
+            and exists (
+              select from validations_validationrun run
+              where run.submission_id = retry.submission_id
+              and run.status in ('RUNNING', 'PENDING')
+            )
           ),
           failed as (
             update submissions_purgeretry retry
@@ -199,6 +232,23 @@ interface Page {
   /** By submission, empty where its files are gone; filled once the files were tried. */
   errors: ReadonlyMap<string, string>
 }
+
+/** Rows as they were when their files were picked. An error of null: not tried, since a run was active. */
+const pick = ({ sql }: DueContext<unknown>, rows: readonly Row[], errors: ReadonlyMap<string, string>) => sql`
+  unnest(
+    ${rows.map((row) => row.id)}::bigint[],
+    ${rows.map((row) => row.inputFile ?? '')}::text[],
+    ${rows.map((row) => `{${row.runIds.join(',')}}`)}::text[],
+    ${rows.map((row) => errors.get(row.submissionId) ?? null)}::text[]
+  ) as picked (id, input_file, run_ids, error)`
+
+/** A run that is active, or whose files were not picked since it is new. */
+const hasUnknownRun = ({ sql }: DueContext<unknown>) => sql`
+  exists (
+    select from validations_validationrun run
+    where run.submission_id = s.id
+    and (run.status in ('RUNNING', 'PENDING') or run.id <> all (picked.run_ids::uuid[]))
+  )`
 
 const isDue = ({ sql, now }: DueContext<unknown>) =>
   sql`retry.next_retry_at <= ${now} and retry.attempt_count < ${maxAttempts}`

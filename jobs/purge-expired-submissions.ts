@@ -80,41 +80,45 @@ export const purgeExpiredSubmissions = defineJob({
       change: ({ rows, outcomes }, { held, skipLocked }) => {
         const { sql, now } = context
         const errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]))
-        const known = rows.filter((row) => errors.has(row.id))
-        // Looked at again, now locked: a submission that got a run, another file or more time since its files were
-        // picked is left as it is, and its next turn finds the files already gone.
+        const gone = rows.filter((row) => errors.get(row.id) === '')
+        const failing = rows.filter((row) => errors.get(row.id))
+        // Without these bounds each batch would walk over all that is due.
+        const isInPage = sql`s.expires_at between ${rows[0]!.at}::timestamptz and ${rows.at(-1)!.at}::timestamptz`
+        // Looked at again: a submission that got a run, another file or more time since its files were picked is left
+        // as it is, and its next turn finds the files already gone.
+        const isStillDue = sql`
+          s.id = picked.id
+          and ${isInPage}
+          and ${isExpired(context)}
+          and coalesce(s.input_file, '') = picked.input_file
+          and not exists (
+            select from validations_validationrun run
+            where run.submission_id = s.id
+            and (run.status in ('RUNNING', 'PENDING') or run.id <> all (picked.run_ids::uuid[]))
+          )`
+        const free = sql`(select s.id from submissions_submission s where ${isInPage} for update skip locked)`
         return sql`
-          outcome as (
-            select *
-            from unnest(
-              ${known.map((row) => row.id)}::uuid[],
-              ${known.map((row) => row.inputFile ?? '')}::text[],
-              ${known.map((row) => errors.get(row.id) ?? '')}::text[]
-            ) as o (id, input_file, error)
-          ),
-          still_due as (
-            select s.id, outcome.error
-            from submissions_submission s
-            join outcome on outcome.id = s.id
-            where ${held}
-            and ${isDue(context)}
-            and coalesce(s.input_file, '') = outcome.input_file
-            for update of s ${skipLocked ? sql`skip locked` : sql``}
-          ),
           changed as (
             update submissions_submission s
             set content = '', input_file = '', expires_at = null, content_purged_at = ${now}, modified = ${now}
-            from still_due
-            where s.id = still_due.id
-            and still_due.error = ''
+            from ${pick(context, gone)}
+            where ${held}
+            and ${isStillDue}
+            ${skipLocked ? sql`and s.id in ${free}` : sql``}
             returning 1
           ),
           failed as (
             insert into submissions_purgeretry
               (submission_id, created_at, last_attempt_at, next_retry_at, attempt_count, last_error)
-            select id, ${now}, ${now}, ${now} + make_interval(secs => ${retryAfterSeconds[0]}), 1, error
-            from still_due
-            where error <> ''
+            select s.id, ${now}, ${now}, ${now} + make_interval(secs => ${retryAfterSeconds[0]}), 1, reason.error
+            from unnest(
+              ${failing.map((row) => row.id)}::uuid[],
+              ${failing.map((row) => errors.get(row.id) ?? '')}::text[]
+            ) as reason (id, error)
+            join ${pick(context, failing)} on picked.id = reason.id
+            join submissions_submission s on ${isStillDue}
+            where ${held}
+            for update of s ${skipLocked ? sql`skip locked` : sql``}
             on conflict do nothing
             returning 1
           )`
@@ -133,12 +137,23 @@ interface Page {
   outcomes: readonly FileOutcome[]
 }
 
-const isDue = ({ sql, now }: DueContext<unknown>) => sql`
+/** Rows as they were when their files were picked. */
+const pick = ({ sql }: DueContext<unknown>, rows: readonly Row[]) => sql`
+  unnest(
+    ${rows.map((row) => row.id)}::uuid[],
+    ${rows.map((row) => row.inputFile ?? '')}::text[],
+    ${rows.map((row) => `{${row.runIds.join(',')}}`)}::text[]
+  ) as picked (id, input_file, run_ids)`
+
+const isExpired = ({ sql, now }: DueContext<unknown>) => sql`
   s.expires_at <= ${now}
   and s.content_purged_at is null
+  and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
+
+const isDue = (context: DueContext<unknown>) => context.sql`
+  ${isExpired(context)}
   and not exists (
     select from validations_validationrun run
     where run.submission_id = s.id
     and run.status in ('RUNNING', 'PENDING')
-  )
-  and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
+  )`

@@ -37,6 +37,7 @@ export interface Environment {
 
 /** What DATABASE_URL must be. */
 export const databaseUrlForm = 'postgres://user:password@host:port/database'
+const presetTimeZone = 'Australia/Sydney'
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
 
 /**
@@ -73,8 +74,9 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
     timeZone: take(
       'TIME_ZONE',
       'a time zone such as Australia/Sydney',
-      (value) => (isTimeZone(value) ? value : undefined),
-      'Australia/Sydney'
+      // The preset needs no look at the zones, which costs a cold start 10 ms.
+      (value) => (value === presetTimeZone || isTimeZone(value) ? value : undefined),
+      presetTimeZone
     ),
     settings: readSettings(variables.JOB_SETTINGS, faults),
     ...(variables.MAINTENANCE_UNTIL

@@ -14,6 +14,9 @@ const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
   const log = openLog(environment.logLevel)
   const sql = openDatabase(environment.database)
+  // The database answers while the app is built.
+  const migrated = migrate(sql)
+  migrated.catch(() => undefined)
   const stopping = new AbortController()
   const app = buildApp({
     ...environment,
@@ -36,16 +39,20 @@ const main = async (): Promise<void> => {
         .then(() => process.exit(0))
     })
   }
-  await prepareDatabase()
+  await Promise.all([migrated, app.ready()])
   const address = await app.listen({ host: environment.host, port: environment.port })
   log.info({ revision: environment.revision, stage: environment.stage }, `the worker listens on ${address}`)
+  await reportGuardFaults()
 
-  /** The ledger is brought up to date; what is wrong with the application's tables is said once, before any run. */
-  async function prepareDatabase(): Promise<void> {
-    await migrate(sql)
-    for (const job of jobs) {
-      const faults = await findGuardFaults(sql, job, new Date())
-      if (faults.length > 0) log.error(`${job.id} will not run as things are: ${faults.join('; ')}`)
+  /** What is wrong with the application's tables is said at once, not only by the next run; no caller waits for it. */
+  async function reportGuardFaults(): Promise<void> {
+    try {
+      for (const job of jobs) {
+        const faults = await findGuardFaults(sql, job, new Date())
+        if (faults.length > 0) log.error(`${job.id} will not run as things are: ${faults.join('; ')}`)
+      }
+    } catch (error) {
+      log.warn({ err: error }, 'the tables could not be looked at; each run looks again')
     }
   }
 }

@@ -32,36 +32,54 @@ export const reportMissedTicks = async (options: WatchOptions, log: Logger): Pro
   const { sql, jobs, settings, timeZone, now } = options
   const until = new Date(now().getTime() - graceMs)
   const schedules = jobs.map((job) => settings[job.id]?.schedule ?? job.schedule)
-  const watched = await sql<{ job: string; checkedUntil: string }[]>`
-    insert into scheduled_jobs.watch as watch (job, schedule, time_zone, checked_until)
-    select job, schedule, ${timeZone}, ${now().toISOString()}::timestamptz
-    from unnest(${jobs.map((job) => job.id)}::text[], ${schedules}::text[]) as catalogue (job, schedule)
-    on conflict (job) do update
-    set schedule = excluded.schedule,
-      time_zone = excluded.time_zone,
-      checked_until = case
-        when (watch.schedule, watch.time_zone) = (excluded.schedule, excluded.time_zone) then watch.checked_until
-        else excluded.checked_until
-      end
-    returning job, to_char(checked_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "checkedUntil"`
-  for (const { job, checkedUntil } of watched) {
-    const schedule = schedules[jobs.findIndex((candidate) => candidate.id === job)] ?? ''
-    const since = new Date(
-      Math.max(
-        Date.parse(checkedUntil),
-        options.maintenanceUntil?.getTime() ?? 0,
-        until.getTime() - farthestMs
-      )
-    )
+  const ids = jobs.map((job) => job.id)
+  for (const { job, schedule, checkedUntil } of await readWatched(sql, ids, schedules, timeZone, now())) {
+    const since = new Date(Math.max(Date.parse(checkedUntil), until.getTime() - farthestMs))
     if (since >= until) continue
-    const ticks = settings[job]?.paused ? [] : ticksBetween({ schedule, timeZone }, since, until)
-    for (const tick of await recordMissed(sql, job, checkedUntil, until, ticks)) {
+    const ticks = ticksBetween({ schedule, timeZone }, since, until)
+    // Without a tick there is nothing to remember, and a run has less to write.
+    if (ticks.length === 0) continue
+    const { maintenanceUntil = since } = options
+    const watched = settings[job]?.paused ? [] : ticks.filter((tick) => tick > maintenanceUntil)
+    for (const tick of await recordMissed(sql, job, checkedUntil, until, watched)) {
       log.error(
         { event: events.overdue, 'logging.googleapis.com/labels': { job, tick } },
         `${job} missed its tick of ${tick}: it was not delivered, or the job is paused by hand`
       )
     }
   }
+}
+
+interface Watched {
+  readonly job: string
+  readonly schedule: string
+  readonly checkedUntil: string
+}
+
+/** Up to where each job was looked at; a job that is new, or whose schedule is, is watched from now on. */
+const readWatched = async (
+  sql: Sql,
+  ids: readonly string[],
+  schedules: readonly string[],
+  timeZone: string,
+  now: Date
+): Promise<readonly Watched[]> => {
+  const catalogue = sql`unnest(${ids}::text[], ${schedules}::text[]) as catalogue (job, schedule)`
+  const read = () => sql<Watched[]>`
+    select job, schedule, to_char(checked_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "checkedUntil"
+    from scheduled_jobs.watch
+    join ${catalogue} using (job, schedule)
+    where time_zone = ${timeZone}`
+  const watched = await read()
+  if (watched.length === ids.length) return watched
+  await sql`
+    insert into scheduled_jobs.watch as watch (job, schedule, time_zone, checked_until)
+    select job, schedule, ${timeZone}, ${now.toISOString()}::timestamptz
+    from ${catalogue}
+    on conflict (job) do update
+    set schedule = excluded.schedule, time_zone = excluded.time_zone, checked_until = excluded.checked_until
+    where (watch.schedule, watch.time_zone) <> (excluded.schedule, excluded.time_zone)`
+  return read()
 }
 
 /** Moves the watch on and records the ticks without a delivery, in one statement: two workers report nothing twice. */

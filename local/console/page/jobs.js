@@ -203,7 +203,7 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
       if (!row || run.outcome !== 'running') return
       row.isProgressing = true
       row.showProgress(
-        `${run.dryRun ? 'dry run' : 'under way'}: ${count(run.affected)} rows in ${run.batches} batches`
+        `${run.dryRun ? 'dry run' : 'under way'}: ${count(run.affected)} rows in ${run.batches} ${run.batches === 1 ? 'batch' : 'batches'}`
       )
     }
   }

@@ -3,6 +3,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { clearSessions } from '../../../jobs/clear-sessions.ts'
 import { chromiumPath, openChromium } from '../../../docs/chromium.ts'
 import type { LocalSystem } from '../../../local/system.ts'
 import { createDatabase } from '../../database.ts'
@@ -98,20 +99,24 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
 
     it('a run that takes its time shows how far it has come', async () => {
       const page = await visit(system)
+      const { batchSize } = clearSessions
       await sql`
         insert into django_session (session_key, session_data, expire_date)
-        select 'slow' || number, '', now() - interval '1 day' + number * interval '1 ms' from generate_series(1, 6001) number`
+        select 'slow' || number, '', now() - interval '1 day' + number * interval '1 ms'
+        from generate_series(1, ${batchSize + 1}::int) number`
       const locker = await sql.reserve()
       await locker`begin`
-      await locker`select from django_session where session_key = 'slow6001' for update`
+      await locker`select from django_session where session_key = ${`slow${batchSize + 1}`} for update`
       await jobRow(page, 'clear-sessions')
         .getByRole('button', { name: 'Run clear-sessions', exact: true })
         .click()
-      // The first batch of 5,000 is done; the second waits for the row that is held.
-      await jobRow(page, 'clear-sessions').getByText('under way: 5,000 rows in 1 batches').waitFor()
+      // The first batch is done; the second waits for the row that is held.
+      await jobRow(page, 'clear-sessions')
+        .getByText(`under way: ${batchSize.toLocaleString('en')} rows in 1 batch`)
+        .waitFor()
       await locker`rollback`
       locker.release()
-      await expect.poll(say(page)).toBe('clear-sessions: completed. 6001 sessions deleted.')
+      await expect.poll(say(page)).toBe(`clear-sessions: completed. ${batchSize + 1} sessions deleted.`)
     })
 
     it('Pause and Resume work by the keyboard, and the focus stays where it is', async () => {
