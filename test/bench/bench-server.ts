@@ -1,0 +1,105 @@
+import { mkdtemp, readFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres, { type Sql } from 'postgres'
+import { startPostgres } from '../../local/database/embedded-postgres.ts'
+import { migrate } from '../../worker/migrations.ts'
+
+/** The PostgreSQL that benchmarks measure on, as durable as in production. */
+export interface BenchServer {
+  /** `PostgreSQL 18.4`. */
+  readonly version: string
+  /** A database with the application's tables and the ledger; `seed` fills it. It is vacuumed and analyzed. */
+  create(name: string, seed: (sql: Sql) => Promise<unknown>): Promise<BenchDatabase>
+  /** Copies of a database, identical to the byte, their pages in memory. Nobody may be connected to the original. */
+  clone(original: BenchDatabase, name: string): Promise<BenchDatabase>
+  stop(): Promise<void>
+}
+
+export interface BenchDatabase {
+  readonly name: string
+  readonly url: string
+  /** One connection, for seeds and references; it stays with the worker's way of reading times. */
+  readonly sql: Sql
+  /** Ends the connection, so that the database may be copied. */
+  close(): Promise<void>
+  drop(): Promise<void>
+}
+
+// Everything stays in memory and no checkpoint or vacuum of the server's own falls into a measurement; commits are
+// flushed, as in production.
+const settings = {
+  shared_buffers: '2GB',
+  max_wal_size: '16GB',
+  checkpoint_timeout: '1h',
+  autovacuum: 'off',
+  jit: 'off',
+  shared_preload_libraries: 'pg_stat_statements',
+  max_connections: '50'
+}
+
+/** Starts it in a new folder that goes with it. */
+export const startBenchServer = async (): Promise<BenchServer> => {
+  const directory = await mkdtemp(join(tmpdir(), 'bench-postgres-'))
+  const server = await startPostgres({ directory, removeAtEnd: directory, settings })
+  const admin = postgres(server.url, { max: 1, onnotice: () => {} })
+  const [row] = await admin<{ version: string }[]>`show server_version`
+  const schema = await readFile(join(import.meta.dirname, '../../local/database/schema.sql'), 'utf8')
+
+  const open = (name: string): BenchDatabase => {
+    const url = Object.assign(new URL(server.url), { pathname: name }).href
+    const sql = postgres(url, { max: 1, onnotice: () => {} })
+    return {
+      name,
+      url,
+      sql,
+      close: () => sql.end({ timeout: 1 }),
+      drop: async () => {
+        await sql.end({ timeout: 1 })
+        await admin.unsafe(`drop database if exists ${name} with (force)`)
+      }
+    }
+  }
+  return {
+    version: `PostgreSQL ${Object.values(row ?? {})[0] ?? 'of unknown version'}`,
+    create: async (name, seed) => {
+      await admin.unsafe(`drop database if exists ${name} with (force)`)
+      await admin.unsafe(`create database ${name}`)
+      const database = open(name)
+      const { sql } = database
+      await sql.unsafe(schema)
+      await sql.unsafe('create extension pg_prewarm; create extension pg_stat_statements')
+      await migrate(sql)
+      await seed(sql)
+      await settle(sql)
+      return database
+    },
+    clone: async (original, name) => {
+      await original.close()
+      await admin.unsafe(`drop database if exists ${name} with (force)`)
+      await admin.unsafe(`create database ${name} template ${original.name} strategy file_copy`)
+      const database = open(name)
+      await warm(database.sql)
+      return database
+    },
+    stop: async () => {
+      await admin.end({ timeout: 1 })
+      await server.stop()
+    }
+  }
+}
+
+/** Vacuums and analyzes, reads every page into memory, and writes out what is to be written. */
+export const settle = async (sql: Sql): Promise<void> => {
+  await sql.unsafe('vacuum (analyze)')
+  await warm(sql)
+}
+
+const warm = async (sql: Sql): Promise<void> => {
+  await sql.unsafe(`
+    select pg_prewarm(oid)
+    from pg_class
+    where relnamespace = 'public'::regnamespace
+    and relkind in ('r', 'i')`)
+  await sql.unsafe('checkpoint')
+}

@@ -1,0 +1,39 @@
+import type { BenchServer } from './bench-server.ts'
+import type { Measurement } from './measurement.ts'
+
+/** One benchmark: what it compares, and how. */
+export interface Benchmark {
+  /** As the command line names it. */
+  readonly name: string
+  /** A sentence for people. */
+  readonly title: string
+  readonly run: (bench: Bench) => Promise<Measurement[]>
+}
+
+/** What a benchmark is given. */
+export interface Bench {
+  /** How many pairs are measured; the median counts. */
+  readonly rounds: number
+  /** The form for CI: less data, fewer rounds. */
+  readonly isSmall: boolean
+  /** The seed of the first round; each has its own. */
+  readonly seed: number
+  /** The PostgreSQL of this run, started with the first call. */
+  readonly openServer: () => Promise<BenchServer>
+  /** Says what goes on, to people. */
+  readonly say: (line: string) => void
+}
+
+/** Ours goes first in even rounds, the reference in odd ones: what a round leaves behind harms both alike. */
+export const inTurns = async (round: number, ours: () => Promise<void>, theirs: () => Promise<void>) => {
+  const [first, second] = round % 2 === 0 ? [ours, theirs] : [theirs, ours]
+  await first()
+  await second()
+}
+
+/** Milliseconds that something takes, and what it answers. */
+export const time = async <Value>(action: () => Promise<Value>): Promise<[number, Value]> => {
+  const begin = performance.now()
+  const value = await action()
+  return [performance.now() - begin, value]
+}

@@ -1,0 +1,128 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { build, type BuildOptions } from 'esbuild'
+import { endpointOf } from '../../jobs/define-job.ts'
+
+/** Programs of one file each, bundled as `npm run build` bundles the worker. */
+export interface Bundles extends AsyncDisposable {
+  /** Where they are, and the worker's stored files unless it is told otherwise. */
+  readonly directory: string
+  readonly worker: string
+  /** Bundles a program given as text, which may import what the project has. */
+  bundle(name: string, program: string): Promise<string>
+}
+
+/** A program of its own process, listening on 127.0.0.1. */
+export interface ServiceProcess extends AsyncDisposable {
+  readonly child: ChildProcess
+  readonly url: string
+}
+
+const root = join(import.meta.dirname, '../..')
+
+/** Bundles the worker. */
+export const makeBundles = async (): Promise<Bundles> => {
+  const directory = await mkdtemp(join(tmpdir(), 'bench-bundles-'))
+  const worker = join(directory, 'worker.cjs')
+  await build({ ...options, entryPoints: [join(root, 'worker/main.ts')], outfile: worker })
+  return {
+    directory,
+    worker,
+    bundle: async (name, program) => {
+      const outfile = join(directory, `${name}.cjs`)
+      const stdin = { contents: program, resolveDir: root, loader: 'ts' } as const
+      await build({ ...options, stdin, outfile })
+      return outfile
+    },
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true })
+  }
+}
+
+// The same as the script `build` of package.json.
+const options = {
+  bundle: true,
+  platform: 'node',
+  target: 'node24',
+  format: 'cjs',
+  minify: true,
+  keepNames: true,
+  logLevel: 'error'
+} satisfies BuildOptions
+
+/**
+ * Starts the worker on a database and waits until it listens. Its log goes nowhere, but its errors to standard error.
+ *
+ * @param environment over what a worker on this machine needs.
+ */
+export const startWorkerProcess = (
+  { worker, directory }: Bundles,
+  databaseUrl: string,
+  environment: Readonly<Record<string, string>> = {}
+): Promise<ServiceProcess> =>
+  startService(worker, {
+    PORT: '0',
+    DATABASE_URL: databaseUrl,
+    APP_IS_WORKER: 'true',
+    STORAGE_URL: `file://${directory}`,
+    STAGE: 'bench',
+    ...environment
+  })
+
+/** Starts a program that says `listens on URL` once it does. */
+const startService = async (
+  program: string,
+  environment: Readonly<Record<string, string>>
+): Promise<ServiceProcess> => {
+  const child = spawn(process.execPath, [program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { NODE_ENV: 'production', ...environment }
+  })
+  const exited = once(child, 'exit')
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /listens on (http:[^\s"]+)/.exec(line)?.[1]
+    if (!url) continue
+    child.stdout.resume()
+    return {
+      child,
+      url,
+      [Symbol.asyncDispose]: async () => {
+        child.kill('SIGKILL')
+        await exited
+      }
+    }
+  }
+  throw new Error(`${program} must listen, got its end`)
+}
+
+/** What a worker answers to a run. */
+export interface RunAnswer {
+  readonly affected: number
+  readonly failed: number
+  readonly batches: number
+}
+
+/**
+ * Runs a job over HTTP.
+ *
+ * @throws Error when it does not answer 200.
+ */
+export const callJob = async (url: string, id: string, parameters: object = {}): Promise<RunAnswer> => {
+  const response = await fetch(`${url}${endpointOf({ id })}`, {
+    method: 'POST',
+    body: JSON.stringify(parameters)
+  })
+  const body = await response.text()
+  if (response.status !== 200) throw new Error(`${id} must answer 200, got ${response.status}: ${body}`)
+  return JSON.parse(body) as RunAnswer
+}
+
+/** Megabytes of memory that a process holds now (VmRSS), and held at its peak (VmHWM). Linux only. */
+export const readMemory = async ({ pid }: ChildProcess): Promise<{ now: number; peak: number }> => {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8')
+  const read = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1]) / 1024
+  return { now: read('VmRSS'), peak: read('VmHWM') }
+}

@@ -1,0 +1,83 @@
+import type { Benchmark } from './benchmark.ts'
+import type { Machine } from './machine.ts'
+import type { Finding } from './measurement.ts'
+import { columns, describeFinding } from './report.ts'
+
+/** What a run is described by, besides its findings. */
+export interface Run {
+  readonly machine: Machine
+  readonly rounds: number
+  readonly seed: number
+  /** By benchmark or finding: why a goal stays missed. */
+  readonly reasons: Readonly<Record<string, string>>
+}
+
+/** Renders docs/benchmarks.md from a run. */
+export const renderDocument = (
+  benchmarks: readonly Pick<Benchmark, 'name' | 'title'>[],
+  findings: readonly Finding[],
+  { machine, rounds, seed, reasons }: Run
+): string => {
+  const missed = findings.filter(({ verdict }) => verdict.startsWith('missed'))
+  return `# Benchmarks
+
+Written by \`npm run bench -- --write\`; one benchmark alone: \`npm run bench -- jobs\`. Machines are noisy, so what counts
+is the ratio of two measurements taken one after the other in the same run: ours, and the limit or the bare thing beside
+it. Which goes first changes from round to round. Medians of ${rounds} rounds, each with rows of its own seed (${seed} and up).
+
+| | |
+|---|---|
+| Processor | ${machine.cpu}, ${machine.cores} cores |
+| Memory | ${machine.memoryGb} GB |
+| System | ${machine.system} |
+| Node.js | ${machine.node} |
+| Database | ${machine.postgres}, embedded, commits flushed, no autovacuum during a round |
+| Measured | ${machine.date}, commit ${machine.commit} |
+
+![Ratios and goals](images/benchmarks.svg)
+
+${benchmarks
+  .map(({ name, title }) => renderSection(name, title, findings))
+  .filter((section) => section !== '')
+  .join('\n\n')}
+
+## What is missed, and why
+
+${
+  missed.length === 0
+    ? 'Nothing.'
+    : missed
+        .map(
+          ({ benchmark, what }) =>
+            `- **${benchmark}: ${what}**: ${reasons[what] ?? reasons[benchmark] ?? 'not explained yet.'}`
+        )
+        .join('\n')
+}
+
+## How it is measured
+
+- The worker is its bundle (\`npm run build\`) in a process of its own, called over HTTP without the emulator, after it has
+  changed one row: its first answer is what *cold-start* is about.
+- The reference of a job is the one SQL statement that does the same to a copy of the same database, over a connection
+  that has planned it once. All pages are in memory for both, and a checkpoint has just ended.
+- Rows lie in the order of their times with a day's disorder, as an application leaves them.
+- *harm* sends a small read, update or insert every 2 ms; a statement's time counts from when it was due. The deletes have
+  three times the rows there, so that enough statements of the load meet them.
+- Verdicts: *missed by far* is over twice the goal, the one thing that \`--small\`, the form for CI, fails for.
+`
+}
+
+const renderSection = (name: string, title: string, findings: readonly Finding[]): string => {
+  const own = findings.filter(({ benchmark }) => benchmark === name)
+  if (own.length === 0) return ''
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  return [
+    `## ${name}`,
+    '',
+    `${title}.`,
+    '',
+    line(columns),
+    line(columns.map(() => '---')),
+    ...own.map((finding) => line(describeFinding(finding)))
+  ].join('\n')
+}

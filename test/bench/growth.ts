@@ -1,0 +1,84 @@
+import { jobs } from '../../jobs/index.ts'
+import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
+import { settle, type BenchServer } from './bench-server.ts'
+import {
+  callJob,
+  makeBundles,
+  startWorkerProcess,
+  type Bundles,
+  type ServiceProcess
+} from './bundled-worker.ts'
+import type { Measurement, Round } from './measurement.ts'
+import { seeds } from './seed.ts'
+
+const due = 10_000
+const maxGrowth = 1.2
+
+/** The same due rows among ten times as many live ones: what a job costs must follow its work, not the table. */
+export const growthBenchmark: Benchmark = {
+  name: 'growth',
+  title: 'The same due rows among ten times as many live rows, beside the smaller table',
+  run: async (bench) => {
+    const server = await bench.openServer()
+    await using bundles = await makeBundles()
+    const measurements: Measurement[] = []
+    for (const { id } of jobs) measurements.push(await measureGrowth(bench, server, bundles, id))
+    return measurements
+  }
+}
+
+const measureGrowth = async (
+  bench: Bench,
+  server: BenchServer,
+  bundles: Bundles,
+  id: string
+): Promise<Measurement> => {
+  const live = bench.isSmall ? 10_000 : 100_000
+  const create = (name: string, amount: number) =>
+    server.create(name, (sql) => seeds[id]!(sql, { due: 0, live: amount }, bench.seed))
+  const small = await create('growth_small', live)
+  const large = await create('growth_large', live * 10)
+  const rounds: Round[] = []
+  try {
+    await using smallWorker = await startWorkerProcess(bundles, small.url)
+    await using largeWorker = await startWorkerProcess(bundles, large.url)
+    for (let round = 0; round < bench.rounds; round += 1) {
+      // The live rows stay from round to round; the due ones are new.
+      for (const { sql } of [small, large]) {
+        await seeds[id]!(sql, { due, live: 0 }, bench.seed + round + 1)
+        await settle(sql)
+      }
+      let value = 0
+      let reference = 0
+      await inTurns(
+        round,
+        async () => {
+          value = await timeRun(largeWorker, id)
+        },
+        async () => {
+          reference = await timeRun(smallWorker, id)
+        }
+      )
+      bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
+      rounds.push({ value, reference })
+    }
+  } finally {
+    await small.drop()
+    await large.drop()
+  }
+  return {
+    what: id,
+    unit: 'ms',
+    reference: 'a tenth of the live rows',
+    rounds,
+    goal: { atMost: maxGrowth },
+    remark: `${due.toLocaleString('en')} due, ${(live * 10).toLocaleString('en')} and ${live.toLocaleString('en')} live`
+  }
+}
+
+const timeRun = async (worker: ServiceProcess, id: string): Promise<number> => {
+  const warm = await callJob(worker.url, id, { batch_size: 1, max_batches: 1 })
+  const [duration, { affected }] = await time(() => callJob(worker.url, id))
+  if (warm.affected + affected !== due) throw new Error(`${id} must change ${due} rows, got ${affected}`)
+  return duration
+}

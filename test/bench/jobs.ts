@@ -1,0 +1,99 @@
+import { jobs } from '../../jobs/index.ts'
+import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
+import type { BenchDatabase, BenchServer } from './bench-server.ts'
+import { callJob, makeBundles, startWorkerProcess, type Bundles } from './bundled-worker.ts'
+import type { Measurement, Round } from './measurement.ts'
+import { seeds } from './seed.ts'
+import { statements } from './statements.ts'
+
+/** Each job at full size over HTTP, beside the one statement that does the same. */
+export const jobsBenchmark: Benchmark = {
+  name: 'jobs',
+  title: 'Each job over HTTP, beside the one SQL statement that does the same work',
+  run: async (bench) => {
+    const server = await bench.openServer()
+    await using bundles = await makeBundles()
+    const measurements: Measurement[] = []
+    for (const { id } of jobs) measurements.push(await measureJob(bench, server, bundles, id))
+    return measurements
+  }
+}
+
+/** Rows of a job that are due, at full size. */
+export const dueRowsOf = (id: string): number => dueRows[id] ?? 100_000
+
+const dueRows: Readonly<Record<string, number>> = {
+  'process-purge-retries': 30_000,
+  'cleanup-stuck-runs': 10_000
+}
+const goals: Readonly<Record<string, number>> = {
+  'purge-expired-submissions': 1.2,
+  'process-purge-retries': 1.5,
+  'cleanup-stuck-runs': 1.5
+}
+const goalOfDeletes = 1.25
+
+const measureJob = async (
+  bench: Bench,
+  server: BenchServer,
+  bundles: Bundles,
+  id: string
+): Promise<Measurement> => {
+  // Not less: below this the beginning and the end of a run weigh more than its rows.
+  const scale = bench.isSmall ? 0.5 : 1
+  const amounts = { due: dueRowsOf(id) * scale, live: 100_000 * scale }
+  const rounds: Round[] = []
+  for (let round = 0; round < bench.rounds; round += 1) {
+    const original = await server.create('jobs_seed', (sql) => seeds[id]!(sql, amounts, bench.seed + round))
+    let value = 0
+    let reference = 0
+    await inTurns(
+      round,
+      async () => {
+        const database = await server.clone(original, 'jobs_worker')
+        value = await timeWorker(bundles, database, id, amounts.due)
+        await database.drop()
+      },
+      async () => {
+        const database = await server.clone(original, 'jobs_statement')
+        reference = await timeStatement(database, id, amounts.due)
+        await database.drop()
+      }
+    )
+    bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
+    rounds.push({ value, reference })
+  }
+  const rows = `${amounts.due.toLocaleString('en')} due, ${amounts.live.toLocaleString('en')} live`
+  return {
+    what: id,
+    unit: 'ms',
+    reference: 'one statement',
+    rounds,
+    goal: { atMost: goals[id] ?? goalOfDeletes },
+    remark: rows
+  }
+}
+
+/** A worker that has answered before, as it does all day: what its first answer costs is a benchmark of its own. */
+const timeWorker = async (
+  bundles: Bundles,
+  { url }: BenchDatabase,
+  id: string,
+  due: number
+): Promise<number> => {
+  await using worker = await startWorkerProcess(bundles, url)
+  const warm = await callJob(worker.url, id, { batch_size: 1, max_batches: 1 })
+  const [duration, { affected, failed }] = await time(() => callJob(worker.url, id))
+  const changed = warm.affected + affected
+  if (changed !== due || failed !== 0)
+    throw new Error(`${id} must change ${due} rows, got ${changed} and ${failed} failed`)
+  return duration
+}
+
+/** Planned once before, so that what the connection has to know of the tables is known. */
+const timeStatement = async ({ sql }: BenchDatabase, id: string, due: number): Promise<number> => {
+  await sql.unsafe(`explain ${statements[id]!}`)
+  const [duration, { count }] = await time(async () => sql.unsafe(statements[id]!))
+  if (count !== due) throw new Error(`the statement of ${id} must change ${due} rows, got ${count}`)
+  return duration
+}

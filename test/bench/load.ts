@@ -1,0 +1,117 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import postgres from 'postgres'
+import { makeRandom } from '../worker/random.ts'
+
+/** What users of the application do on one table: small reads and writes of live rows, and new ones. */
+export interface Users {
+  /** Live rows that are read and changed, as text. */
+  readonly keys: string
+  readonly read: string
+  readonly change: string
+  /** Adds a row; without parameters. */
+  readonly add: string
+}
+
+/** A steady load that can be asked how long its statements took. */
+export interface Load {
+  /** Milliseconds that each statement took that was due between two instants of `performance.now()`. */
+  latencies(from: number, to: number): number[]
+  stop(): Promise<void>
+}
+
+const connections = 4
+// A statement each 2 ms: steady, and a few per cent of a core.
+const everyMs = 2
+
+/**
+ * Starts a load. A statement's time counts from the moment at which it was due, so that one that waits delays none of
+ * the others unseen.
+ */
+export const startLoad = async (url: string, users: Users, seed: number): Promise<Load> => {
+  const sql = postgres(url, { max: connections, onnotice: () => {} })
+  const keys = (await sql.unsafe<{ key: string }[]>(users.keys)).map((row) => row.key)
+  const random = makeRandom(seed)
+  const taken: { at: number; latency: number }[] = []
+  const statementOf = (turn: number): Promise<unknown> => {
+    const key = keys[random(keys.length)]!
+    if (turn % 10 === 0) return sql.unsafe(users.add)
+    return sql.unsafe(turn % 3 === 0 ? users.change : users.read, [key], { prepare: true })
+  }
+  await Promise.all(Array.from({ length: 40 }, (_, turn) => statementOf(turn)))
+
+  const stopping = new AbortController()
+  const begin = performance.now()
+  const pending = new Set<Promise<unknown>>()
+  const run = async (): Promise<void> => {
+    for (let turn = 0; !stopping.signal.aborted; turn += 1) {
+      const at = begin + turn * everyMs
+      const early = at - performance.now()
+      if (early > 1) await wait(early)
+      const statement = statementOf(turn).then(() => taken.push({ at, latency: performance.now() - at }))
+      pending.add(statement)
+      void statement.finally(() => pending.delete(statement))
+    }
+    await Promise.all(pending)
+  }
+  const running = run()
+  return {
+    latencies: (from, to) =>
+      taken.filter(({ at, latency }) => at + latency >= from && at <= to).map(({ latency }) => latency),
+    stop: async () => {
+      stopping.abort()
+      await running
+      await sql.end({ timeout: 1 })
+    }
+  }
+}
+
+const submissionUsers: Users = {
+  keys: "select id::text as key from submissions_submission where content <> '' order by expires_at desc nulls last limit 2000",
+  read: 'select name, content from submissions_submission where id = $1::text::uuid',
+  change: 'update submissions_submission set modified = now() where id = $1::text::uuid',
+  add: `insert into submissions_submission
+      (id, created, modified, name, content, file_type, original_filename, size_bytes, checksum_sha256, metadata,
+       retention_policy, expires_at, org_id, workflow_id)
+    values (gen_random_uuid(), now(), now(), 'New', 'content', 'json', 'model.json', 7, '', '{}', 'STORE_30_DAYS',
+      now() + interval '30 days', 1, 1)`
+}
+const runUsers: Users = {
+  keys: "select id::text as key from validations_validationrun where status = 'SUCCEEDED' limit 2000",
+  read: 'select status, summary from validations_validationrun where id = $1::text::uuid',
+  change: 'update validations_validationrun set modified = now() where id = $1::text::uuid',
+  add: `insert into validations_validationrun
+      (id, created, modified, status, short_description, started_at, duration_ms, summary, error, error_category, source,
+       output_retention_policy, org_id, workflow_id, evidence_hash)
+    values (gen_random_uuid(), now(), now(), 'RUNNING', '', now(), 0, '{}', '', '', 'API', 'STORE_30_DAYS', 1, 1, '')`
+}
+
+/** The users of each job's table. */
+export const usersOf = (id: string): Users => users[id]!
+
+const users: Readonly<Record<string, Users>> = {
+  'clear-sessions': {
+    keys: 'select session_key as key from django_session where expire_date > now() limit 2000',
+    read: 'select session_data from django_session where session_key = $1',
+    change: "update django_session set expire_date = now() + interval '14 days' where session_key = $1",
+    add: "insert into django_session values (gen_random_uuid(), 'data', now() + interval '14 days')"
+  },
+  'cleanup-idempotency-keys': {
+    keys: 'select id::text as key from core_idempotencykey where expires_at > now() limit 2000',
+    read: 'select response_body from core_idempotencykey where id = $1::text::uuid',
+    change: 'update core_idempotencykey set modified = now() where id = $1::text::uuid',
+    add: `insert into core_idempotencykey
+        (id, created, modified, key, endpoint, request_hash, status, response_headers, expires_at, user_agent, org_id)
+      values (gen_random_uuid(), now(), now(), gen_random_uuid(), 'POST /', '', 'PROCESSING', '{}',
+        now() + interval '24 hours', '', 1)`
+  },
+  'cleanup-callback-receipts': {
+    keys: `select id::text as key from validations_callbackreceipt where received_at > now() - interval '29 days' limit 2000`,
+    read: 'select status from validations_callbackreceipt where id = $1::text::uuid',
+    change: "update validations_callbackreceipt set status = 'SEEN' where id = $1::text::uuid",
+    add: `insert into validations_callbackreceipt
+      values (gen_random_uuid(), gen_random_uuid(), now(), 'NEW', '', (select id from validations_validationrun limit 1))`
+  },
+  'purge-expired-submissions': submissionUsers,
+  'process-purge-retries': submissionUsers,
+  'cleanup-stuck-runs': runUsers
+}

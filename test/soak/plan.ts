@@ -1,0 +1,89 @@
+import { jobs } from '../../jobs/index.ts'
+import { ticksBetween } from '../../schedule/ticks.ts'
+import { makeRandom } from '../worker/random.ts'
+
+/** A stretch of virtual time, taken in steps of five minutes: the shortest schedule. */
+export interface Stretch {
+  readonly start: Date
+  readonly end: Date
+  readonly timeZone: string
+}
+
+/** What goes wrong. Those with a length last for some steps, the others hit one. */
+export const faultKinds = {
+  'worker killed': { perMonth: 80, longest: 1 },
+  'scheduler killed': { perMonth: 60, longest: 1 },
+  'connections cut': { perMonth: 60, longest: 1 },
+  'database stopped': { perMonth: 8, longest: 1 },
+  'database crashed': { perMonth: 8, longest: 1 },
+  'storage hiccup': { perMonth: 12, longest: 1 },
+  'storage refuses': { perMonth: 8, longest: 24 },
+  'row locked': { perMonth: 4, longest: 3 },
+  'worker away': { perMonth: 4, longest: 12 },
+  'scheduler away': { perMonth: 4, longest: 12 },
+  'job paused': { perMonth: 4, longest: 36 }
+} as const
+
+export type FaultKind = keyof typeof faultKinds
+
+/** A fault at a step, with what makes it the same one when the soak is run again. */
+export interface PlannedFault {
+  readonly kind: FaultKind
+  readonly step: number
+  /** Steps that it lasts, at least 1. */
+  readonly steps: number
+  /** Of the database's conversation in the step: at which piece it happens. */
+  readonly piece: number
+  /** For what has to be picked. */
+  readonly pick: number
+}
+
+export const stepMs = 300_000
+// Every job is known to the watch by then.
+const quietAtStart = 12
+// What the last faults left over has been dealt with by then.
+const quietAtEnd = 36
+const longestPiece = 60
+
+/**
+ * Plans the faults of a stretch; the same seed gives the same plan.
+ *
+ * Each kind comes at least once. The last tick of each job stays without one: whether all that is due is done in the end
+ * must not hang on the luck of a weekly job.
+ */
+export const planFaults = (seed: number, stretch: Stretch): PlannedFault[] => {
+  const random = makeRandom(seed)
+  const steps = (stretch.end.getTime() - stretch.start.getTime()) / stepMs
+  const taken = new Set<number>(findLastTicks(stretch))
+  const isFree = (first: number, length: number): boolean =>
+    // A step of peace after each: its retries are over before the next one begins.
+    Array.from({ length: length + 1 }, (_, index) => first + index).every((step) => !taken.has(step))
+  const plan: PlannedFault[] = []
+  for (const [kind, { perMonth, longest }] of Object.entries(faultKinds)) {
+    const count = Math.max(1, Math.round((perMonth * steps * stepMs) / (30 * 86_400_000)))
+    for (let made = 0, tries = 0; made < count && tries < 1_000; tries += 1) {
+      const length = longest === 1 ? 1 : Math.ceil(longest / 2) + random(Math.ceil(longest / 2))
+      const step = quietAtStart + random(Math.max(1, steps - quietAtStart - quietAtEnd - length))
+      if (!isFree(step, length)) continue
+      for (let index = 0; index <= length; index += 1) taken.add(step + index)
+      plan.push({
+        kind: kind as FaultKind,
+        step,
+        steps: length,
+        piece: 1 + random(longestPiece),
+        pick: random(1_000_000)
+      })
+      made += 1
+    }
+  }
+  return plan.toSorted((a, b) => a.step - b.step)
+}
+
+/** The steps of each job's last tick, with one before. */
+const findLastTicks = ({ start, end, timeZone }: Stretch): number[] =>
+  jobs.flatMap(({ schedule }) => {
+    const last = ticksBetween({ schedule, timeZone }, start, end).at(-1)
+    if (!last) return []
+    const step = Math.round((last.getTime() - start.getTime()) / stepMs)
+    return [step - 1, step]
+  })

@@ -1,0 +1,117 @@
+import type { Attempt } from '../../emulator/attempt.ts'
+import { parseConfiguration } from '../../infra/configuration.ts'
+import { declare, type Declaration } from '../../infra/declaration.ts'
+import { readStageValues } from '../../infra/stage-file.ts'
+import { maxAttempts } from '../../jobs/purge-attempts.ts'
+import { checkEvidence, type Check } from './checks.ts'
+import type { Evidence } from './evidence.ts'
+import { planFaults, stepMs, type PlannedFault, type Stretch } from './plan.ts'
+import { createStage } from './stage.ts'
+import { startWorld, type World } from './world.ts'
+
+export interface SoakOptions {
+  readonly seed: number
+  readonly start: Date
+  readonly days: number
+  readonly say: (line: string) => void
+}
+
+/** What came of a soak. */
+export interface SoakResult {
+  readonly seed: number
+  readonly stretch: Stretch
+  readonly faults: readonly PlannedFault[]
+  readonly attempts: readonly Attempt[]
+  readonly evidence: Evidence
+  readonly added: ReadonlyMap<string, number>
+  readonly exhaustedRetries: number
+  /** Why runs failed, most often first. */
+  readonly causes: readonly { readonly cause: string; readonly count: number }[]
+  readonly checks: readonly Check[]
+  readonly seconds: number
+}
+
+const project = 'soak-project'
+// The share of the ticks that is delivered twice.
+const duplicate = 0.03
+const dayMs = 86_400_000
+
+/** Runs a stretch of virtual time, with everything that goes wrong in it, and checks what is left. */
+export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<SoakResult> => {
+  const begin = performance.now()
+  const declaration = declareStage()
+  const { timeZone, region, accounts } = declaration
+  const stretch: Stretch = { start, end: new Date(start.getTime() + days * dayMs), timeZone }
+  const faults = planFaults(seed, stretch)
+  const caller = `${accounts.caller.accountId}@${project}.iam.gserviceaccount.com`
+  const world = await startWorld({ start, seed, duplicate, project, region, timeZone, caller })
+  try {
+    await createJobs(world, declaration, caller)
+    const stage = createStage(world, declaration, project, stretch, seed, faults)
+    const steps = (days * dayMs) / stepMs
+    for (let step = 1; step <= steps; step += 1) {
+      await stage.take(step)
+      const day = (step * stepMs) / dayMs
+      const seconds = ((performance.now() - begin) / 1000).toFixed(0)
+      if (Number.isInteger(day))
+        say(`day ${day} of ${days}: ${stage.attempts.size} attempts, ${seconds} s so far`)
+    }
+    const evidence = await stage.collect()
+    const [row] = await world.sql<{ exhausted: number }[]>`
+      select count(*)::int as exhausted
+      from submissions_purgeretry
+      where attempt_count >= ${maxAttempts}`
+    const causes = await world.sql<SoakResult['causes'][number][]>`
+      select error as cause, count(*)::int as count
+      from scheduled_jobs.run
+      where state = 'failed'
+      group by error
+      order by count desc`
+    return {
+      seed,
+      stretch,
+      faults,
+      attempts: [...stage.attempts.values()],
+      evidence,
+      added: stage.writer.added,
+      exhaustedRetries: row?.exhausted ?? 0,
+      causes,
+      checks: checkEvidence(evidence),
+      seconds: (performance.now() - begin) / 1000
+    }
+  } finally {
+    await world.stop()
+  }
+}
+
+/** The stage as it would be deployed, but for the names that only Google knows. */
+const declareStage = (): Declaration =>
+  declare(
+    parseConfiguration('prod', {
+      ...readStageValues('prod'),
+      'gcp:project': project,
+      image: `registry.example.com/worker@sha256:${'a'.repeat(64)}`
+    })
+  )
+
+const createJobs = async (world: World, { jobs, region }: Declaration, caller: string): Promise<void> => {
+  const parent = `projects/${project}/locations/${region}`
+  for (const job of jobs) {
+    const response = await fetch(`${world.schedulerUrl}/v1/${parent}/jobs`, {
+      method: 'POST',
+      body: JSON.stringify({
+        name: `${parent}/jobs/${job.name}`,
+        schedule: job.schedule,
+        timeZone: job.timeZone,
+        attemptDeadline: job.attemptDeadline,
+        retryConfig: job.retryConfig,
+        httpTarget: {
+          uri: `${world.frontUrl}${job.path}`,
+          httpMethod: job.httpMethod,
+          oidcToken: { serviceAccountEmail: caller, audience: world.frontUrl }
+        }
+      })
+    })
+    if (!response.ok) throw new Error(`${job.name} must be created, got ${await response.text()}`)
+  }
+}

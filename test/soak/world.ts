@@ -1,0 +1,255 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createWriteStream } from 'node:fs'
+import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import postgres, { type Sql } from 'postgres'
+import { startPostgres, type PostgresServer } from '../../local/database/embedded-postgres.ts'
+import { makeBundles } from '../bench/bundled-worker.ts'
+import { openCloudStorageServer, type CloudStorageServer } from '../worker/cloud-storage-server.ts'
+import { openProxy, type DatabaseProxy } from '../worker/database-proxy.ts'
+import type { SchedulerOrder } from './scheduler-process.ts'
+
+/** A stage whose parts can be killed, all at one virtual instant. */
+export interface World {
+  readonly databaseUrl: string
+  /** The application's connections: they come back by themselves after a restart. */
+  readonly sql: Sql
+  readonly storage: CloudStorageServer
+  readonly proxy: DatabaseProxy
+  readonly schedulerUrl: string
+  readonly frontUrl: string
+  /** Sets the clocks of the database and the worker. Cloud Scheduler's is moved by `advance`. */
+  setClocks(instant: Date): Promise<void>
+  /** Lets Cloud Scheduler's clock run to an instant; false when it died on the way. */
+  advance(instant: Date): Promise<boolean>
+  killWorker(): Promise<void>
+  /** Starts what is not running. A Cloud Scheduler that was away goes on at the given instant. */
+  ensureWorker(): Promise<void>
+  killScheduler(): Promise<void>
+  ensureScheduler(instant: Date): Promise<void>
+  /** A shutdown that ends all connections, and a start. */
+  restartDatabase(): Promise<void>
+  /** Kills one of the worker's backends with -9: PostgreSQL ends all others and recovers. */
+  crashDatabase(): Promise<void>
+  /** Waits until the database answers. */
+  awaitDatabase(): Promise<void>
+  stop(): Promise<void>
+}
+
+export interface WorldOptions {
+  readonly start: Date
+  readonly seed: number
+  readonly duplicate: number
+  readonly project: string
+  readonly region: string
+  readonly timeZone: string
+  readonly caller: string
+}
+
+const bucket = 'soak-files'
+const databaseName = 'soak'
+const root = join(import.meta.dirname, '../..')
+
+/** Starts the database with its virtual clock and its audit, the storage, the worker and Cloud Scheduler. */
+export const startWorld = async (options: WorldOptions): Promise<World> => {
+  const directory = await mkdtemp(join(tmpdir(), 'soak-'))
+  const bundles = await makeBundles()
+  let now = options.start
+  // As after a crash of PostgreSQL, not of the machine: what was committed is in the file system, flushed or not.
+  const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '50' }
+  const databaseDirectory = join(directory, 'database')
+  await mkdir(databaseDirectory)
+  let server: PostgresServer = await startPostgres({ directory: databaseDirectory, settings })
+  const databasePort = Number(new URL(server.url).port)
+  const databaseUrl = Object.assign(new URL(server.url), { pathname: databaseName }).href
+  await createDatabase(server.url, databaseUrl, now)
+  const sql = postgres(databaseUrl, { max: 4, onnotice: () => {}, connect_timeout: 30 })
+  const storage = await openCloudStorageServer(bucket)
+  const proxy = await openProxy(databaseUrl)
+  const [workerPort, schedulerPort, frontPort] = [await findPort(), await findPort(), await findPort()]
+  const workerLog = join(directory, 'worker.log')
+  const log = createWriteStream(workerLog)
+  let worker: ChildProcess | undefined
+  let scheduler: ChildProcess | undefined
+  let starts = 0
+
+  const world: World = {
+    databaseUrl,
+    sql,
+    storage,
+    proxy,
+    schedulerUrl: `http://127.0.0.1:${schedulerPort}`,
+    frontUrl: `http://127.0.0.1:${frontPort}`,
+    setClocks: async (instant) => {
+      now = instant
+      await sql`update clock.hand set at = ${instant.toISOString()}::timestamptz`
+      if (!isRunning(worker)) return
+      const answered = new AbortController()
+      const { signal } = answered
+      const set = Promise.race([once(worker, 'message', { signal }), once(worker, 'exit', { signal })])
+      worker.send({ now: instant.getTime() })
+      await set
+      answered.abort()
+    },
+    advance: async (instant) => {
+      try {
+        const response = await fetch(`${world.schedulerUrl}/emulator/v1/clock:advance`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ to: instant.toISOString() })
+        })
+        if (!response.ok) throw new Error(`the clock must advance, got ${await response.text()}`)
+        return true
+      } catch (error) {
+        if (error instanceof TypeError) return false
+        throw error
+      }
+    },
+    killWorker: () => kill(worker),
+    ensureWorker: async () => {
+      if (isRunning(worker)) return
+      await untilGone(worker)
+      await world.awaitDatabase()
+      const preload = new URL('virtual-date.ts', import.meta.url).href
+      const child = spawn(
+        process.execPath,
+        ['--disable-warning=ExperimentalWarning', '--import', preload, bundles.worker],
+        {
+          stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+          env: {
+            PORT: String(workerPort),
+            DATABASE_URL: proxy.url,
+            APP_IS_WORKER: 'true',
+            STORAGE_URL: `gs://${bucket}`,
+            STORAGE_EMULATOR_HOST: storage.url,
+            STAGE: 'soak',
+            TIME_ZONE: options.timeZone,
+            VIRTUAL_NOW: String(now.getTime())
+          }
+        }
+      )
+      worker = child
+      await untilListening(child, (line) => void log.write(`${line}\n`))
+    },
+    killScheduler: () => kill(scheduler),
+    ensureScheduler: async (instant) => {
+      if (isRunning(scheduler)) return
+      await untilGone(scheduler)
+      starts += 1
+      const order: SchedulerOrder = {
+        port: schedulerPort,
+        frontPort,
+        dataDirectory: join(directory, 'scheduler'),
+        start: instant.toISOString(),
+        project: options.project,
+        region: options.region,
+        caller: options.caller,
+        upstream: `http://127.0.0.1:${workerPort}`,
+        duplicate: options.duplicate,
+        seed: options.seed + starts
+      }
+      scheduler = spawn(
+        process.execPath,
+        [
+          '--disable-warning=ExperimentalWarning',
+          join(root, 'test/soak/scheduler-process.ts'),
+          JSON.stringify(order)
+        ],
+        { stdio: ['ignore', 'pipe', 'inherit'] }
+      )
+      await untilListening(scheduler, () => {})
+    },
+    restartDatabase: async () => {
+      await server.stop()
+      server = await startPostgres({ directory: databaseDirectory, port: databasePort, settings })
+    },
+    crashDatabase: async () => {
+      const [backend] = await sql<{ pid: number }[]>`
+        select pid
+        from pg_stat_activity
+        where application_name = 'scheduled-jobs'
+        limit 1`
+      if (!backend) return
+      process.kill(backend.pid, 'SIGKILL')
+      await world.awaitDatabase()
+    },
+    awaitDatabase: async () => {
+      for (;;) {
+        try {
+          await sql`select 1`
+          return
+        } catch {
+          // It recovers, or one more connection of the pool was lost with it.
+        }
+      }
+    },
+    stop: async () => {
+      await kill(worker)
+      await kill(scheduler)
+      await proxy.close()
+      await storage.close()
+      await sql.end({ timeout: 1 })
+      await server.stop()
+      log.end()
+      await bundles[Symbol.asyncDispose]()
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+  await world.ensureWorker()
+  await world.ensureScheduler(now)
+  return world
+}
+
+const createDatabase = async (serverUrl: string, databaseUrl: string, now: Date): Promise<void> => {
+  const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
+  await admin.unsafe(`create database ${databaseName}`)
+  await admin.end()
+  const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
+  const read = (path: string) => readFile(join(root, path), 'utf8')
+  await sql.unsafe(await read('local/database/schema.sql'))
+  await sql.unsafe(await read('test/soak/clock.sql'))
+  await sql.unsafe(await read('test/soak/audit.sql'))
+  await sql.unsafe(`
+    insert into clock.hand values ('${now.toISOString()}');
+    insert into users_organization values (1);
+    insert into workflows_workflow values (1);
+    alter database ${databaseName} set search_path = clock, public, pg_catalog;
+    alter database ${databaseName} set timezone = 'UTC'`)
+  await sql.end()
+}
+
+/** Whether a process lives, and no one has killed it. */
+const isRunning = (child: ChildProcess | undefined): child is ChildProcess =>
+  child !== undefined && !child.killed && child.exitCode === null && child.signalCode === null
+
+const kill = async (child: ChildProcess | undefined): Promise<void> => {
+  child?.kill('SIGKILL')
+  await untilGone(child)
+}
+
+const untilGone = async (child: ChildProcess | undefined): Promise<void> => {
+  if (child && child.exitCode === null && child.signalCode === null) await once(child, 'exit')
+}
+
+const untilListening = (child: ChildProcess, onLine: (line: string) => void): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (!child.stdout) return reject(new Error('the process has no standard output'))
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      onLine(line)
+      if (line.includes('listens on')) resolve()
+    })
+    child.once('exit', (code, signal) => reject(new Error(`the process must listen, got ${signal ?? code}`)))
+  })
+
+const findPort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
