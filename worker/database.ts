@@ -15,6 +15,7 @@ export const openDatabase = (address: DatabaseAddress): Sql =>
     ...address,
     max: maxConnections,
     prepare: false,
+    ...pipelining,
     connect_timeout: 10,
     idle_timeout: 60,
     connection: { application_name: 'scheduled-jobs' },
@@ -22,6 +23,11 @@ export const openDatabase = (address: DatabaseAddress): Sql =>
     types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: keepText, parse: keepText } },
     onnotice: () => {}
   })
+
+// One query at a time on a connection. Behind a query that has not ended, postgres.js would ask for the next one's
+// description with a flush; PgBouncer gives the connection away at the end of the first, and the answer is lost: the run
+// would hang for good. (The types of postgres.js do not know the option.)
+const pipelining = { max_pipeline: 0 }
 
 const keepText = (value: string): string => value
 
