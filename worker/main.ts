@@ -1,6 +1,6 @@
 import { jobs } from '../jobs/index.ts'
 import { buildApp } from './app.ts'
-import { openDatabase } from './database.ts'
+import { codeOf, openDatabase } from './database.ts'
 import { readEnvironment } from './environment.ts'
 import { findGuardFaults } from './guards.ts'
 import { openLog } from './log.ts'
@@ -14,6 +14,12 @@ const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
   const log = openLog(environment.logLevel)
   const sql = openDatabase(environment.database)
+  // postgres.js looks up types on each new connection, and hears nothing when that dies meanwhile; the query that waited
+  // for the connection fails by itself.
+  process.on('unhandledRejection', (error) => {
+    if (!/^(CONNECTION_|ECONN|EPIPE|08|57P0)/.test(codeOf(error))) throw error
+    log.warn({ err: error }, 'a connection to the database died while it was opened')
+  })
   // The database answers while the app is built.
   const migrated = migrate(sql)
   migrated.catch(() => undefined)

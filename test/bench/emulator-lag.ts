@@ -1,5 +1,6 @@
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { fork, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
 import { createRealClock, type Clock } from '../../emulator/clock.ts'
 import { startEmulator, type Emulator } from '../../emulator/emulator.ts'
 import { time, type Benchmark } from './benchmark.ts'
@@ -41,14 +42,11 @@ export const emulatorLagBenchmark: Benchmark = {
 }
 
 const measureLag = async (count: number): Promise<{ lag: number; list: number }> => {
-  const clock = createShiftedClock()
-  const lags: number[] = []
-  const { promise: finished, resolve: finish } = Promise.withResolvers<void>()
-  const service = createServer((request, response) => {
-    lags.push(clock.now().getTime() - Date.parse(String(request.headers['x-cloudscheduler-scheduletime'])))
-    response.end('{}')
-    if (lags.length === count) finish()
+  const { clock, shift } = createShiftedClock()
+  const service = fork(join(import.meta.dirname, 'lag-service.ts'), [String(count)], {
+    serialization: 'advanced'
   })
+  const { port } = (await receive(service)) as { port: number }
   const emulator = await startEmulator({
     port: 0,
     frontPort: 0,
@@ -59,33 +57,38 @@ const measureLag = async (count: number): Promise<{ lag: number; list: number }>
         name: 'worker',
         region: 'australia-southeast1',
         invokers: [invoker],
-        upstream: `http://127.0.0.1:${await listen(service)}`
+        upstream: `http://127.0.0.1:${port}`
       }
     ]
   })
   try {
     createJobs(emulator, count)
     const [list] = await time(() => listJobs(emulator))
-    await finished
+    const { arrivals } = (await receive(service)) as { arrivals: [number, string][] }
+    const lags = arrivals.map(([instant, scheduleTime]) => instant + shift - Date.parse(scheduleTime))
     return { lag: percentileOf(lags, 0.99), list }
   } finally {
     await emulator.stop()
-    service.close()
-    service.closeAllConnections()
+    service.disconnect()
   }
 }
 
 /** The machine's clock, put forward to just before a minute: nobody has to wait for one. */
-const createShiftedClock = (): Clock => {
+const createShiftedClock = (): { clock: Clock; shift: number } => {
   const real = createRealClock()
   const minute = 60_000
   const shift = minute - headStartMs - (Date.now() % minute)
   return {
-    ...real,
-    now: () => new Date(real.now().getTime() + shift),
-    setTimer: (at, callback) => real.setTimer(new Date(at.getTime() - shift), callback)
+    clock: {
+      ...real,
+      now: () => new Date(real.now().getTime() + shift),
+      setTimer: (at, callback) => real.setTimer(new Date(at.getTime() - shift), callback)
+    },
+    shift
   }
 }
+
+const receive = async (service: ChildProcess): Promise<unknown> => (await once(service, 'message'))[0]
 
 const createJobs = (emulator: Emulator, count: number): void => {
   const url = emulator.fronts[0]?.url
@@ -108,8 +111,3 @@ const listJobs = async ({ schedulerUrl }: Emulator): Promise<void> => {
     pageToken = ((await response.json()) as { nextPageToken?: string }).nextPageToken
   }
 }
-
-const listen = (server: Server): Promise<number> =>
-  new Promise((resolve) => {
-    server.listen(0, '127.0.0.1', () => resolve((server.address() as AddressInfo).port))
-  })

@@ -52,6 +52,7 @@ export interface WorldOptions {
 
 const bucket = 'soak-files'
 const databaseName = 'soak'
+const connections = 4
 const root = join(import.meta.dirname, '../..')
 
 /** Starts the database with its virtual clock and its audit, the storage, the worker and Cloud Scheduler. */
@@ -67,7 +68,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const databasePort = Number(new URL(server.url).port)
   const databaseUrl = Object.assign(new URL(server.url), { pathname: databaseName }).href
   await createDatabase(server.url, databaseUrl, now)
-  const sql = postgres(databaseUrl, { max: 4, onnotice: () => {}, connect_timeout: 30 })
+  const sql = postgres(databaseUrl, { max: connections, onnotice: () => {}, connect_timeout: 30 })
   const storage = await openCloudStorageServer(bucket)
   const proxy = await openProxy(databaseUrl)
   const [workerPort, schedulerPort, frontPort] = [await findPort(), await findPort(), await findPort()]
@@ -166,6 +167,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     restartDatabase: async () => {
       await server.stop()
       server = await startPostgres({ directory: databaseDirectory, port: databasePort, settings })
+      await world.awaitDatabase()
     },
     crashDatabase: async () => {
       const [backend] = await sql<{ pid: number }[]>`
@@ -174,17 +176,20 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         where application_name = 'scheduled-jobs'
         limit 1`
       if (!backend) return
+      // The others live on until the server has noticed: who asks at once may still be answered.
+      const witness = postgres(databaseUrl, { max: 1, onnotice: () => {} })
+      await witness`select 1`
+      const noticed = witness`select pg_sleep(600)`.catch(() => undefined)
       process.kill(backend.pid, 'SIGKILL')
+      await noticed
+      await witness.end({ timeout: 0 })
       await world.awaitDatabase()
     },
     awaitDatabase: async () => {
       for (;;) {
-        try {
-          await sql`select 1`
-          return
-        } catch {
-          // It recovers, or one more connection of the pool was lost with it.
-        }
+        // On all connections at once: each that was lost is found by its next use.
+        const answers = await Promise.allSettled(Array.from({ length: connections }, () => sql`select 1`))
+        if (answers.every(({ status }) => status === 'fulfilled')) return
       }
     },
     stop: async () => {
