@@ -8,7 +8,7 @@ export interface Run {
   readonly machine: Machine
   readonly rounds: number
   readonly seed: number
-  /** By benchmark or finding: why a goal stays missed. */
+  /** By `benchmark: finding`, or benchmark: why a goal stays missed. */
   readonly reasons: Readonly<Record<string, string>>
 }
 
@@ -49,7 +49,7 @@ ${
     : missed
         .map(
           ({ benchmark, what }) =>
-            `- **${benchmark}: ${what}**: ${reasons[what] ?? reasons[benchmark] ?? 'not explained yet.'}`
+            `- **${benchmark}: ${what}**: ${reasons[`${benchmark}: ${what}`] ?? reasons[benchmark] ?? 'not explained yet.'}`
         )
         .join('\n')
 }
