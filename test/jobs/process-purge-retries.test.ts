@@ -289,6 +289,18 @@ describe('a submission that changes while its files are deleted', () => {
     expect(storage.calls).toContain('b')
   })
 
+  it('stays with its retry when a run came and went, and the next run deletes what that stored', async () => {
+    let added = ''
+    const answer = await runWith(async (id) => {
+      added = await addRun(sql, { submission_id: id, status: 'SUCCEEDED' })
+    })
+    expect(answer).toMatchObject({ affected: 0, failed: 0 })
+    expect(await readSubmissions()).toMatchObject([{ content_purged_at: null }])
+    storage.clear()
+    expect(await runJob()).toMatchObject({ affected: 1 })
+    expect(storage.calls.some((call) => call.includes(added))).toBe(true)
+  })
+
   it('waits 5 minutes when it gets an active run', async () => {
     expect(await runWith(startRun)).toMatchObject({ affected: 0, failed: 0 })
     expect(await readRetries()).toMatchObject([

@@ -254,6 +254,10 @@ describe('a submission that changes while its files are deleted', () => {
     ],
     ['gets a new run', (id) => addRun(sql, { submission_id: id, status: 'PENDING' })],
     [
+      'gets a run that has ended already, whose files nobody has deleted',
+      (id) => addRun(sql, { submission_id: id, status: 'SUCCEEDED' })
+    ],
+    [
       'has its run started again',
       (id) => sql`update validations_validationrun set status = 'RUNNING' where submission_id = ${id}`
     ],
