@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
+import { createServer, type AddressInfo } from 'node:net'
 
 /**
  * Checks that a port can be had, before anything is started that takes time; 0 always can.
@@ -28,4 +28,14 @@ export const checkPort = async (host: string, port: number, option: string): Pro
   }
   server.close()
   await once(server, 'close')
+}
+
+/** A port of 127.0.0.1 that nobody listens on now, for a program that can't choose one by itself. */
+export const findFreePort = async (): Promise<number> => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
 }

@@ -2,8 +2,8 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { type AddressInfo, createServer } from 'node:net'
 import { join } from 'node:path'
+import { findFreePort } from '../port.ts'
 import type { KeeperAnswer, KeeperOrder } from './postgres-keeper.ts'
 
 export interface PostgresOptions {
@@ -110,13 +110,4 @@ const startKeeper = async (
   ])
   if ('fault' in answer && keeper.exitCode === null) await once(keeper, 'exit')
   return { keeper, answer }
-}
-
-const findFreePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

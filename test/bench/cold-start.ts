@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createServer, type AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import { findFreePort } from '../../local/port.ts'
 import { inTurns, type Benchmark } from './benchmark.ts'
 import { makeBundles } from './bundled-worker.ts'
 import type { Round } from './measurement.ts'
@@ -92,12 +92,3 @@ const isReady = (url: string): Promise<boolean> =>
     // It does not listen yet.
     () => false
   )
-
-const findFreePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

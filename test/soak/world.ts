@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import postgres, { type Sql } from 'postgres'
+import { findFreePort } from '../../local/port.ts'
 import { startPostgres, type PostgresServer } from '../../local/database/embedded-postgres.ts'
 import { makeBundles } from '../bench/bundled-worker.ts'
 import { openCloudStorageServer, type CloudStorageServer } from '../worker/cloud-storage-server.ts'
@@ -71,7 +71,11 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const sql = postgres(databaseUrl, { max: connections, onnotice: () => {}, connect_timeout: 30 })
   const storage = await openCloudStorageServer(bucket)
   const proxy = await openProxy(databaseUrl)
-  const [workerPort, schedulerPort, frontPort] = [await findPort(), await findPort(), await findPort()]
+  const [workerPort, schedulerPort, frontPort] = [
+    await findFreePort(),
+    await findFreePort(),
+    await findFreePort()
+  ]
   const workerLog = join(directory, 'worker.log')
   const log = createWriteStream(workerLog)
   let worker: ChildProcess | undefined
@@ -249,12 +253,3 @@ const untilListening = (child: ChildProcess, onLine: (line: string) => void): Pr
     })
     child.once('exit', (code, signal) => reject(new Error(`the process must listen, got ${signal ?? code}`)))
   })
-
-const findPort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}

@@ -1,11 +1,12 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer, type AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
+import { findFreePort } from '../../local/port.ts'
 import { jobs } from '../../jobs/index.ts'
 import { createDatabase } from '../database.ts'
 import { addSession, addSessions } from '../rows.ts'
@@ -15,21 +16,12 @@ import { closeWithTest, createWorker } from './worker-under-test.ts'
 const program = spawnSync('pgbouncer', ['--version']).error ? undefined : 'pgbouncer'
 if (!program) console.info('skipped: pgbouncer is not installed (Debian package pgbouncer)')
 
-const findPort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
-}
-
 /** Starts PgBouncer in transaction mode in front of a database, with fewer connections than the worker's pool has. */
 const startPgBouncer = async (databaseUrl: string) => {
   const target = new URL(databaseUrl)
   const directory = await mkdtemp(join(tmpdir(), 'pgbouncer-'))
   await chmod(directory, 0o755)
-  const port = await findPort()
+  const port = await findFreePort()
   const name = target.pathname.slice(1)
   await writeFile(
     join(directory, 'users.txt'),
@@ -54,6 +46,8 @@ const startPgBouncer = async (databaseUrl: string) => {
   const child = spawn('pgbouncer', [...asUser, join(directory, 'pgbouncer.ini')], {
     stdio: ['ignore', 'ignore', 'pipe']
   })
+  // Also where the test fails before it stops it.
+  onTestFinished(() => void child.kill())
   for await (const line of createInterface({ input: child.stderr })) if (line.includes('process up')) break
   child.stderr.resume()
   const url = new URL(databaseUrl)
