@@ -168,6 +168,8 @@ const startTiming = ({ sql, stopping }: RunnerOptions, runId: string, budgetSeco
   const timer = setTimeout(() => controller.abort(new Error("the run's time budget is used up")), lastBatch)
   const heartbeat = setInterval(
     () => {
+      // Every statement is over by then; a run that is not, hangs, and must not keep the next one from its work.
+      if (performance.now() > end) return
       renewLease(sql, runId).then(
         (held) => held || controller.abort(new Error('the lease of the run was lost')),
         // The next batch finds out whether the database is there again.
