@@ -50,7 +50,7 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
     const stage = createStage(world, declaration, project, stretch, seed, faults)
     const steps = (days * dayMs) / stepMs
     for (let step = 1; step <= steps; step += 1) {
-      await stage.take(step)
+      await endsWithin(stage.take(step), () => describeStep(step, stretch, faults))
       const day = (step * stepMs) / dayMs
       const seconds = ((performance.now() - begin) / 1000).toFixed(0)
       if (Number.isInteger(day))
@@ -82,6 +82,29 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
   } finally {
     await world.stop()
   }
+}
+
+// A step takes a second or two, with a start of all that died a few more.
+const longestStepMs = 180_000
+
+/** Waits for a step, and gives up when it does not end: whoever waits for ever must be found, not waited for. */
+const endsWithin = async (step: Promise<void>, describe: () => string): Promise<void> => {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(
+    () => reject(new Error(`${describe()} must end, still waits after ${longestStepMs / 1000} s`)),
+    longestStepMs
+  )
+  try {
+    await Promise.race([step, promise])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+const describeStep = (step: number, { start }: Stretch, faults: readonly PlannedFault[]): string => {
+  const kinds = faults.filter((fault) => fault.step === step).map(({ kind }) => kind)
+  const instant = new Date(start.getTime() + step * stepMs).toISOString()
+  return `step ${step} at ${instant}, with ${kinds.join(' and ') || 'no fault'},`
 }
 
 /** The stage as it would be deployed, but for the names that only Google knows. */
