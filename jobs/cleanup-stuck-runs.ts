@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
-import { defineJob, type DueContext } from './define-job.ts'
-import type { Key } from './key-range.ts'
+import { defineJob, type Input } from './define-job.ts'
+import { isAny } from './key-range.ts'
 
 // A row is rewritten whole with its indexes: 2,000 of them take about 25 ms. Each batch looks through all that run, since
 // no index knows started_at: smaller ones look more often.
@@ -39,55 +39,83 @@ export const cleanupStuckRuns = defineJob({
     }
   },
 
-  due: (context) => context.sql`
-    select id
-    from validations_validationrun
-    where ${isStuck(context)}
-    order by started_at, id`,
+  due: (parameters) => ({
+    text: `select id from validations_validationrun where ${isStuck} order by started_at, id`,
+    input: inputOf(parameters)
+  }),
 
-  run: (context) =>
-    context.drain<Key[]>({
+  run: (context) => {
+    const input = inputOf(context.parameters)
+    const isBehind = (last: Key | undefined) =>
+      last ? "and (started_at, id) > (($2 #>> '{last,at}')::timestamptz, ($2 #>> '{last,id}')::uuid)" : ''
+    // Looked for once a few pages: no index knows started_at, so each look goes through all that run.
+    let found = { last: undefined as Key | undefined, keys: [] as Key[], isEnd: false }
+    return context.drain<Key[]>({
       next: async (after, size) => {
-        const { sql } = context
         const last = after?.at(-1)
-        const page = await sql<Key[]>`
-          select id, started_at::text as at
-          from validations_validationrun
-          where ${isStuck(context)}
-          ${last ? sql`and (started_at, id) > (${last.at}::timestamptz, ${last.id}::text::uuid)` : sql``}
-          order by started_at, id
-          limit ${size}`
-        return page.length > 0 ? [...page] : undefined
+        if (found.last !== last || (found.keys.length === 0 && !found.isEnd)) {
+          const keys = await context.read<Key>({
+            text: `
+              select id, started_at::text as at
+              from validations_validationrun
+              where ${isStuck}
+              ${isBehind(last)}
+              order by started_at, id
+              limit ${pagesAtOnce} * ($2 ->> 'size')::int`,
+            input: { ...input, last, size }
+          })
+          found = { last, keys: [...keys], isEnd: keys.length < pagesAtOnce * size }
+        }
+        const page = found.keys.splice(0, size)
+        found.last = page.at(-1)
+        return page.length > 0 ? page : undefined
+      },
+      isLeft: (page) => {
+        const last = page?.at(-1)
+        const text = `from validations_validationrun where ${isStuck} ${isBehind(last)}`
+        return isAny(context, { text, input: { ...input, last } })
       },
       // The update waits for whoever holds a row and looks at it again: one that ended meanwhile is left alone.
-      change: (page, { held, skipLocked }) => {
-        const { sql, now } = context
-        const minutes = minutesOf(context)
-        const stuck = sql`id = any(${page.map((row) => row.id)}::uuid[]) and ${isStuck(context)}`
-        const free = sql`(select id from validations_validationrun where ${stuck} for update skip locked)`
-        return sql`
-          changed as (
-            update validations_validationrun
-            set status = 'FAILED',
-              error_category = 'TIMEOUT',
-              error = ${`The run did not finish within ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} and was ended.`},
-              ended_at = ${now},
-              duration_ms = floor(extract(epoch from ${now} - started_at) * 1000),
-              modified = ${now}
-            where ${held}
-            and ${stuck}
-            ${skipLocked ? sql`and id in ${free}` : sql``}
-            returning 1
-          )`
+      change: (page, skipLocked) => {
+        const stuck = `id in (select id::uuid from jsonb_array_elements_text($2 -> 'ids') as page (id)) and ${isStuck}`
+        const free = `and id in (select id from validations_validationrun where ${stuck} for update skip locked)`
+        return {
+          changes: [
+            {
+              text: `
+                update validations_validationrun
+                set status = 'FAILED',
+                  error_category = 'TIMEOUT',
+                  error = $2 ->> 'error',
+                  ended_at = $1,
+                  duration_ms = floor(extract(epoch from $1 - started_at) * 1000),
+                  modified = $1
+                where ${stuck}
+                ${skipLocked ? free : ''}`,
+              counts: 'affected'
+            }
+          ],
+          input: { ...input, ids: page.map(({ id }) => id), error: describe(context.parameters) }
+        }
       }
     })
+  }
 })
 
-type Context = DueContext<{ timeout_minutes?: number }>
+const pagesAtOnce = 10
 
-const minutesOf = ({ parameters }: Context): number => parameters.timeout_minutes ?? defaultMinutes
-
-const isStuck = (context: Context) => {
-  const { sql, now } = context
-  return sql`status = 'RUNNING' and started_at < ${now} - make_interval(mins => ${minutesOf(context)})`
+interface Key {
+  readonly at: string
+  readonly id: string
 }
+
+interface Parameters {
+  readonly timeout_minutes?: number
+}
+
+const inputOf = ({ timeout_minutes: minutes = defaultMinutes }: Parameters): Input => ({ minutes })
+
+const describe = ({ timeout_minutes: minutes = defaultMinutes }: Parameters): string =>
+  `The run did not finish within ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} and was ended.`
+
+const isStuck = "status = 'RUNNING' and started_at < $1 - make_interval(mins => ($2 ->> 'minutes')::int)"

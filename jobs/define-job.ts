@@ -1,4 +1,3 @@
-import type { Fragment, Sql } from 'postgres'
 import type { Static, TObject } from 'typebox'
 import { findCronFault } from '../schedule/cron-expression.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
@@ -29,23 +28,29 @@ export interface ObjectStorage {
   deletePrefix(prefix: string, signal: AbortSignal): Promise<void>
 }
 
+/**
+ * SQL with two parameters: `$1` is the instant of the run, the same timestamptz in all its statements, and `$2` the input,
+ * a jsonb object. No value stands in the text, so it is written out from constants only.
+ */
+export interface Statement {
+  readonly text: string
+  readonly input?: Input
+}
+
+/** Values of a statement, as JSON. Times are the text that PostgreSQL wrote: a Date has no microseconds. */
+export type Input = Readonly<Record<string, unknown>>
+
 /** What one run of a job is given. Everything that a run knows of the outside comes in here. */
-export interface RunContext<Parameters> extends DueContext<Parameters> {
+export interface RunContext<Parameters> {
+  readonly parameters: Parameters
+  /** Reads rows. What changes rows goes through `drain`. */
+  read<Row extends object>(statement: Statement): PromiseLike<readonly Row[]>
   readonly storage: ObjectStorage
   /** Aborts when the run has to come to its end: its budget is used up, or the worker is asked to stop. */
   readonly signal: AbortSignal
   readonly log: JobLog
-  /** Works through the due rows page by page, each page in one statement. */
+  /** Works through the due rows page by page, each page in one transaction with its count in the ledger. */
   drain<Page>(work: Work<Page>): Promise<void>
-}
-
-/** What a predicate of due rows may depend on. */
-export interface DueContext<Parameters> {
-  /** For reading. What changes rows goes through `drain`. */
-  readonly sql: Sql
-  /** The one instant of the whole run, a timestamptz: the database's clock at its start, microseconds and all. */
-  readonly now: Fragment
-  readonly parameters: Parameters
 }
 
 /** Log lines of a job: facts and ids, never the contents of a row. */
@@ -58,23 +63,31 @@ export interface JobLog {
 export interface Work<Page> {
   /** The page that follows `after`, of at most `size` due rows; undefined when none is left. Reads only. */
   next(after: Page | undefined, size: number): Promise<Page | undefined>
+  /** Whether due rows follow `after`. */
+  isLeft(after: Page | undefined): Promise<boolean>
   /** What has to happen outside the database before the rows change: their files are deleted. */
   prepare?(page: Page): Promise<void>
   /**
-   * Changes the rows of the page that are still due: a list of common table expressions, of which `changed` has a row
-   * for each row changed and `failed`, with `countsFailures`, one for each that failed by itself. The worker runs them
-   * as one statement with the run's lease and its counts, and takes everything back when the lease is lost.
+   * Changes the rows of the page that are still due, each looked at again. The worker runs the changes one after the other
+   * as one batch, with the run's lease before and its counts after them: all of it happens, or nothing.
+   *
+   * @param skipLocked set once someone was found to hold a row of the page: rows that are locked must be passed over.
    */
-  change(page: Page, batch: Batch): Fragment
-  readonly countsFailures?: true
+  change(page: Page, skipLocked: boolean): Batch
 }
 
-/** What a statement that changes rows is built with. */
+/** What changes the rows of a page. */
 export interface Batch {
-  /** True while the run holds its lease, to stand first in a condition: `where ${held} and …`. */
-  readonly held: Fragment
-  /** Set once someone was found to hold a row of the page: the statement must pass over rows that are locked. */
-  readonly skipLocked: boolean
+  readonly changes: readonly Change[]
+  /** `$2` of all of them. */
+  readonly input: Input
+}
+
+/** An INSERT, UPDATE or DELETE. */
+export interface Change {
+  readonly text: string
+  /** What each row that it touches counts as; nothing where the same row is counted by another change. */
+  readonly counts?: 'affected' | 'failed'
 }
 
 /** What a job says of a finished run, besides the counts that the worker keeps. */
@@ -103,7 +116,7 @@ export interface JobDefinition<Parameters extends TObject = TObject> {
   readonly parameters: Parameters
   readonly tables: Readonly<Record<string, TableUse>>
   /** `select … as id from …`: the ids of the rows that a run would act on, oldest first. A dry run counts it. */
-  due(context: DueContext<Static<Parameters> & CommonParameters>): Fragment
+  due(parameters: Static<Parameters> & CommonParameters): Statement
   run(context: RunContext<Static<Parameters> & CommonParameters>): Promise<RunSummary | void>
 }
 

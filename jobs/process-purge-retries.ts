@@ -1,9 +1,28 @@
 import { Type } from 'typebox'
-import { defineJob, type DueContext } from './define-job.ts'
+import { defineJob, type Change, type RunContext, type Work } from './define-job.ts'
 import { events } from './events.ts'
-import type { Key } from './key-range.ts'
-import { maxAttempts, retryAfterSeconds } from './purge-attempts.ts'
-import { deleteStoredFiles, type StoredSubmission } from './stored-files.ts'
+import {
+  createRanges,
+  inputOf,
+  isAny,
+  isInRange,
+  isLeftBehind,
+  type KeyRange,
+  type TimeOrder
+} from './key-range.ts'
+import {
+  hasActiveRun,
+  isAsPicked,
+  isInline,
+  mayHaveFiles,
+  maxAttempts,
+  pick,
+  pickedFrom,
+  purged,
+  retryAfterSeconds,
+  storedColumns
+} from './purge.ts'
+import { deleteStoredFiles, type FileOutcome, type StoredSubmission } from './stored-files.ts'
 
 // Each row is a submission, its runs and a retry in one statement: 2,000 take about 50 ms.
 const batchSize = 2_000
@@ -57,162 +76,19 @@ export const processPurgeRetries = defineJob({
     }
   },
 
-  due: (context) => context.sql`
-    select retry.id
-    from submissions_purgeretry retry
-    where ${isDue(context)}
-    order by retry.next_retry_at, retry.id`,
+  due: () => ({
+    text: `select retry.id from ${waiting.from} where ${waiting.where} order by retry.next_retry_at, retry.id`
+  }),
 
   run: async (context) => {
-    const { sql, now, log } = context
-    await context.drain<Page>({
-      next: async (after, size) => {
-        const last = after?.rows.at(-1)
-        const rows = await sql<Row[]>`
-          select retry.id::text,
-            retry.next_retry_at::text as at,
-            s.id as "submissionId",
-            s.org_id::text as "orgId",
-            s.input_file as "inputFile",
-            s.content_purged_at is not null as "purged",
-            exists (
-              select from validations_validationrun run
-              where run.submission_id = s.id
-              and run.status in ('RUNNING', 'PENDING')
-            ) as "active",
-            array(select run.id::text from validations_validationrun run where run.submission_id = s.id) as "runIds"
-          from submissions_purgeretry retry
-          join submissions_submission s on s.id = retry.submission_id
-          where ${isDue(context)}
-          ${last ? sql`and (retry.next_retry_at, retry.id) > (${last.at}::timestamptz, ${last.id}::text::bigint)` : sql``}
-          order by retry.next_retry_at, retry.id
-          limit ${size}`
-        return rows.length > 0 ? { rows, errors: new Map() } : undefined
-      },
-      // Two retries of one submission are one deletion.
-      prepare: async (page) => {
-        const submissions = new Map<string, StoredSubmission>()
-        for (const row of page.rows) {
-          if (!row.purged && !row.active) submissions.set(row.submissionId, { ...row, id: row.submissionId })
-        }
-        const outcomes = await deleteStoredFiles(context, [...submissions.values()])
-        page.errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]))
-      },
-      change: ({ rows, errors }, { held, skipLocked }) => {
-        // The many whose files are gone are not locked first, which costs as much as their change: the update looks at
-        // each again. Unless someone was found to hold a row of the page.
-        const isGone = (row: Row) => !row.purged && !row.active && errors.get(row.submissionId) === ''
-        const gone = skipLocked ? [] : rows.filter(isGone)
-        const others = rows.filter(
-          (row) => (skipLocked || !isGone(row)) && (row.purged || row.active || errors.has(row.submissionId))
-        )
-        const lock = skipLocked ? sql`skip locked` : sql``
-        // Without these bounds each batch would walk over all that is due.
-        const isInPage = sql`
-          retry.next_retry_at between ${rows[0]!.at}::timestamptz and ${rows.at(-1)!.at}::timestamptz`
-        const purge = sql`
-          set content = '', input_file = '', expires_at = null, content_purged_at = ${now}, modified = ${now}`
-        return sql`
-          purged_at_once as (
-            update submissions_submission s
-            ${purge}
-            from submissions_purgeretry retry, ${pick(context, gone, errors)}
-            where ${held}
-            and ${isInPage}
-            and ${isDue(context)}
-            and retry.id = picked.id
-            and s.id = retry.submission_id
-            and s.content_purged_at is null
-            and coalesce(s.input_file, '') = picked.input_file
-            and not ${hasUnknownRun(context)}
-            returning s.id
-          ),
-          still_due as (
-            select retry.id, retry.submission_id, s.content_purged_at is not null as purged,
-              coalesce(s.input_file, '') = picked.input_file as same_file, picked.error,
-              picked.error is null or ${hasUnknownRun(context)} as active
-            from submissions_purgeretry retry
-            join ${pick(context, others, errors)} on picked.id = retry.id
-            join submissions_submission s on s.id = retry.submission_id
-            where ${held}
-            and ${isInPage}
-            and ${isDue(context)}
-            for update of retry, s ${lock}
-          ),
-          purged as (
-            update submissions_submission s
-            ${purge}
-            where s.id in (
-              select submission_id
-              from still_due
-              where not purged and not active and same_file and error = ''
-            )
-            returning s.id
-          ),
-          changed as (
-            delete from submissions_purgeretry retry
-            where ${held}
-            and ${isInPage}
-            and (
-              retry.id in (
-                select id
-                from still_due
-                where purged or submission_id in (select id from purged)
-              )
-              or (
-                retry.id = any(${gone.map((row) => row.id)}::bigint[])
-                and retry.submission_id in (select id from purged_at_once)
-              )
-            )
-            returning 1
-          ),
-          waiting as (
-            update submissions_purgeretry retry
-            set next_retry_at = ${now} + make_interval(secs => ${activeRunWaitsSeconds})
-            from still_due
-            where retry.id = still_due.id
-            and not still_due.purged
-            and still_due.active
-          ),
-          waiting_since_now as (
-            update submissions_purgeretry retry
-            set next_retry_at = ${now} + make_interval(secs => ${activeRunWaitsSeconds})
-            where (select count(*) from purged_at_once) < ${gone.length}
-            and retry.id = any(${gone.map((row) => row.id)}::bigint[])
-            and retry.submission_id not in (select id from purged_at_once)
-            and exists (
-              select from validations_validationrun run
-              where run.submission_id = retry.submission_id
-              and run.status in ('RUNNING', 'PENDING')
-            )
-          ),
-          failed as (
-            update submissions_purgeretry retry
-            set attempt_count = retry.attempt_count + 1,
-              last_attempt_at = ${now},
-              last_error = still_due.error,
-              next_retry_at = case
-                when retry.attempt_count + 1 >= ${maxAttempts}
-                then retry.next_retry_at + make_interval(days => ${exhaustedForDays})
-                else ${now} + make_interval(secs => (${[...retryAfterSeconds]}::int[])[retry.attempt_count + 1])
-              end
-            from still_due
-            where retry.id = still_due.id
-            and not still_due.purged
-            and not still_due.active
-            and still_due.error <> ''
-            returning 1
-          )`
-      },
-      countsFailures: true
-    })
+    await context.drain(retryInline(context))
+    await context.drain(retryStored(context))
 
-    const [{ exhausted } = { exhausted: 0 }] = await sql<{ exhausted: number }[]>`
-      select count(*)::int as exhausted
-      from submissions_purgeretry
-      where attempt_count >= ${maxAttempts}`
+    const [{ exhausted } = { exhausted: 0 }] = await context.read<{ exhausted: number }>({
+      text: `select count(*)::int as exhausted from submissions_purgeretry where attempt_count >= ${maxAttempts}`
+    })
     if (exhausted === 0) return undefined
-    log.error(
+    context.log.error(
       { event: events.retriesExhausted, exhausted },
       `${exhausted} purge retries are exhausted: each failed ${maxAttempts} times and waits for a person`
     )
@@ -220,35 +96,171 @@ export const processPurgeRetries = defineJob({
   }
 })
 
-interface Row extends Omit<StoredSubmission, 'id'>, Key {
-  readonly runIds: string[]
-  readonly submissionId: string
-  readonly purged: boolean
-  readonly active: boolean
+const waiting: TimeOrder = {
+  from: 'submissions_purgeretry retry',
+  time: 'retry.next_retry_at',
+  key: 'retry.id',
+  keyType: 'bigint',
+  where: `retry.next_retry_at <= $1 and retry.attempt_count < ${maxAttempts}`
 }
+
+const passOver = (isSkipping: boolean, rows: string): string =>
+  isSkipping
+    ? `and retry.id in (
+        select retry.id
+        from ${waiting.from}
+        join submissions_submission s on s.id = retry.submission_id
+        where ${rows}
+        for update skip locked
+      )`
+    : ''
+
+/** Settles the retries of submissions that are purged. The submission is looked up by its id, whatever the planner expects. */
+const settle = (isDue: string): Change => ({
+  text: `
+    delete from ${waiting.from}
+    where ${isDue}
+    and (select s.content_purged_at from submissions_submission s where s.id = retry.submission_id) is not null`,
+  counts: 'affected'
+})
+
+/** Puts off the retries of submissions whose run is active; no attempt is counted. */
+const wait = (isDue: string): Change => ({
+  text: `
+    update ${waiting.from}
+    set next_retry_at = $1 + make_interval(secs => ${activeRunWaitsSeconds})
+    from submissions_submission s
+    where ${isDue}
+    and s.id = retry.submission_id
+    and ${hasActiveRun}`
+})
+
+/** Whatever needs no file deleted: submissions without files, those purged already, those with an active run. */
+const retryInline = (context: RunContext<unknown>): Work<KeyRange> => ({
+  next: createRanges(context, waiting),
+  isLeft: (range) =>
+    isAny(context, {
+      text: `from ${waiting.from} where ${isLeftBehind(waiting, range)}`,
+      input: inputOf(waiting, range)
+    }),
+  change: (range, skipLocked) => {
+    const rows = isInRange(waiting, range)
+    const isDue = `${rows} ${passOver(skipLocked, rows)}`
+    return {
+      changes: [
+        {
+          text: `
+            update submissions_submission s
+            set ${purged}
+            from ${waiting.from}
+            where ${isDue}
+            and s.id = retry.submission_id
+            and s.content_purged_at is null
+            and ${isInline}`
+        },
+        settle(isDue),
+        wait(isDue)
+      ],
+      input: inputOf(waiting, range)
+    }
+  }
+})
 
 interface Page {
   readonly rows: readonly Row[]
-  /** By submission, empty where its files are gone; filled once the files were tried. */
-  errors: ReadonlyMap<string, string>
+  /** By submission, filled once the files were tried. */
+  outcomes: readonly FileOutcome[]
 }
 
-/** Rows as they were when their files were picked. An error of null: not tried, since a run was active. */
-const pick = ({ sql }: DueContext<unknown>, rows: readonly Row[], errors: ReadonlyMap<string, string>) => sql`
-  unnest(
-    ${rows.map((row) => row.id)}::bigint[],
-    ${rows.map((row) => row.inputFile ?? '')}::text[],
-    ${rows.map((row) => `{${row.runIds.join(',')}}`)}::text[],
-    ${rows.map((row) => errors.get(row.submissionId) ?? null)}::text[]
-  ) as picked (id, input_file, run_ids, error)`
+interface Row extends StoredSubmission {
+  readonly retryId: string
+  readonly at: string
+}
 
-/** A run that is active, or whose files were not picked since it is new. */
-const hasUnknownRun = ({ sql }: DueContext<unknown>) => sql`
-  exists (
-    select from validations_validationrun run
-    where run.submission_id = s.id
-    and (run.status in ('RUNNING', 'PENDING') or run.id <> all (picked.run_ids::uuid[]))
-  )`
+const retryStored = (context: RunContext<unknown>): Work<Page> => ({
+  next: async (after, size) => {
+    const last = after?.rows.at(-1)
+    const rows = await context.read<Row>({
+      text: `
+        select ${storedColumns}, retry.id::text as "retryId", retry.next_retry_at::text as at
+        from ${waiting.from}
+        join submissions_submission s on s.id = retry.submission_id
+        where ${isBehind(last)}
+        order by retry.next_retry_at, retry.id
+        limit ($2 ->> 'size')::int`,
+      input: { last, size }
+    })
+    return rows.length > 0 ? { rows, outcomes: [] } : undefined
+  },
+  isLeft: (page) => {
+    const last = page?.rows.at(-1)
+    const text = `
+      from ${waiting.from}
+      join submissions_submission s on s.id = retry.submission_id
+      where ${isBehind(last)}`
+    return isAny(context, { text, input: { last } })
+  },
+  // Two retries of one submission are one deletion.
+  prepare: async (page) => {
+    const submissions = new Map(page.rows.map((row) => [row.id, row]))
+    page.outcomes = await deleteStoredFiles(context, [...submissions.values()])
+  },
+  change: ({ rows, outcomes }, skipLocked) => {
+    const submissions = new Map(rows.map((row) => [row.id, row]))
+    const pickBy = (isPicked: (error: string) => boolean) =>
+      outcomes.flatMap(({ id, error }) => (isPicked(error) ? [pick(submissions.get(id)!, error)] : []))
+    const isOfPage =
+      "retry.submission_id in (select id::uuid from jsonb_array_elements_text($2 -> 'ids') as page (id))"
+    const isDue = `${waiting.where} and ${isOfPage} ${passOver(skipLocked, isOfPage)}`
+    return {
+      changes: [
+        {
+          text: `
+            update submissions_submission s
+            set ${purged}
+            from ${waiting.from}, ${pickedFrom('gone')}
+            where ${isAsPicked}
+            and retry.submission_id = s.id
+            and s.content_purged_at is null
+            and ${isDue}`
+        },
+        settle(isDue),
+        wait(isDue),
+        {
+          text: `
+            update ${waiting.from}
+            set attempt_count = retry.attempt_count + 1,
+              last_attempt_at = $1,
+              last_error = picked.error,
+              next_retry_at = case
+                when retry.attempt_count + 1 >= ${maxAttempts}
+                then retry.next_retry_at + make_interval(days => ${exhaustedForDays})
+                else $1 + make_interval(secs => (array[${retryAfterSeconds.join(', ')}])[retry.attempt_count + 1])
+              end
+            from submissions_submission s, ${pickedFrom('failing')}
+            where ${isAsPicked}
+            and retry.submission_id = s.id
+            and s.content_purged_at is null
+            and ${isDue}`,
+          counts: 'failed'
+        }
+      ],
+      input: {
+        gone: pickBy((error) => error === ''),
+        failing: pickBy((error) => error !== ''),
+        ids: [...submissions.keys()]
+      }
+    }
+  }
+})
 
-const isDue = ({ sql, now }: DueContext<unknown>) =>
-  sql`retry.next_retry_at <= ${now} and retry.attempt_count < ${maxAttempts}`
+const isBehind = (last: Row | undefined): string => `
+  ${waiting.where}
+  and s.content_purged_at is null
+  and not ${hasActiveRun}
+  and ${mayHaveFiles}
+  ${
+    last
+      ? "and (retry.next_retry_at, retry.id) > (($2 #>> '{last,at}')::timestamptz, ($2 #>> '{last,retryId}')::bigint)"
+      : ''
+  }`

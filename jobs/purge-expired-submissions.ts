@@ -1,7 +1,25 @@
 import { Type } from 'typebox'
-import { defineJob, type DueContext } from './define-job.ts'
-import type { Key } from './key-range.ts'
-import { retryAfterSeconds } from './purge-attempts.ts'
+import { defineJob, type RunContext, type Work } from './define-job.ts'
+import {
+  createRanges,
+  inputOf,
+  isAny,
+  isInRange,
+  isLeftBehind,
+  type KeyRange,
+  type TimeOrder
+} from './key-range.ts'
+import {
+  hasActiveRun,
+  isAsPicked,
+  isInline,
+  mayHaveFiles,
+  pick,
+  pickedFrom,
+  purged,
+  retryAfterSeconds,
+  storedColumns
+} from './purge.ts'
 import { deleteStoredFiles, type FileOutcome, type StoredSubmission } from './stored-files.ts'
 
 // Measured on 100,000 rows: 5,000 a statement costs as little as one statement for all, 20,000 costs half as much again.
@@ -50,86 +68,65 @@ export const purgeExpiredSubmissions = defineJob({
     }
   },
 
-  due: (context) => context.sql`
-    select s.id
-    from submissions_submission s
-    where ${isDue(context)}
-    order by s.expires_at, s.id`,
+  due: () => ({
+    text: `
+      select s.id
+      from ${expired.from}
+      where ${expired.where}
+      and ${isWaiting}
+      and not ${hasActiveRun}
+      order by s.expires_at, s.id`
+  }),
 
-  run: (context) =>
-    context.drain<Page>({
-      next: async (after, size) => {
-        const { sql } = context
-        const last = after?.rows.at(-1)
-        const rows = await sql<Row[]>`
-          select s.id,
-            s.expires_at::text as at,
-            s.org_id::text as "orgId",
-            s.input_file as "inputFile",
-            array(select run.id::text from validations_validationrun run where run.submission_id = s.id) as "runIds"
-          from submissions_submission s
-          where ${isDue(context)}
-          ${last ? sql`and (s.expires_at, s.id) > (${last.at}::timestamptz, ${last.id}::text::uuid)` : sql``}
-          order by s.expires_at, s.id
-          limit ${size}`
-        return rows.length > 0 ? { rows, outcomes: [] } : undefined
-      },
-      prepare: async (page) => {
-        page.outcomes = await deleteStoredFiles(context, page.rows)
-      },
-      change: ({ rows, outcomes }, { held, skipLocked }) => {
-        const { sql, now } = context
-        const errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]))
-        const gone = rows.filter((row) => errors.get(row.id) === '')
-        const failing = rows.filter((row) => errors.get(row.id))
-        // Without these bounds each batch would walk over all that is due.
-        const isInPage = sql`s.expires_at between ${rows[0]!.at}::timestamptz and ${rows.at(-1)!.at}::timestamptz`
-        // Looked at again: a submission that got a run, another file or more time since its files were picked is left
-        // as it is, and its next turn finds the files already gone.
-        const isStillDue = sql`
-          s.id = picked.id
-          and ${isInPage}
-          and ${isExpired(context)}
-          and coalesce(s.input_file, '') = picked.input_file
-          and not exists (
-            select from validations_validationrun run
-            where run.submission_id = s.id
-            and (run.status in ('RUNNING', 'PENDING') or run.id <> all (picked.run_ids::uuid[]))
-          )`
-        const free = sql`(select s.id from submissions_submission s where ${isInPage} for update skip locked)`
-        return sql`
-          changed as (
-            update submissions_submission s
-            set content = '', input_file = '', expires_at = null, content_purged_at = ${now}, modified = ${now}
-            from ${pick(context, gone)}
-            where ${held}
-            and ${isStillDue}
-            ${skipLocked ? sql`and s.id in ${free}` : sql``}
-            returning 1
-          ),
-          failed as (
-            insert into submissions_purgeretry
-              (submission_id, created_at, last_attempt_at, next_retry_at, attempt_count, last_error)
-            select s.id, ${now}, ${now}, ${now} + make_interval(secs => ${retryAfterSeconds[0]}), 1, reason.error
-            from unnest(
-              ${failing.map((row) => row.id)}::uuid[],
-              ${failing.map((row) => errors.get(row.id) ?? '')}::text[]
-            ) as reason (id, error)
-            join ${pick(context, failing)} on picked.id = reason.id
-            join submissions_submission s on ${isStillDue}
-            where ${held}
-            for update of s ${skipLocked ? sql`skip locked` : sql``}
-            on conflict do nothing
-            returning 1
-          )`
-      },
-      countsFailures: true
-    })
+  // Those without files first: they need nothing but the database, and all that is left then has files.
+  run: async (context) => {
+    await context.drain(purgeInline(context))
+    await context.drain(purgeStored(context))
+  }
 })
 
-interface Row extends StoredSubmission, Key {
-  readonly runIds: string[]
+const expired: TimeOrder = {
+  from: 'submissions_submission s',
+  time: 's.expires_at',
+  key: 's.id',
+  keyType: 'uuid',
+  where: 's.expires_at <= $1'
 }
+
+// One with a retry is the other job's.
+const isWaiting = `
+  s.content_purged_at is null
+  and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
+
+const passOver = (isSkipping: boolean, rows: string): string =>
+  isSkipping ? `and s.id in (select s.id from ${expired.from} where ${rows} for update skip locked)` : ''
+
+const purgeInline = (context: RunContext<unknown>): Work<KeyRange> => ({
+  next: createRanges(context, expired),
+  isLeft: (range) =>
+    isAny(context, {
+      text: `from ${expired.from} where ${isLeftBehind(expired, range)} and ${isWaiting} and ${isInline}`,
+      input: inputOf(expired, range)
+    }),
+  change: (range, skipLocked) => {
+    const rows = isInRange(expired, range)
+    return {
+      changes: [
+        {
+          text: `
+            update ${expired.from}
+            set ${purged}
+            where ${rows}
+            and ${isWaiting}
+            and ${isInline}
+            ${passOver(skipLocked, rows)}`,
+          counts: 'affected'
+        }
+      ],
+      input: inputOf(expired, range)
+    }
+  }
+})
 
 interface Page {
   readonly rows: readonly Row[]
@@ -137,23 +134,65 @@ interface Page {
   outcomes: readonly FileOutcome[]
 }
 
-/** Rows as they were when their files were picked. */
-const pick = ({ sql }: DueContext<unknown>, rows: readonly Row[]) => sql`
-  unnest(
-    ${rows.map((row) => row.id)}::uuid[],
-    ${rows.map((row) => row.inputFile ?? '')}::text[],
-    ${rows.map((row) => `{${row.runIds.join(',')}}`)}::text[]
-  ) as picked (id, input_file, run_ids)`
+interface Row extends StoredSubmission {
+  readonly at: string
+}
 
-const isExpired = ({ sql, now }: DueContext<unknown>) => sql`
-  s.expires_at <= ${now}
-  and s.content_purged_at is null
-  and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
+const purgeStored = (context: RunContext<unknown>): Work<Page> => ({
+  next: async (after, size) => {
+    const last = after?.rows.at(-1)
+    const rows = await context.read<Row>({
+      text: `
+        select ${storedColumns}, s.expires_at::text as at
+        from ${expired.from}
+        where ${isBehind(last)}
+        order by s.expires_at, s.id
+        limit ($2 ->> 'size')::int`,
+      input: { last, size }
+    })
+    return rows.length > 0 ? { rows, outcomes: [] } : undefined
+  },
+  isLeft: (page) => {
+    const last = page?.rows.at(-1)
+    return isAny(context, { text: `from ${expired.from} where ${isBehind(last)}`, input: { last } })
+  },
+  prepare: async (page) => {
+    page.outcomes = await deleteStoredFiles(context, page.rows)
+  },
+  change: ({ rows, outcomes }, skipLocked) => {
+    const errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]))
+    const gone = rows.filter((row) => errors.get(row.id) === '').map((row) => pick(row))
+    const failing = rows.filter((row) => errors.get(row.id)).map((row) => pick(row, errors.get(row.id)))
+    // Without these bounds each batch might walk over all that is due.
+    const isInPage = "s.expires_at between ($2 ->> 'first')::timestamptz and ($2 ->> 'last')::timestamptz"
+    const isDue = `${isAsPicked} and ${expired.where} and ${isInPage} and ${isWaiting} ${passOver(skipLocked, isInPage)}`
+    return {
+      changes: [
+        {
+          text: `update ${expired.from} set ${purged} from ${pickedFrom('gone')} where ${isDue}`,
+          counts: 'affected'
+        },
+        {
+          text: `
+            insert into submissions_purgeretry
+              (submission_id, created_at, last_attempt_at, next_retry_at, attempt_count, last_error)
+            select s.id, $1, $1, $1 + make_interval(secs => ${retryAfterSeconds[0]}), 1, picked.error
+            from ${pickedFrom('failing')}
+            join ${expired.from} on true
+            where ${isDue}
+            for update of s
+            on conflict do nothing`,
+          counts: 'failed'
+        }
+      ],
+      input: { gone, failing, first: rows[0]?.at, last: rows.at(-1)?.at }
+    }
+  }
+})
 
-const isDue = (context: DueContext<unknown>) => context.sql`
-  ${isExpired(context)}
-  and not exists (
-    select from validations_validationrun run
-    where run.submission_id = s.id
-    and run.status in ('RUNNING', 'PENDING')
-  )`
+const isBehind = (last: Row | undefined): string => `
+  ${expired.where}
+  and ${isWaiting}
+  and not ${hasActiveRun}
+  and ${mayHaveFiles}
+  ${last ? "and (s.expires_at, s.id) > (($2 #>> '{last,at}')::timestamptz, ($2 #>> '{last,id}')::uuid)" : ''}`

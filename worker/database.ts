@@ -1,4 +1,5 @@
 import postgres, { type PendingQuery, type RowList, type Sql } from 'postgres'
+import type { Statement } from '../jobs/define-job.ts'
 import type { DatabaseAddress } from './environment.ts'
 
 // As many runs as there are jobs, and one for health: more connections would be taken from the application.
@@ -36,6 +37,19 @@ const reopenAfter = 0.1
 const pipelining = { max_pipeline: 0 }
 
 const keepText = (value: string): string => value
+
+/**
+ * Sends a job's statement.
+ *
+ * @param now the instant of the run, as PostgreSQL wrote it.
+ */
+export const ask = <Row extends object>(
+  sql: Sql,
+  now: string,
+  { text, input = {} }: Statement
+): PendingQuery<Row[]> => sql.unsafe<Row[]>(text, [sql.typed(now, timestamptz), sql.json(input as never)])
+
+const timestamptz = 1184
 
 /**
  * Makes sure of a connection that lives, before a run begins: those that died while idle (a restart, a failover, a

@@ -2,12 +2,15 @@ import type { Sql } from 'postgres'
 import { statementTimeout } from '../jobs/budget.ts'
 import type { JobLog, Work } from '../jobs/define-job.ts'
 import { codeOf, withTimeout } from './database.ts'
-import { buildBatch, buildHeld, countFailure, isLeaseLost } from './ledger.ts'
+import { changeBatch, countFailure, isLeaseLost } from './ledger.ts'
 
 /** What the batches of a run may use up. */
 export interface Limits {
   readonly batchSize: number
-  readonly maxBatches: number
+  /** Counts a batch. */
+  readonly count: () => void
+  /** Whether as many batches have been counted as the run may make. */
+  readonly isFull: () => boolean
   /** Aborts when no new batch may begin. */
   readonly signal: AbortSignal
   /** Milliseconds that a statement may still take, now. */
@@ -29,17 +32,16 @@ export const drainPages = async <Page>(
 ): Promise<boolean> => {
   let after: Page | undefined
   let size = limits.batchSize
-  for (let batches = 0; ;) {
-    const isOver = limits.signal.aborted || batches >= limits.maxBatches
-    const page = await work.next(after, isOver ? 1 : size)
-    if (!page || isOver) return page !== undefined
+  for (;;) {
+    if (limits.signal.aborted || limits.isFull()) return work.isLeft(after)
+    const page = await work.next(after, size)
+    if (!page) return false
     try {
       await work.prepare?.(page)
-      await changePage(sql, runId, work, page, limits)
-      batches += 1
+      if (await changePage(sql, runId, work, page, limits)) limits.count()
       size = Math.min(size * growth, limits.batchSize)
     } catch (error) {
-      if (isLeaseLost(error, runId) || !isOfRows(error)) throw error
+      if (isLeaseLost(error) || !isOfRows(error)) throw error
       // The run's time is up, not the rows' fault: they are the next run's.
       if (codeOf(error) === cancelled && limits.signal.aborted) return true
       if (size > 1) {
@@ -49,7 +51,7 @@ export const drainPages = async <Page>(
       log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
       if (!(await countFailure(sql, runId)))
         throw new Error('the lease of the run was lost', { cause: error })
-      batches += 1
+      limits.count()
     }
     // Of a page whose files were under way at the end, rows may be left: looked for from its beginning, they are found.
     if (!limits.signal.aborted) after = page
@@ -66,16 +68,23 @@ const isOfRows = (error: unknown): boolean => /^(22|23|P0)/.test(codeOf(error)) 
 /** A lock that someone holds longer than the lock time-out, or a deadlock. */
 const isLocked = (error: unknown): boolean => ['55P03', '40P01'].includes(codeOf(error))
 
-const changePage = async <Page>(sql: Sql, runId: string, work: Work<Page>, page: Page, limits: Limits) => {
-  const run = (skipLocked: boolean) => {
-    const change = work.change(page, { held: buildHeld(sql), skipLocked })
-    const statement = buildBatch(sql, runId, change, work.countsFailures ?? false)
-    return withTimeout(statement, Math.min(statementTimeout * 1000, limits.remaining()))
+/** Changes the rows of a page that are still due; false when none was. */
+const changePage = async <Page>(
+  sql: Sql,
+  runId: string,
+  work: Work<Page>,
+  page: Page,
+  limits: Limits
+): Promise<boolean> => {
+  const run = async (skipLocked: boolean) => {
+    const statement = changeBatch(sql, runId, work.change(page, skipLocked))
+    const [row] = await withTimeout(statement, Math.min(statementTimeout * 1000, limits.remaining()))
+    return row?.touched !== '0'
   }
   try {
-    await run(false)
+    return await run(false)
   } catch (error) {
     if (!isLocked(error)) throw error
-    await run(true)
+    return run(true)
   }
 }

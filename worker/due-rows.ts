@@ -1,6 +1,6 @@
-import type { DueContext, Job } from '../jobs/define-job.ts'
-import type { CommonParameters } from '../jobs/parameters.ts'
-import { withTimeout } from './database.ts'
+import type { Sql } from 'postgres'
+import type { Statement } from '../jobs/define-job.ts'
+import { ask, withTimeout } from './database.ts'
 
 /** How many rows a run would act on, and the ids of some. */
 export interface DueRows {
@@ -14,21 +14,20 @@ const sampleSize = 10
  * Counts the due rows of a job by its own predicate, in one read-only transaction: the statement makes its own
  * transaction read-only before it looks at the first row, so that not even a function that writes could.
  *
+ * @param now the instant of the run, as PostgreSQL wrote it.
  * @param milliseconds the longest it may take.
  */
 export const countDueRows = async (
-  context: DueContext<CommonParameters>,
-  job: Job,
+  sql: Sql,
+  now: string,
+  due: Statement,
   milliseconds: number
 ): Promise<DueRows> => {
-  const { sql } = context
-  const isReadOnly = sql`(select set_config('transaction_read_only', 'on', true)) = 'on'`
-  const [row] = await withTimeout(
-    sql<DueRows[]>`
-      select
-        (select count(*) from (${job.due(context)}) due where ${isReadOnly})::int as count,
-        array(select id::text from (${job.due(context)}) due where ${isReadOnly} limit ${sampleSize}) as sample`,
-    milliseconds
-  )
+  const isReadOnly = `(select set_config('transaction_read_only', 'on', true)) = 'on'`
+  const text = `
+    select
+      (select count(*) from (${due.text}) due where ${isReadOnly})::int as count,
+      array(select id::text from (${due.text}) due where ${isReadOnly} limit ${sampleSize}) as sample`
+  const [row] = await withTimeout(ask<DueRows>(sql, now, { ...due, text }), milliseconds)
   return row ?? { count: 0, sample: [] }
 }

@@ -1,5 +1,7 @@
 import type { Fragment, Sql } from 'postgres'
 import { lockTimeout } from '../jobs/budget.ts'
+import type { Batch } from '../jobs/define-job.ts'
+import { codeOf } from './database.ts'
 
 /** Seconds that a run lives without a sign of life. Its heartbeat comes three times as often. */
 export const leaseSeconds = 60
@@ -96,54 +98,26 @@ export interface BatchCounts {
   readonly failed: number
 }
 
-/** True in a statement of `buildBatch` while the run holds its lease. */
-export const buildHeld = (sql: Sql): Fragment => sql`exists (select from lease)`
-
 /**
- * The one statement of a batch: locks the run's row if its lease holds, changes the rows, adds their counts to the run's
- * row and renews the lease. When the lease is lost it fails and takes everything back, whatever the job wrote.
+ * Changes the rows of a batch, in the one statement that is a call of `scheduled_jobs.run_batch`: it locks the run's row if
+ * the lease holds, changes the rows, adds their counts to the run's row and renews the lease. When the lease is lost it
+ * fails and changes nothing. One that touches no row is not counted as a batch.
  *
  * Its commit does not wait for the disk: should the server crash, rows and counts are taken back together. The end of
  * the run does wait, so what is answered lasts, with all that came before it.
- *
- * @param change the job's common table expressions, with `changed` and, where it counts failures, `failed`.
  */
-export const buildBatch = (sql: Sql, runId: string, change: Fragment, countsFailures: boolean) => {
-  return sql<BatchCounts[]>`
-    with lease as materialized (
-      select id,
-        set_config('lock_timeout', ${`${lockTimeout}s`}, true),
-        set_config('synchronous_commit', 'off', true)
-      from scheduled_jobs.run
-      where id = ${runId}
-      and state = 'running'
-      and lease_expires_at > clock_timestamp()
-      for update
-    ),
-    ${change},
-    counts as materialized (
-      select (select count(*) from changed)::int as affected,
-        ${countsFailures ? sql`(select count(*) from failed)` : sql`0`}::int as failed
-    ),
-    recorded as (
-      update scheduled_jobs.run run
-      set affected = run.affected + counts.affected,
-        failed = run.failed + counts.failed,
-        batches = run.batches + 1,
-        lease_expires_at = ${leaseEnd(sql)}
-      from lease, counts
-      where run.id = lease.id
-      returning counts.affected, counts.failed
-    )
-    select affected, failed,
-      case when affected is null then (${leaseLost(runId)} || clock_timestamp())::int end as lost
-    from (select) one
-    left join recorded on true`
-}
+export const changeBatch = (sql: Sql, runId: string, { changes, input }: Batch) => sql<{ touched: string }[]>`
+  select scheduled_jobs.run_batch(
+    ${runId},
+    ${changes.map(({ text }) => text)}::text[],
+    ${changes.map(({ counts }) => counts ?? '')}::text[],
+    ${sql.json(input as never)},
+    ${`${lockTimeout}s`},
+    ${leaseSeconds}
+  ) as touched`
 
 /** Whether an error says that the run's lease was lost. */
-export const isLeaseLost = (error: unknown, runId: string): boolean =>
-  error instanceof Error && error.message.includes(leaseLost(runId))
+export const isLeaseLost = (error: unknown): boolean => codeOf(error) === leaseLost
 
 /** Renews the lease, and counts a row that can't be changed; false when the run has lost its lease. */
 export const countFailure = (sql: Sql, runId: string): Promise<boolean> => renewLease(sql, runId, 1)
@@ -206,7 +180,8 @@ export const pruneLedger = (sql: Sql) => sql`
     limit ${pruneSize}
   )`
 
-const leaseLost = (runId: string): string => `the lease of run ${runId} was lost at `
+// As `scheduled_jobs.run_batch` raises it.
+const leaseLost = 'SJ001'
 
 const leaseEnd = (sql: Sql): Fragment => sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`
 

@@ -37,7 +37,57 @@ const migrations: readonly string[] = [
      schedule text not null,
      time_zone text not null,
      checked_until timestamptz not null
-   );`
+   );`,
+
+  // As PL/pgSQL the rows that a change touches are counted by PostgreSQL itself; where the change is a part of a larger
+  // statement, each row would have to be read again to be counted.
+  `create function scheduled_jobs.run_batch(
+     this_run uuid,
+     changes text[],
+     -- For each change, what the rows that it touches count as: affected, failed, or nothing.
+     counted_as text[],
+     input jsonb,
+     longest_wait text,
+     lease_seconds integer
+   ) returns bigint language plpgsql as $run_batch$
+   declare
+     instant timestamptz;
+     touched bigint;
+     sum_touched bigint := 0;
+     sum_affected bigint := 0;
+     sum_failed bigint := 0;
+   begin
+     perform set_config('lock_timeout', longest_wait, true), set_config('synchronous_commit', 'off', true);
+     select started_at into instant
+     from scheduled_jobs.run
+     where id = this_run
+     and state = 'running'
+     and lease_expires_at > clock_timestamp()
+     for update;
+     if not found then
+       raise exception using
+         errcode = 'SJ001',
+         message = format('the lease of run %s was lost: another worker has given it up, or will', this_run);
+     end if;
+     for position in 1 .. cardinality(changes) loop
+       execute changes[position] using instant, input;
+       get diagnostics touched = row_count;
+       sum_touched := sum_touched + touched;
+       case counted_as[position]
+         when 'affected' then sum_affected := sum_affected + touched;
+         when 'failed' then sum_failed := sum_failed + touched;
+         else null;
+       end case;
+     end loop;
+     update scheduled_jobs.run
+     set affected = affected + sum_affected,
+       failed = failed + sum_failed,
+       batches = batches + case when sum_touched > 0 then 1 else 0 end,
+       lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
+     where id = this_run;
+     return sum_touched;
+   end
+   $run_batch$;`
 ]
 
 /**

@@ -1,6 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import type { Sql } from 'postgres'
-import { maxAttempts } from '../jobs/purge-attempts.ts'
+import { maxAttempts } from '../jobs/purge.ts'
 import { openDatabase } from './database.ts'
 import { databaseUrlForm, readDatabaseUrl } from './environment.ts'
 

@@ -6,7 +6,7 @@ import type { Job, ObjectStorage, RunContext } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { CommonParameters } from '../jobs/parameters.ts'
 import type { JobSettings } from '../jobs/settings.ts'
-import { wakeConnections } from './database.ts'
+import { ask, wakeConnections } from './database.ts'
 import { drainPages } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
 import { findGuardFaults } from './guards.ts'
@@ -124,7 +124,10 @@ const work = async (
     if (faults.length > 0) throw new Error(`nothing was touched: ${faults.join('; ')}`)
     const context = buildContext(options, request, runId, begin.startedAt, timing)
     const ceiling = settings.maxRows
-    const due = dryRun || ceiling ? await countDueRows(context, job, timing.remaining()) : undefined
+    const due =
+      dryRun || ceiling
+        ? await countDueRows(sql, begin.startedAt, job.due(request.parameters), timing.remaining())
+        : undefined
     if (!dryRun && ceiling && due && due.count > ceiling) {
       throw new Error(
         `nothing was touched: ${due.count} ${job.rows[1]} are due, more than this job's maxRows of ${ceiling}; ` +
@@ -199,17 +202,26 @@ const buildContext = (
   { signal, remaining }: Timing
 ): RunContext<CommonParameters> & { readonly more: () => boolean } => {
   let isMore = false
+  let batches = 0
   const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
     parameters
   return {
-    sql,
-    now: sql`${startedAt}::timestamptz`,
     parameters,
+    read: (statement) => ask(sql, startedAt, statement),
     storage,
     signal,
     log,
     drain: async (pages) => {
-      isMore = await drainPages(sql, runId, pages, { batchSize, maxBatches, signal, remaining }, log)
+      const limits = {
+        batchSize,
+        count: () => {
+          batches += 1
+        },
+        isFull: () => batches >= maxBatches,
+        signal,
+        remaining
+      }
+      isMore = (await drainPages(sql, runId, pages, limits, log)) || isMore
     },
     more: () => isMore
   }

@@ -21,23 +21,25 @@ export const registerDueRoutes = (server: FastifyInstance, { sql, declaration }:
         response: { 200: due }
       }
     },
-    async () => ({
-      at: new Date().toISOString(),
-      jobs: await Promise.all(
-        catalogue.map(async (job): Promise<Static<typeof dueOfJob>> => {
-          const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
-          const context = { sql, now: sql`clock_timestamp()`, parameters }
-          const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
-          try {
-            const { count, sample } = await countDueRows(context, job, timeoutMs)
-            return { ...base, count, sample: [...sample] }
-          } catch (error) {
-            if (isUnreachable(error)) throw error
-            return { ...base, sample: [], error: describeFault(error) }
-          }
-        })
-      )
-    })
+    async () => {
+      const [clock] = await sql<{ now: string }[]>`select clock_timestamp()::text as now`
+      return {
+        at: new Date().toISOString(),
+        jobs: await Promise.all(
+          catalogue.map(async (job): Promise<Static<typeof dueOfJob>> => {
+            const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
+            const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
+            try {
+              const { count, sample } = await countDueRows(sql, clock!.now, job.due(parameters), timeoutMs)
+              return { ...base, count, sample: [...sample] }
+            } catch (error) {
+              if (isUnreachable(error)) throw error
+              return { ...base, sample: [], error: describeFault(error) }
+            }
+          })
+        )
+      }
+    }
   )
 }
 

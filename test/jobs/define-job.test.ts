@@ -12,7 +12,7 @@ const valid: JobDefinition = {
   batchSize: 1,
   parameters: Type.Object({}),
   tables: {},
-  due: ({ sql }) => sql`select 1 as id`,
+  due: () => ({ text: 'select 1 as id' }),
   run: () => Promise.resolve()
 }
 

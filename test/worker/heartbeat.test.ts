@@ -21,7 +21,7 @@ const createWithHangingJob = async () => {
     batchSize: 1,
     parameters: Type.Object({}),
     tables: {},
-    due: ({ sql }) => sql`select 1 as id`,
+    due: () => ({ text: 'select 1 as id' }),
     run: () => {
       begun.resolve()
       return released.promise
