@@ -5,7 +5,8 @@ import { openFolderStorage } from './folder-storage.ts'
 /**
  * Opens the stored files that a URL names: `gs://bucket`, with a prefix where there is one, or `file:///folder`.
  *
- * Google's client is loaded with the first deletion: a cold start does not wait for it.
+ * Google's client is loaded with the first deletion: a cold start does not wait for it, four of the six jobs never need
+ * it, and Cloud Run gives no CPU between requests in which it could be loaded ahead.
  */
 export const openStorage = (url: URL): ObjectStorage => {
   if (url.protocol === 'file:') return openFolderStorage(fileURLToPath(url))

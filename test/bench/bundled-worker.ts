@@ -4,10 +4,11 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build, type BuildOptions } from 'esbuild'
+import { build } from 'esbuild'
 import { endpointOf } from '../../jobs/define-job.ts'
+import { bundleOptions, writeBundles } from '../../worker/bundle.ts'
 
-/** Programs of one file each, bundled as `npm run build` bundles the worker. */
+/** Programs bundled as `npm run build` bundles the worker. */
 export interface Bundles extends AsyncDisposable {
   /** Where they are, and the worker's stored files unless it is told otherwise. */
   readonly directory: string
@@ -27,31 +28,19 @@ const root = join(import.meta.dirname, '../..')
 /** Bundles the worker. */
 export const makeBundles = async (): Promise<Bundles> => {
   const directory = await mkdtemp(join(tmpdir(), 'bench-bundles-'))
-  const worker = join(directory, 'worker.cjs')
-  await build({ ...options, entryPoints: [join(root, 'worker/main.ts')], outfile: worker })
+  await writeBundles(directory)
   return {
     directory,
-    worker,
+    worker: join(directory, 'worker.cjs'),
     bundle: async (name, program) => {
       const outfile = join(directory, `${name}.cjs`)
       const stdin = { contents: program, resolveDir: root, loader: 'ts' } as const
-      await build({ ...options, stdin, outfile })
+      await build({ ...bundleOptions, stdin, outfile })
       return outfile
     },
     [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true })
   }
 }
-
-// The same as the script `build` of package.json.
-const options = {
-  bundle: true,
-  platform: 'node',
-  target: 'node24',
-  format: 'cjs',
-  minify: true,
-  keepNames: true,
-  logLevel: 'error'
-} satisfies BuildOptions
 
 /**
  * Starts the worker on a database and waits until it listens. Its log goes nowhere, but its errors to standard error.

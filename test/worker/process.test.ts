@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatabase } from '../database.ts'
-import { addSessions, addSubmissions } from '../rows.ts'
+import { addSessions, addSubmission, addSubmissions } from '../rows.ts'
+import { openCloudStorageServer } from './cloud-storage-server.ts'
 import { openProxy } from './database-proxy.ts'
 import { bundleWorker, type WorkerProcess, type WorkerProcesses } from './worker-process.ts'
 
@@ -45,6 +46,23 @@ describe('the worker as a process', () => {
       expect(large - small).toBeLessThan(10)
     }
   )
+
+  it('loads the client of Cloud Storage from the bundle beside its own, and deletes through it', async () => {
+    const { sql, url } = await createDatabase()
+    const bucket = await openCloudStorageServer('uploads')
+    const worker = await workers.start(url, {
+      STORAGE_URL: 'gs://uploads',
+      STORAGE_EMULATOR_HOST: bucket.url
+    })
+    await addSubmission(sql, { content: '', input_file: 'a.json', expires_at: '-1 day' })
+    bucket.objects.add('a.json').add('b.json')
+    const answer = (await (await post(worker, 'purge-expired-submissions')).json()) as object
+    expect(answer).toMatchObject({ status: 'completed', affected: 1, failed: 0 })
+    expect([...bucket.objects]).toEqual(['b.json'])
+    worker.child.kill('SIGKILL')
+    await worker.exit
+    await bucket.close()
+  })
 
   it('ends on SIGTERM: the batch under way is finished and answered, no other begins, and it exits with 0', async () => {
     const { sql, url } = await createDatabase()

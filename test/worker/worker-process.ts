@@ -4,7 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { build } from 'esbuild'
+import { writeBundles } from '../../worker/bundle.ts'
 
 /** A worker as its own process, listening. */
 export interface WorkerProcess {
@@ -13,11 +13,14 @@ export interface WorkerProcess {
   readonly url: string
 }
 
-/** Workers as their own processes, started from one bundle as the image holds it. */
+/** Workers as their own processes, started from the bundles that the image holds. */
 export interface WorkerProcesses {
   /** The folder of stored files. */
   readonly directory: string
-  readonly start: (databaseUrl: string) => Promise<WorkerProcess>
+  readonly start: (
+    databaseUrl: string,
+    environment?: Readonly<Record<string, string>>
+  ) => Promise<WorkerProcess>
   /** Kills what still runs. */
   readonly close: () => Promise<void>
 }
@@ -25,24 +28,18 @@ export interface WorkerProcesses {
 /** Bundles the worker. */
 export const bundleWorker = async (): Promise<WorkerProcesses> => {
   const directory = await mkdtemp(join(tmpdir(), 'worker-'))
-  const bundle = join(directory, 'worker.cjs')
-  await build({
-    entryPoints: [join(import.meta.dirname, '../../worker/main.ts')],
-    outfile: bundle,
-    bundle: true,
-    platform: 'node',
-    logLevel: 'error'
-  })
+  await writeBundles(directory)
   const children = new Set<ChildProcess>()
-  const start = async (databaseUrl: string): Promise<WorkerProcess> => {
-    const child = spawn(process.execPath, [bundle], {
+  const start: WorkerProcesses['start'] = async (databaseUrl, environment = {}) => {
+    const child = spawn(process.execPath, [join(directory, 'worker.cjs')], {
       stdio: ['ignore', 'pipe', 'inherit'],
       env: {
         PORT: '0',
         DATABASE_URL: databaseUrl,
         APP_IS_WORKER: 'true',
         STORAGE_URL: `file://${directory}`,
-        STAGE: 'test'
+        STAGE: 'test',
+        ...environment
       }
     })
     children.add(child)
