@@ -1,14 +1,19 @@
 import { join } from 'node:path'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
 
-/** How programs are bundled: files of their own that need no npm at run time. */
+/**
+ * How programs are bundled: files of their own that need no npm at run time.
+ *
+ * Identifiers keep their length. Shortened ones would need `keepNames`, so that the log has the names of errors and
+ * functions: a call for each function and class of the program, before it has done anything.
+ */
 export const bundleOptions = {
   bundle: true,
   platform: 'node',
   target: 'node24',
   format: 'cjs',
-  minify: true,
-  keepNames: true,
+  minifyWhitespace: true,
+  minifySyntax: true,
   outExtension: { '.js': '.cjs' },
   logLevel: 'error'
 } satisfies BuildOptions
