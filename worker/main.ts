@@ -46,11 +46,12 @@ const main = async (): Promise<void> => {
     })
   }
   await Promise.all([migrated, app.ready()])
+  // The first caller, Cloud Run's probe, does not share the one connection that is open and the CPU with it.
+  app.server.once('request', (_request, response) => response.once('close', () => void reportGuardFaults()))
   const address = await app.listen({ host: environment.host, port: environment.port })
   log.info({ revision: environment.revision, stage: environment.stage }, `the worker listens on ${address}`)
-  await reportGuardFaults()
 
-  /** What is wrong with the application's tables is said at once, not only by the next run; no caller waits for it. */
+  /** What is wrong with the application's tables is said after the first answer, not only by the next run. */
   async function reportGuardFaults(): Promise<void> {
     try {
       for (const job of jobs) {

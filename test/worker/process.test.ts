@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatabase } from '../database.ts'
 import { addSessions, addSubmission, addSubmissions } from '../rows.ts'
@@ -62,6 +63,23 @@ describe('the worker as a process', () => {
     worker.child.kill('SIGKILL')
     await worker.exit
     await bucket.close()
+  })
+
+  it('says after its first answer which job will not run as the tables are', async () => {
+    const { sql, url } = await createDatabase()
+    await sql`alter table django_session rename column expire_date to expires`
+    const worker = await workers.start(url)
+    const lines = createInterface({ input: worker.child.stdout! })
+    const answer = await fetch(`${worker.url}/health/ready`)
+    expect(answer.status).toBe(200)
+    for await (const line of lines) {
+      if (!line.includes('will not run as things are')) continue
+      expect(line).toContain('clear-sessions')
+      expect(line).toContain('django_session.expire_date must be of type')
+      break
+    }
+    worker.child.kill('SIGKILL')
+    await worker.exit
   })
 
   it('ends on SIGTERM: the batch under way is finished and answered, no other begins, and it exits with 0', async () => {
