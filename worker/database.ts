@@ -23,8 +23,14 @@ export const openDatabase = (address: DatabaseAddress): Sql =>
     backoff: () => reopenAfter,
     idle_timeout: 60,
     connection: { application_name: 'scheduled-jobs' },
-    // Times stay the text that PostgreSQL writes: a Date has no microseconds, and a boundary without them skips rows.
-    types: { date: { to: 1184, from: [1082, 1114, 1184], serialize: keepText, parse: keepText } },
+    // Else each new connection begins with a look-up of all types, for the sake of arrays: a cold start waits for it, and
+    // no caller hears when it fails.
+    fetch_types: false,
+    types: {
+      // Times stay the text that PostgreSQL writes: a Date has no microseconds, and a boundary without them skips rows.
+      date: { to: 1184, from: [1082, 1114, 1184], serialize: keepText, parse: keepText },
+      array: { to: 1009, from: arrayTypes, serialize: writeArray, parse: readArray }
+    },
     onnotice: () => {}
   })
 
@@ -37,6 +43,22 @@ const reopenAfter = 0.1
 const pipelining = { max_pipeline: 0 }
 
 const keepText = (value: string): string => value
+
+// int[], text[], varchar[], bigint[], timestamptz[] and uuid[]: the oids of what statements take and answer.
+const arrayTypes = [1007, 1009, 1015, 1016, 1185, 2951]
+
+const writeArray = (values: readonly (string | number | null)[]): string => {
+  const elements = values.map((value) =>
+    value === null ? 'null' : `"${String(value).replaceAll(/["\\]/g, '\\$&')}"`
+  )
+  return `{${elements.join(',')}}`
+}
+
+/** Elements are the text that PostgreSQL writes; of one dimension. */
+const readArray = (text: string): (string | null)[] =>
+  [...text.matchAll(/"((?:[^"\\]|\\.)*)"|([^{},]+)/gs)].map(([, quoted, bare]) =>
+    quoted === undefined ? (bare === 'NULL' ? null : bare!) : quoted.replaceAll(/\\(.)/gs, '$1')
+  )
 
 /**
  * Sends a job's statement.

@@ -14,11 +14,11 @@ const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
   const log = openLog(environment.logLevel)
   const sql = openDatabase(environment.database)
-  // postgres.js looks up types on each new connection, and hears nothing when that dies meanwhile; the query that waited
-  // for the connection fails by itself.
+  // postgres.js cancels a statement over a connection of its own, and hears nothing when that dies; the statement ends by
+  // itself.
   process.on('unhandledRejection', (error) => {
     if (!/^(CONNECTION_|ECONN|EPIPE|08|57P0)/.test(codeOf(error))) throw error
-    log.warn({ err: error }, 'a connection to the database died while it was opened')
+    log.warn({ err: error }, 'a connection to the database that was to cancel a statement died')
   })
   // The database answers while the app is built.
   const migrated = migrate(sql)

@@ -45,3 +45,24 @@ for (const [what, lose] of Object.entries({
     expect(later.map(([row]) => row?.one)).toEqual(Array.from({ length: connections }, () => 1))
   })
 }
+
+it.each<[type: string, values: (string | number | null)[]]>([
+  ['text', []],
+  ['text', ['', ' a ', 'null', 'NULL', null, 'a,b', '{}', '{a}', '"', '\\', '\\"', "'", 'line\nend', 'ä 😀']],
+  ['varchar', ['a', null, 'b c']],
+  ['uuid', ['4f9a4f0e-5b0c-4d43-9b59-6b1d2a3d7e11', null]],
+  ['int', ['-2147483648', null, '0']],
+  ['bigint', ['9223372036854775807', '-1', null]],
+  ['timestamptz', ['2026-10-04 01:59:59.123456+00', null]]
+])('an array of %s goes to the database and comes back as it is: %j', async (type, values) => {
+  const { url } = await createDatabase()
+  const sql = openDatabase(readDatabaseUrl(url)!)
+  onTestFinished(() => sql.end({ timeout: 0 }))
+  await sql`set timezone to 'UTC'`
+  const [row] = await sql<{ back: unknown; elements: unknown }[]>`
+    select ${values}::${sql.unsafe(type)}[] as back,
+      (select jsonb_agg(element::text) from unnest(${values}::${sql.unsafe(type)}[]) as element) as elements`
+  expect(row?.back).toEqual(values)
+  // Not only for us: PostgreSQL itself read these elements.
+  expect(row?.elements ?? []).toEqual(values)
+})
