@@ -13,63 +13,61 @@ const maxClockDifferenceSeconds = 120
  * @returns sentences, each with its fix; empty when the job may run.
  */
 export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<string[]> => {
-  const wanted = listColumns(job)
-  const found = await sql<Column[]>`
-    select wanted.table_name as "table", wanted.column_name as "column", wanted.privilege,
-      case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
-      case when attribute.attname is null then true
-        else has_column_privilege(relation.oid, attribute.attnum, wanted.privilege) end as granted
+  const wanted = listRights(job)
+  const found = await sql<Found[]>`
+    select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
+      coalesce(
+        case wanted.privilege
+          when 'delete' then has_table_privilege(relation.oid, wanted.privilege)
+          else has_column_privilege(relation.oid, attribute.attnum, wanted.privilege)
+        end,
+        true
+      ) as granted,
+      extract(epoch from clock_timestamp())::float8 as seconds
     from unnest(
-      ${wanted.map((column) => column.table)}::text[],
-      ${wanted.map((column) => column.column)}::text[],
-      ${wanted.map((column) => column.privilege)}::text[]
+      ${wanted.map(({ table }) => table)}::text[],
+      ${wanted.map(({ column }) => column ?? '')}::text[],
+      ${wanted.map(({ privilege }) => privilege)}::text[]
     ) with ordinality as wanted (table_name, column_name, privilege, position)
     left join pg_class relation on relation.oid = to_regclass(quote_ident(wanted.table_name))
     left join pg_attribute attribute on attribute.attrelid = relation.oid
       and attribute.attname = wanted.column_name
       and not attribute.attisdropped
     order by wanted.position`
-  const faults = found.flatMap((column, index) => {
-    const place = `${column.table}.${column.column}`
-    const must = wanted[index]?.type ?? ''
-    if (column.type !== must)
-      return [`${place} must be of type ${must}, got ${column.type ?? 'no such column'}`]
-    if (!column.granted) {
-      return [`the role lacks a right: grant ${column.privilege} (${column.column}) on ${column.table} to it`]
-    }
-    return []
+  const faults = wanted.flatMap(({ table, column, privilege, type }, index) => {
+    const { type: isType, granted } = found[index] ?? { type: null, granted: true }
+    if (column !== undefined && isType !== type)
+      return [`${table}.${column} must be of type ${type}, got ${isType ?? 'no such column'}`]
+    if (granted) return []
+    return [`the role lacks a right: grant ${privilege}${column ? ` (${column})` : ''} on ${table} to it`]
   })
-  return [...new Set([...faults, ...(await findTableFaults(sql, job)), ...(await findClockFaults(sql, now))])]
+  return [...new Set([...faults, ...findClockFaults(found[0]?.seconds, now)])]
 }
 
-interface Column {
+/** A right that a job needs: on a column of a type, or on a whole table. */
+interface Right {
   readonly table: string
-  readonly column: string
-  readonly privilege: string
+  readonly column?: string
+  readonly type?: string
+  readonly privilege: 'select' | 'update' | 'insert' | 'delete'
+}
+
+interface Found {
   readonly type: string | null
   readonly granted: boolean
+  readonly seconds: number
 }
 
-const listColumns = (job: Job) =>
-  Object.entries(job.tables).flatMap(([table, use]) =>
-    (['select', 'update', 'insert'] as const).flatMap((privilege) =>
-      Object.entries(use[privilege] ?? {}).map(([column, type]) => ({ table, column, privilege, type }))
-    )
-  )
+const listRights = (job: Job): Right[] =>
+  Object.entries(job.tables).flatMap(([table, use]): Right[] => [
+    ...(['select', 'update', 'insert'] as const).flatMap((privilege) =>
+      Object.entries(use[privilege] ?? {}).map(([column, type]) => ({ table, column, type, privilege }))
+    ),
+    ...(use.delete ? [{ table, privilege: 'delete' } as const] : [])
+  ])
 
-const findTableFaults = async (sql: Sql, job: Job): Promise<string[]> => {
-  const tables = Object.entries(job.tables).flatMap(([table, use]) => (use.delete ? [table] : []))
-  const missing = await sql<{ table: string }[]>`
-    select wanted as "table"
-    from unnest(${tables}::text[]) as wanted
-    where not coalesce(has_table_privilege(to_regclass(quote_ident(wanted)), 'delete'), true)`
-  return missing.map(({ table }) => `the role lacks a right: grant delete on ${table} to it`)
-}
-
-const findClockFaults = async (sql: Sql, now: Date): Promise<string[]> => {
-  const [row] = await sql<{ seconds: number }[]>`
-    select extract(epoch from clock_timestamp())::float8 as seconds`
-  const difference = Math.abs((row?.seconds ?? 0) - now.getTime() / 1000)
+const findClockFaults = (seconds: number | undefined, now: Date): string[] => {
+  const difference = seconds === undefined ? 0 : Math.abs(seconds - now.getTime() / 1000)
   if (difference < maxClockDifferenceSeconds) return []
   return [
     `the clocks of the database and the worker must differ by less than ${maxClockDifferenceSeconds} s, ` +
