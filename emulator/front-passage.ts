@@ -1,13 +1,14 @@
-import { randomBytes } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { request as requestHttp } from 'node:http'
-import type { Agent, IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { removeSignature } from './caller.ts'
 import type { TokenHeader } from './caller.ts'
+import type { ServiceAgent } from './service-agent.ts'
 
 /** Where a request goes, and how. */
 export interface Passage {
   readonly target: string
-  readonly agent: Agent
+  readonly agent: ServiceAgent
   readonly deadline: AbortSignal
   /** The header whose token was checked: it goes on without its signature. */
   readonly header: TokenHeader
@@ -30,16 +31,22 @@ export const passOn = (
       method: incoming.method,
       path: incoming.url,
       headers: buildHeaders(incoming, passage.header),
-      signal: passage.deadline,
       setHost: false
     })
+    const giveUp = (): void => void request.destroy(passage.deadline.reason as Error)
+    passage.deadline.addEventListener('abort', giveUp, { once: true })
     request.on('response', (response) => {
+      passage.agent.takePromise(response)
       outgoing.writeHead(
         response.statusCode ?? 502,
         response.statusMessage,
         withoutHopByHop(response.rawHeaders)
       )
-      outgoing.flushHeaders()
+      // A body that came along with the headers goes on in one packet with them; one that is still to come must not
+      // hold them back.
+      setImmediate(() => {
+        if (!outgoing.writableEnded) outgoing.flushHeaders()
+      })
       response.pipe(outgoing)
       response.on('error', reject)
       response.on('end', resolve)
@@ -87,8 +94,9 @@ const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingH
   }
   // A body of unknown length goes on in chunks, as it came.
   if (incoming.headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
-  const traceId = randomBytes(16).toString('hex')
-  const spanId = randomBytes(8).toString('hex')
+  // Node.js draws the randomness of UUIDs in stores of a hundred; that of each randomBytes is a system call.
+  const traceId = randomUUID().replaceAll('-', '')
+  const spanId = randomUUID().replaceAll('-', '').slice(-16)
   headers['x-forwarded-for'] = [headers['x-forwarded-for'], incoming.socket.remoteAddress]
     .flat()
     .filter(Boolean)

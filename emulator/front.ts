@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto'
-import { Agent, createServer } from 'node:http'
+import { createServer } from 'node:http'
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
-import { checkCaller } from './caller.ts'
+import { createCallerCheck } from './caller.ts'
 import type { Clock } from './clock.ts'
 import { refuseCaller, sendPage, sendText } from './front-page.ts'
 import { passOn } from './front-passage.ts'
 import type { Identity } from './identity.ts'
+import { ServiceAgent } from './service-agent.ts'
 import type { ServiceLine } from './service-log.ts'
 import { startWorker } from './worker-process.ts'
 import type { WorkerCommand } from './worker-process.ts'
@@ -68,9 +69,7 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
       `timeoutSeconds of service ${service.name} must be from 1 to ${maxTimeout}, got ${timeout}`
     )
   }
-  // A connection for each request: one that is kept can be closed by the service at the moment in which it is used
-  // again, and that would be a failed attempt.
-  const agent = new Agent()
+  const agent = new ServiceAgent()
   const server = createServer({ keepAliveTimeout: 5_000, requestTimeout: 0 })
   const { port } = await listen(server, options.host, options.port, service.name)
   const url = `http://${formatHost(options.host)}:${port}`
@@ -79,13 +78,14 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
     invokers: service.invokers,
     audiences: [url, `http://localhost:${port}`, ...cloudRunUrls, ...(service.audiences ?? [])]
   }
+  const checkCaller = createCallerCheck(door, identity)
   const upstream = await openUpstream(service, options).catch(async (error: unknown) => {
     await close(server)
     throw error
   })
 
   const answer = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
-    const decision = await checkCaller(incoming.rawHeaders, door, identity, clock.now())
+    const decision = await checkCaller(incoming.rawHeaders, clock.now())
     if (!decision.admitted) {
       log.info(
         { service: service.name, status: decision.statusCode, reason: decision.reason },
@@ -95,7 +95,10 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
     }
     if (!incoming.url?.startsWith('/'))
       return sendPage(outgoing, 400, 'Bad Request', 'The path must begin with /.')
-    const deadline = AbortSignal.timeout(timeout * 1000)
+    // AbortSignal.timeout leaves a timer behind, for minutes, with each request.
+    const limit = new AbortController()
+    const deadline = limit.signal
+    const timer = setTimeout(() => limit.abort(), timeout * 1000).unref()
     try {
       const target = await upstream.findUrl(deadline)
       await passOn(incoming, outgoing, { target, agent, deadline, header: decision.header })
@@ -109,6 +112,8 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
         'Service Unavailable',
         'The service you requested is not available at this time.'
       )
+    } finally {
+      clearTimeout(timer)
     }
   }
   server.on('request', (incoming, outgoing) => {

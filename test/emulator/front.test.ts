@@ -1,7 +1,8 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { request } from 'node:http'
+import { createServer, request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
+import type { AddressInfo, Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -116,6 +117,37 @@ describe('what the front lets in', () => {
     expect(receiver.received[0]?.headers).not.toHaveProperty('te')
   })
 
+  describe('connections to the service', () => {
+    /** A service that counts them; how many there were for ten requests, when all have ended. */
+    const countConnections = async (answerHeaders: Record<string, string>): Promise<number> => {
+      const ends: Promise<unknown>[] = []
+      const server = createServer((incoming, outgoing) => {
+        incoming.resume()
+        outgoing.writeHead(200, answerHeaders).end()
+      })
+      server.on('connection', (socket: Socket) => ends.push(once(socket, 'close')))
+      await once(server.listen(0, '127.0.0.1'), 'listening')
+      const upstream = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      await using emulator = await startTestEmulator(start, { services: [service(upstream)] })
+      for (let count = 0; count < 10; count += 1) {
+        const headers = await authorize(emulator)
+        expect((await fetch(urlOf(emulator), { method: 'POST', body: 'text', headers })).status).toBe(200)
+      }
+      await Promise.all(ends)
+      server.close()
+      return ends.length
+    }
+
+    it('are used again where it promises to keep them, and end when no request comes', async () => {
+      expect(await countConnections({})).toBeLessThan(10)
+    })
+
+    it('carry one request each where it promises nothing, or too short a time', async () => {
+      expect(await countConnections({ connection: 'keep-alive' })).toBe(10)
+      expect(await countConnections({ connection: 'keep-alive', 'keep-alive': 'timeout=1' })).toBe(10)
+    })
+  })
+
   it('is answered 504 when the service does not', async () => {
     await using receiver = await startReceiver(() => undefined)
     await using emulator = await startTestEmulator(start, {
@@ -146,6 +178,27 @@ describe('what the front lets in', () => {
     await using emulator = await startTestEmulator(start, { services: [service('http://127.0.0.1:9')] })
     const response = await fetch(urlOf(emulator), { headers: await authorize(emulator) })
     expect(response.status).toBe(503)
+  })
+
+  it('a token that was let in is refused when it has expired', async () => {
+    await using receiver = await startReceiver()
+    await using emulator = await startTestEmulator(start, { services: [service(receiver.url)] })
+    const headers = await authorize(emulator)
+    await emulator.clock.advanceBy(3_599_000)
+    expect((await fetch(urlOf(emulator), { headers })).status).toBe(200)
+    await emulator.clock.advanceBy(1_000)
+    expect((await fetch(urlOf(emulator), { headers })).status).toBe(401)
+  })
+
+  it('the claims of a token that was let in do not pass with another signature', async () => {
+    await using receiver = await startReceiver()
+    await using emulator = await startTestEmulator(start, { services: [service(receiver.url)] })
+    const { authorization = '' } = await authorize(emulator)
+    expect((await fetch(urlOf(emulator), { headers: { authorization } })).status).toBe(200)
+    const signature = 'A'.repeat(authorization.length - authorization.lastIndexOf('.') - 1)
+    const forged = authorization.slice(0, authorization.lastIndexOf('.') + 1) + signature
+    expect((await fetch(urlOf(emulator), { headers: { authorization: forged } })).status).toBe(401)
+    expect(receiver.received).toHaveLength(1)
   })
 
   it('each service has its door: the invoker of one is a stranger to the other', async () => {

@@ -1,0 +1,32 @@
+import { Agent } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import type { Duplex } from 'node:stream'
+
+// Milliseconds for which a connection waits for the next request; long enough for a minute in which thousands of jobs
+// are due. A longer wait would come near the time after which servers close idle connections (Node.js 5 s), and would
+// keep a service that was told to stop from ending.
+const idleLimit = 100
+
+/**
+ * Connections to one service. One that the service closes at the moment in which it is used again would be a failed
+ * attempt, and nobody could tell whether the service has seen the request; so a connection is used again only where
+ * the service promised to keep it (`Keep-Alive: timeout=5`), and only at once. To all others each request has its own.
+ */
+export class ServiceAgent extends Agent {
+  readonly #promised = new WeakSet<Duplex>()
+
+  constructor() {
+    super({ keepAlive: true, timeout: idleLimit })
+  }
+
+  /** To be told of each answer when its headers are there. */
+  takePromise({ headers, socket }: IncomingMessage): void {
+    if (headers['keep-alive'] === undefined) this.#promised.delete(socket)
+    else this.#promised.add(socket)
+  }
+
+  // Node.js asks this when an answer is complete; its own look refuses a promise of one second.
+  override keepSocketAlive(socket: Duplex): boolean {
+    return this.#promised.has(socket) && Boolean(super.keepSocketAlive(socket))
+  }
+}
