@@ -48,12 +48,16 @@ export const createDeliverer = (): Deliverer => {
   const send = (delivery: Delivery, url: URL): Promise<IncomingMessage> =>
     new Promise((resolve, reject) => {
       const isSecure = url.protocol === 'https:'
+      const { deadline } = delivery
+      if (deadline.aborted) return reject(deadline.reason as Error)
       const outgoing = (isSecure ? requestHttps : requestHttp)(url, {
         method: delivery.method,
         headers: delivery.headers,
-        agent: agents[isSecure ? 'https:' : 'http:'],
-        signal: delivery.deadline
+        agent: agents[isSecure ? 'https:' : 'http:']
       })
+      const giveUp = (): void => void outgoing.destroy(deadline.reason as Error)
+      deadline.addEventListener('abort', giveUp, { once: true })
+      outgoing.on('close', () => deadline.removeEventListener('abort', giveUp))
       outgoing.on('response', resolve)
       outgoing.on('error', reject)
       outgoing.end(delivery.body)
@@ -94,14 +98,16 @@ const redirect = (delivery: Delivery, next: URL, from: URL, statusCode: number):
   }
 }
 
-const readExcerpt = async (response: IncomingMessage): Promise<string> => {
-  let excerpt = ''
-  response.setEncoding('utf8')
-  for await (const chunk of response) {
-    if (excerpt.length < excerptLength) excerpt += String(chunk)
-  }
-  return excerpt.slice(0, excerptLength)
-}
+const readExcerpt = (response: IncomingMessage): Promise<string> =>
+  new Promise((resolve, reject) => {
+    let excerpt = ''
+    response.setEncoding('utf8')
+    response.on('data', (chunk: string) => {
+      if (excerpt.length < excerptLength) excerpt += chunk
+    })
+    response.on('end', () => resolve(excerpt.slice(0, excerptLength)))
+    response.on('error', reject)
+  })
 
 const describeFailure = (error: unknown): string => {
   if (error instanceof AggregateError) return error.errors.map(describeFailure).join('; ')

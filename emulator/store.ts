@@ -17,7 +17,10 @@ export interface StoredJob {
   readonly firing: Firing
 }
 
-/** What must survive the process. Each `write` is one transaction: after a kill -9 all of it is there or none. */
+/**
+ * What must survive the process. Each `write` is one transaction of all the changes, in their order: after a kill -9 all
+ * of it is there or none.
+ */
 export interface Store {
   readJobs(): StoredJob[]
   readSetting(key: string): string | undefined
@@ -30,7 +33,7 @@ export interface Store {
   /** What services wrote, the oldest first. */
   readServiceLog(): LogEntry[]
   lastServiceLogId(): number
-  write(changes: Changes): void
+  write(...changes: readonly Changes[]): void
   close(): void
 }
 
@@ -54,10 +57,14 @@ const trimEvery = 1_000
  */
 export const openStore = (directory: string | undefined, { attemptsKept = defaultKept } = {}): Store => {
   const database = openDatabase(directory)
-  const putJob = database.prepare('insert or replace into jobs (name, job) values (?, ?)')
+  // Updates in place: a replaced row would be taken out of each index and put back.
+  const putJob = database.prepare(
+    'insert into jobs (name, job) values (?, ?) on conflict (name) do update set job = excluded.job'
+  )
   const deleteJob = database.prepare('delete from jobs where name = ?')
   const putAttempt = database.prepare(
-    'insert or replace into attempts (id, job, running, attempt) values (?, ?, ?, ?)'
+    `insert into attempts (id, job, running, attempt) values (?, ?, ?, ?)
+     on conflict (id) do update set running = excluded.running, attempt = excluded.attempt`
   )
   const putSetting = database.prepare('insert or replace into settings (key, value) values (?, ?)')
   const trim = database.prepare('delete from attempts where id <= ? and not running')
@@ -72,7 +79,34 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
   )
   const putLine = database.prepare('insert into service_log (id, entry) values (?, ?)')
   const trimLines = database.prepare('delete from service_log where id <= ?')
+  const begin = database.prepare('begin')
+  const commit = database.prepare('commit')
   let trimmedAt = 0
+
+  const apply = ({
+    jobs = [],
+    deletedJobs = [],
+    attempts = [],
+    settings = {},
+    serviceLog = []
+  }: Changes): void => {
+    for (const job of jobs) putJob.run(job.definition.name, JSON.stringify(job))
+    for (const name of deletedJobs) deleteJob.run(name)
+    for (const attempt of attempts) {
+      const running = attempt.outcome === 'running' ? 1 : 0
+      putAttempt.run(attempt.id, attempt.job, running, JSON.stringify(attempt))
+    }
+    for (const [key, value] of Object.entries(settings)) putSetting.run(key, value)
+    for (const [id, entry] of serviceLog) {
+      putLine.run(id, JSON.stringify(entry))
+      if (id % trimEvery === 0) trimLines.run(id - attemptsKept)
+    }
+    const last = attempts.at(-1)?.id ?? 0
+    if (last - trimmedAt >= trimEvery) {
+      trim.run(last - attemptsKept)
+      trimmedAt = last
+    }
+  }
 
   return {
     readJobs: () =>
@@ -90,26 +124,11 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
       readColumn(database.prepare('select entry as value from service_log order by id').all()),
     lastServiceLogId: () =>
       Number(database.prepare('select coalesce(max(id), 0) as id from service_log').get()?.id),
-    write: ({ jobs = [], deletedJobs = [], attempts = [], settings = {}, serviceLog = [] }) => {
-      database.exec('begin')
+    write: (...changes) => {
+      begin.run()
       try {
-        for (const job of jobs) putJob.run(job.definition.name, JSON.stringify(job))
-        for (const name of deletedJobs) deleteJob.run(name)
-        for (const attempt of attempts) {
-          const running = attempt.outcome === 'running' ? 1 : 0
-          putAttempt.run(attempt.id, attempt.job, running, JSON.stringify(attempt))
-        }
-        for (const [key, value] of Object.entries(settings)) putSetting.run(key, value)
-        for (const [id, entry] of serviceLog) {
-          putLine.run(id, JSON.stringify(entry))
-          if (id % trimEvery === 0) trimLines.run(id - attemptsKept)
-        }
-        const last = attempts.at(-1)?.id ?? 0
-        if (last - trimmedAt >= trimEvery) {
-          trim.run(last - attemptsKept)
-          trimmedAt = last
-        }
-        database.exec('commit')
+        for (const one of changes) apply(one)
+        commit.run()
       } catch (error) {
         database.exec('rollback')
         throw error
