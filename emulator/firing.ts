@@ -65,13 +65,9 @@ export const resumeFiring = (rules: FiringRules, firing: Firing, now: number): F
 
 /** The earliest instant at which `tick` has something to do; undefined when there is none. */
 export const findDue = ({ nextTick: next, run, forced }: Firing): number | undefined => {
-  const instants = [
-    run?.attemptId === undefined ? next : undefined,
-    run?.retryAt,
-    ...forced.map((one) => one.retryAt)
-  ]
-  const known = instants.filter((instant) => instant !== undefined)
-  return known.length > 0 ? Math.min(...known) : undefined
+  let due = Math.min(run?.attemptId === undefined ? (next ?? Infinity) : Infinity, run?.retryAt ?? Infinity)
+  for (const { retryAt = Infinity } of forced) due = Math.min(due, retryAt)
+  return due === Infinity ? undefined : due
 }
 
 /**
@@ -159,9 +155,26 @@ export interface Step {
   readonly starts: readonly Start[]
 }
 
-const planNextTick = ({ schedule, timeZone }: FiringRules, now: number): { nextTick?: number } => {
-  const next = nextTick({ schedule, timeZone }, new Date(now))
-  return next ? { nextTick: next.getTime() } : {}
+const planNextTick = (rules: FiringRules, now: number): { nextTick?: number } => {
+  const next = findNextTick(rules, Math.floor(now / minute))
+  return next === undefined ? {} : { nextTick: next }
+}
+
+const minute = 60_000
+// Thousands of jobs that are due in one minute mostly share a few schedules, whose next ticks are the same.
+const ticksAfter = { minute: Number.NaN, found: new Map<string, number>() }
+
+const findNextTick = ({ schedule, timeZone }: FiringRules, after: number): number | undefined => {
+  if (ticksAfter.minute !== after) {
+    ticksAfter.minute = after
+    ticksAfter.found.clear()
+  }
+  const key = `${timeZone} ${schedule}`
+  const known = ticksAfter.found.get(key)
+  if (known !== undefined) return known
+  const next = nextTick({ schedule, timeZone }, new Date(after * minute))?.getTime()
+  if (next !== undefined) ticksAfter.found.set(key, next)
+  return next
 }
 
 const createRun = (scheduleTime: number, now: number, retriesEnd: number | undefined): Run => ({

@@ -58,8 +58,12 @@ export const passOn = (
     incoming.on('close', () => {
       if (!incoming.complete) request.destroy()
     })
-    incoming.pipe(request)
+    if (hasBody(incoming)) incoming.pipe(request)
+    else request.end()
   })
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
 const hopByHop = new Set([
   'connection',
@@ -75,19 +79,29 @@ const hopByHop = new Set([
 
 /** Names and values in turn, without those that belong to one connection: the fixed ones and what Connection names. */
 const withoutHopByHop = (rawHeaders: readonly string[]): string[] => {
-  const pairs = toPairs(rawHeaders)
-  const named = pairs
-    .filter(([name]) => name.toLowerCase() === 'connection')
-    .flatMap(([, value]) => value.split(',').map((one) => one.trim().toLowerCase()))
-  return pairs
-    .filter(([name]) => !hopByHop.has(name.toLowerCase()) && !named.includes(name.toLowerCase()))
-    .flat()
+  const headers: string[] = []
+  const named = readConnection(rawHeaders)
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    const key = name.toLowerCase()
+    if (!hopByHop.has(key) && !named.includes(key)) headers.push(name, rawHeaders[index + 1] ?? '')
+  }
+  return headers
 }
+
+const readConnection = (rawHeaders: readonly string[]): string[] =>
+  rawHeaders.flatMap((name, index) =>
+    index % 2 === 0 && name.toLowerCase() === 'connection'
+      ? (rawHeaders[index + 1] ?? '').split(',').map((one) => one.trim().toLowerCase())
+      : []
+  )
 
 const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingHttpHeaders => {
   const headers: Record<string, string | string[]> = {}
-  for (const [name, value] of toPairs(withoutHopByHop(incoming.rawHeaders))) {
-    const key = name.toLowerCase()
+  const passed = withoutHopByHop(incoming.rawHeaders)
+  for (let index = 0; index < passed.length; index += 2) {
+    const key = (passed[index] ?? '').toLowerCase()
+    const value = passed[index + 1] ?? ''
     const known = headers[key]
     const safe = key === header ? removeSignature(value) : value
     headers[key] = known === undefined ? safe : [known, safe].flat()
@@ -106,6 +120,3 @@ const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingH
   headers['x-cloud-trace-context'] ??= `${traceId}/${BigInt(`0x${spanId}`)};o=1`
   return headers
 }
-
-const toPairs = (rawHeaders: readonly string[]): [string, string][] =>
-  rawHeaders.flatMap((name, index) => (index % 2 === 0 ? [[name, rawHeaders[index + 1] ?? '']] : []))

@@ -72,10 +72,12 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     armed = undefined
     if (!firing) return
     const now = clock.now().getTime()
-    const due = [...jobs.values()].filter((job) => (findDue(job.firing) ?? Infinity) <= now)
+    const due = [...jobs.values()]
+      .map((job) => ({ job, at: findDue(job.firing) ?? Infinity }))
+      .filter(({ at }) => at <= now)
     // In the order of the ticks, so that one that is late goes before one that is due now.
-    due.sort((a, b) => (findDue(a.firing) ?? 0) - (findDue(b.firing) ?? 0))
-    take(due.map((job) => ({ job, step: tick(job.definition, job.firing, now, takeId) })))
+    due.sort((a, b) => a.at - b.at)
+    take(due.map(({ job }) => ({ job, step: tick(job.definition, job.firing, now, takeId) })))
     arm(findEarliest([...jobs.values()].map((job) => findDue(job.firing))))
   }
 
