@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
+import type { ServerResponse } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
@@ -93,6 +95,57 @@ it('killed with -9 in a busy day, it misses no tick and repeats only what was un
     ([tick, times]) => times > usual(tick) + interrupted.filter((one) => one === tick).length
   )
   expect(unexplained).toEqual([])
+})
+
+it('killed with -9 in a crowd, it keeps what it has told of and makes the rest again', async () => {
+  const crowd = 200
+  const dataDirectory = await mkdtemp(join(tmpdir(), 'emulator-'))
+  const perJob = new Map<string, number>()
+  // All are answered together, so that their ends share transactions.
+  const waiting: ServerResponse[] = []
+  await using receiver = await startReceiver(({ headers }, response) => {
+    const id = String(headers['x-cloudscheduler-jobname'])
+    perJob.set(id, (perJob.get(id) ?? 0) + 1)
+    waiting.push(response)
+    if (waiting.length === crowd) for (const one of waiting) one.end('{}')
+    else if (waiting.length > crowd) response.end('{}')
+  })
+  await using stack = new AsyncDisposableStack()
+  stack.defer(() => rm(dataDirectory, { recursive: true }))
+
+  const options = ['--data', dataDirectory, '--clock', start]
+  const killed = await startEmulatorProcess(options)
+  stack.defer(() => killed[Symbol.asyncDispose]())
+  for (let index = 0; index < crowd; index += 1) {
+    const body = describeJob(`job-${index}`, { schedule: '30 10 * * *', httpTarget: { uri: receiver.url } })
+    await fetch(`${killed.url}/v1/${parent}/jobs`, { method: 'POST', body: JSON.stringify(body) })
+  }
+  const findTold = (): string[] =>
+    killed.lines.flatMap((line) => / \S+\/jobs\/(job-[0-9]+) .*: succeeded 200$/.exec(line)?.[1] ?? [])
+  killed.child.stdout?.on('data', () => {
+    if (findTold().length > 0) killed.child.kill('SIGKILL')
+  })
+  const closed = once(killed.child, 'close')
+  // 10:30 in Sydney.
+  await advance(killed.url, '2026-06-01T00:31:00Z')
+  await closed
+  const told = findTold()
+  expect(told.length).toBeGreaterThan(0)
+
+  const restarted = await startEmulatorProcess(options)
+  stack.defer(() => restarted[Symbol.asyncDispose]())
+  expect(await advance(restarted.url, '2026-06-01T00:32:00Z')).toBe(true)
+  const answer = await fetch(`${restarted.url}/emulator/v1/attempts?limit=10000`)
+  const { attempts } = (await answer.json()) as { attempts: Attempt[] }
+  const outcomesOf = (id: string): string[] =>
+    attempts.filter(({ job }) => job.endsWith(`/${id}`)).map(({ outcome }) => outcome)
+  expect(perJob.size).toBe(crowd)
+  for (const [id, times] of perJob) {
+    const outcomes = outcomesOf(id)
+    expect(outcomes).toEqual(outcomes.length === 1 ? ['succeeded'] : ['succeeded', 'interrupted'])
+    expect(times).toBe(outcomes.length)
+  }
+  expect(told.filter((id) => outcomesOf(id).length > 1)).toEqual([])
 })
 
 /** Deliveries of a tick without a crash: the flaky job fails the first time. */
