@@ -58,8 +58,12 @@ export const compileLogFilter = (filter: string): ((entry: LogEntry) => boolean)
   const readComparison = (): Condition => {
     const field = takeWord("the name of a field or a '('")
     const operator = operators.find((one) => take(one)) ?? fail(`one of ${operators.join(' ')}`)
-    const values = readValues()
-    return (entry) => values.some((value) => compare(findField(entry, field), operator, value))
+    const names = parseField(field)
+    const comparisons = readValues().map((value) => compileComparison(operator, value))
+    return (entry) => {
+      const actual = findField(entry, names)
+      return comparisons.some((holds) => holds(actual))
+    }
   }
   const readValues = (): string[] => {
     if (!take('(')) return [takeWord('a value')]
@@ -109,50 +113,61 @@ const tokenize = (filter: string): Token[] => {
   return tokens
 }
 
-const findField = (entry: LogEntry, field: string): unknown => {
-  const names = [...field.matchAll(/"([^"]*)"|[^."]+/g)].map(([bare, quoted]) => quoted ?? bare)
+const parseField = (field: string): string[] =>
+  [...field.matchAll(/"([^"]*)"|[^."]+/g)].map(([bare, quoted]) => quoted ?? bare)
+
+const findField = (entry: LogEntry, names: readonly string[]): unknown => {
   let value: unknown = entry
   for (const name of names) {
-    if (typeof value !== 'object' || value === null) return undefined
-    value = new Map<string, unknown>(Object.entries(value)).get(name)
+    if (typeof value !== 'object' || value === null || !hasField(value, name)) return undefined
+    value = (value as Record<string, unknown>)[name]
   }
   return value
 }
 
-const compare = (actual: unknown, operator: (typeof operators)[number], wanted: string): boolean => {
+// Neither what an object inherits nor the length of a list is a field.
+const hasField = (value: object, name: string): boolean =>
+  Object.prototype.propertyIsEnumerable.call(value, name)
+
+type Comparison = (actual: unknown) => boolean
+
+/** A filter meets every entry there is: what the wanted value is, is found out once. */
+const compileComparison = (operator: (typeof operators)[number], wanted: string): Comparison => {
   if (operator === ':') {
-    if (actual === undefined) return false
-    return wanted === '*' || toText(actual).toLowerCase().includes(wanted.toLowerCase())
+    const part = wanted.toLowerCase()
+    return (actual) => actual !== undefined && (wanted === '*' || toText(actual).toLowerCase().includes(part))
   }
+  const findOrder = compileOrder(wanted)
+  const holds = orders[operator]
   // A field that is not there equals nothing and stands in no order.
-  if (actual === undefined) return operator === '!='
-  const order = findOrder(toText(actual), wanted)
-  switch (operator) {
-    case '=':
-      return order === 0
-    case '!=':
-      return order !== 0
-    case '<':
-      return order < 0
-    case '<=':
-      return order <= 0
-    case '>':
-      return order > 0
-    default:
-      return order >= 0
-  }
+  return (actual) => (actual === undefined ? operator === '!=' : holds(findOrder(toText(actual))))
+}
+
+const orders: Record<Exclude<(typeof operators)[number], ':'>, (order: number) => boolean> = {
+  '=': (order) => order === 0,
+  '!=': (order) => order !== 0,
+  '<': (order) => order < 0,
+  '<=': (order) => order <= 0,
+  '>': (order) => order > 0,
+  '>=': (order) => order >= 0
 }
 
 const toText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
 /** Below 0, 0 or above: by severity, as numbers, as times or as text, whichever both are. */
-const findOrder = (actual: string, wanted: string): number => {
-  const [a, b] = [rankOf(actual), rankOf(wanted.toUpperCase())]
-  if (a >= 0 && b >= 0) return a - b
-  if (isNumber(actual) && isNumber(wanted)) return Number(actual) - Number(wanted)
-  if (isTime(actual) && isTime(wanted)) return Date.parse(actual) - Date.parse(wanted)
-  const [left, right] = [actual.toLowerCase(), wanted.toLowerCase()]
-  return left === right ? 0 : left < right ? -1 : 1
+const compileOrder = (wanted: string): ((actual: string) => number) => {
+  const rank = rankOf(wanted.toUpperCase())
+  const number = isNumber(wanted) ? Number(wanted) : undefined
+  const time = isTime(wanted) ? Date.parse(wanted) : undefined
+  const text = wanted.toLowerCase()
+  return (actual) => {
+    if (actual === wanted) return 0
+    if (rank >= 0 && rankOf(actual) >= 0) return rankOf(actual) - rank
+    if (number !== undefined && isNumber(actual)) return Number(actual) - number
+    if (time !== undefined && isTime(actual)) return Date.parse(actual) - time
+    const left = actual.toLowerCase()
+    return left === text ? 0 : left < text ? -1 : 1
+  }
 }
 
 const rankOf = (severity: string): number => (severities as readonly string[]).indexOf(severity)
