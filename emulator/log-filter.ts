@@ -1,6 +1,13 @@
 import { invalidArgument } from './api-error.ts'
 import { type LogEntry, severities } from './log-entry.ts'
 
+/** Whether an entry is asked for. */
+export interface LogFilter {
+  (entry: LogEntry): boolean
+  /** Where it is known, the types of resource, in small letters, to one of which every such entry belongs. */
+  readonly resourceTypes?: readonly string[]
+}
+
 /**
  * Compiles a filter of Cloud Logging's query language (https://cloud.google.com/logging/docs/view/logging-query-language).
  *
@@ -10,7 +17,7 @@ import { type LogEntry, severities } from './log-entry.ts'
  *
  * @throws ApiError 400 that says where the filter can't be read.
  */
-export const compileLogFilter = (filter: string): ((entry: LogEntry) => boolean) => {
+export const compileLogFilter = (filter: string): LogFilter => {
   const tokens = tokenize(filter)
   let position = 0
   const peek = (): Token | undefined => tokens[position]
@@ -32,20 +39,24 @@ export const compileLogFilter = (filter: string): ((entry: LogEntry) => boolean)
     return token.text
   }
 
-  const readAll = (): Condition => {
+  const readAll = (): LogFilter => {
     const conditions = [readAny()]
     while (peek() && !(peek()?.text === ')' && !peek()?.isQuoted)) {
       take('AND')
       conditions.push(readAny())
     }
-    return (entry) => conditions.every((condition) => condition(entry))
+    const { resourceTypes } = conditions.find((condition) => condition.resourceTypes) ?? {}
+    const holds: LogFilter = (entry) => conditions.every((condition) => condition(entry))
+    return resourceTypes ? Object.assign(holds, { resourceTypes }) : holds
   }
-  const readAny = (): Condition => {
-    const conditions = [readNot()]
+  const readAny = (): LogFilter => {
+    const first = readNot()
+    const conditions = [first]
     while (take('OR')) conditions.push(readNot())
+    if (conditions.length === 1) return first
     return (entry) => conditions.some((condition) => condition(entry))
   }
-  const readNot = (): Condition => {
+  const readNot = (): LogFilter => {
     if (take('NOT') || take('-')) {
       const condition = readNot()
       return (entry) => !condition(entry)
@@ -55,15 +66,18 @@ export const compileLogFilter = (filter: string): ((entry: LogEntry) => boolean)
     if (!take(')')) fail("a ')'")
     return condition
   }
-  const readComparison = (): Condition => {
+  const readComparison = (): LogFilter => {
     const field = takeWord("the name of a field or a '('")
     const operator = operators.find((one) => take(one)) ?? fail(`one of ${operators.join(' ')}`)
     const names = parseField(field)
-    const comparisons = readValues().map((value) => compileComparison(operator, value))
-    return (entry) => {
+    const values = readValues()
+    const comparisons = values.map((value) => compileComparison(operator, value))
+    const holds: LogFilter = (entry) => {
       const actual = findField(entry, names)
-      return comparisons.some((holds) => holds(actual))
+      return comparisons.some((one) => one(actual))
     }
+    const isType = operator === '=' && names.join('.') === 'resource.type'
+    return isType ? Object.assign(holds, { resourceTypes: values.map((one) => one.toLowerCase()) }) : holds
   }
   const readValues = (): string[] => {
     if (!take('(')) return [takeWord('a value')]
@@ -78,8 +92,6 @@ export const compileLogFilter = (filter: string): ((entry: LogEntry) => boolean)
   if (peek()) fail('an AND or the end')
   return condition
 }
-
-type Condition = (entry: LogEntry) => boolean
 
 interface Token {
   readonly text: string

@@ -15,9 +15,9 @@ export const registerLogRoutes =
   async (server: FastifyInstance): Promise<void> => {
     server.setErrorHandler(sendError)
     server.post('/v2/entries::list', (request) =>
-      listLogEntries(project, readRequest(request.body), () => [
-        ...store.readAttempts({}).flatMap(describeLogEntries),
-        ...store.readServiceLog()
+      listLogEntries(project, readRequest(request.body), (mayBe) => [
+        ...(mayBe('cloud_scheduler_job') ? store.readAttempts({}).flatMap(describeLogEntries) : []),
+        ...(mayBe('cloud_run_revision') ? store.readServiceLog() : [])
       ])
     )
   }
@@ -63,7 +63,7 @@ const readRequest = (body: unknown): LogRequest => {
 const listLogEntries = (
   project: string,
   { resourceNames, filter, isNewestFirst, pageSize, pageToken }: LogRequest,
-  readEntries: () => LogEntry[]
+  readEntries: (mayBe: (resourceType: string) => boolean) => LogEntry[]
 ): { entries?: LogEntry[]; nextPageToken?: string } => {
   const matches = compileLogFilter(filter)
   if (!resourceNames.includes(`projects/${project}`)) {
@@ -72,7 +72,7 @@ const listLogEntries = (
       `resource_names must hold projects/${project}, which this emulator serves, got ${resourceNames.join(', ')}.`
     )
   }
-  const entries = readEntries()
+  const entries = readEntries((type) => matches.resourceTypes?.includes(type) ?? true)
     .filter(matches)
     .map((entry) => ({ entry, key: `${entry.timestamp} ${entry.insertId}` }))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1))

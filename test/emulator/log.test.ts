@@ -89,6 +89,23 @@ describe('compileLogFilter', () => {
   })
 })
 
+describe('the types of resource that a filter asks for', () => {
+  it.each([
+    { filter: 'resource.type="cloud_run_revision" severity>=ERROR', types: ['cloud_run_revision'] },
+    { filter: 'severity>=ERROR AND resource.type="Cloud_Run_Revision"', types: ['cloud_run_revision'] },
+    { filter: '(resource.type="a" severity=INFO)', types: ['a'] },
+    { filter: 'resource.type=("a" OR "b")', types: ['a', 'b'] },
+    { filter: 'resource.type="a" OR severity=INFO', types: undefined },
+    { filter: 'NOT resource.type="a"', types: undefined },
+    { filter: 'resource.type!="a"', types: undefined },
+    { filter: 'resource.type:"a"', types: undefined },
+    { filter: 'severity=INFO', types: undefined },
+    { filter: '', types: undefined }
+  ])('$filter: $types', ({ filter, types }) => {
+    expect(compileLogFilter(filter).resourceTypes).toEqual(types)
+  })
+})
+
 describe('entries:list', () => {
   const list = async (
     emulator: Emulator,
