@@ -4,6 +4,7 @@ import { nextOffsetChange, offsetAt } from './time-zone.ts'
 
 const minute = 60_000
 const parsed = new Map<string, Cron>()
+const periods = new Map<string, number>()
 
 /** A cron expression and the zone whose wall clock it means. */
 export interface Schedule {
@@ -54,6 +55,14 @@ export const ticksBetween = (schedule: Schedule, after: Date, until: Date): Date
  * @returns seconds; Infinity for an expression that ticks less than twice a year.
  */
 export const shortestPeriod = (expression: string): number => {
+  const known = periods.get(expression)
+  if (known !== undefined) return known
+  const period = findShortestPeriod(expression)
+  periods.set(expression, period)
+  return period
+}
+
+const findShortestPeriod = (expression: string): number => {
   const schedule = { schedule: expression, timeZone: 'UTC' }
   // A leap year from its first minute: 1,000 ticks of it hold every pattern of minutes and hours.
   let tick = nextTick(schedule, new Date(Date.UTC(2027, 11, 31, 23, 59)))

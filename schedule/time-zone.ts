@@ -11,7 +11,7 @@ const day = 86_400_000
 export const isTimeZone = (name: string): boolean => {
   try {
     // Node.js takes offsets such as '+10:00' as well; Cloud Scheduler wants a name.
-    return /^[A-Za-z]/.test(name) && Boolean(new Intl.DateTimeFormat('en', { timeZone: name }))
+    return /^[A-Za-z]/.test(name) && Boolean(formatterOf(name))
   } catch (error) {
     if (error instanceof RangeError) return false
     throw error
