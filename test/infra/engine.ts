@@ -80,20 +80,25 @@ export const openEngine = async (): Promise<Engine> => {
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     // What a person is logged in to is neither used nor changed.
     PULUMI_HOME: path.join(directory, 'home'),
-    PULUMI_SKIP_UPDATE_CHECK: 'true'
+    PULUMI_SKIP_UPDATE_CHECK: 'true',
+    // Each command is a process of its own, and too short for its memory to be worth collecting.
+    GOGC: '400'
   }
   return {
     google,
     openStage: async (stackName) => {
-      const stack = await LocalWorkspace.createOrSelectStack(
-        { stackName, projectName: 'scheduled-jobs', program: async () => {} },
-        { pulumiCommand, envVars }
+      const stack = withoutSummary(
+        await LocalWorkspace.createOrSelectStack(
+          { stackName, projectName: 'scheduled-jobs', program: async () => {} },
+          { pulumiCommand, envVars }
+        )
       )
       return {
         stack,
         preview: (declaration, also) =>
           observe((onEvent) => stack.preview({ program: runOn(declaration, also), onEvent })),
-        up: (declaration) => observe((onEvent) => stack.up({ program: runOn(declaration), onEvent }))
+        up: (declaration) =>
+          observe((onEvent) => withoutOutputs(stack).up({ program: runOn(declaration), onEvent }))
       }
     },
     close: async () => {
@@ -102,6 +107,14 @@ export const openEngine = async (): Promise<Engine> => {
     }
   }
 }
+
+// The events tell what a command did. The Automation API starts the CLI again after it, for an entry of the history and,
+// after an `up`, twice more for the outputs: nobody reads them here.
+const withoutSummary = (stack: Stack): Stack =>
+  Object.create(stack, { info: { value: async () => undefined } }) as Stack
+
+const withoutOutputs = (stack: Stack): Stack =>
+  Object.create(stack, { outputs: { value: async () => ({}) } }) as Stack
 
 /** Runs a command and tells what it did. */
 export const observe = async (
