@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander'
-import { stages } from '../infra/configuration.ts'
+import { stages } from '../infra/stages.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
 import { type Answer, formatAnswer } from './answer.ts'
 import { CommandError, UsageError } from './command-error.ts'

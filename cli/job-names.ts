@@ -1,4 +1,4 @@
-import { stages } from '../infra/configuration.ts'
+import { stages } from '../infra/stages.ts'
 import type { Declaration, DeclaredJob } from '../infra/declaration.ts'
 import { readDeclaration } from '../infra/stage-declaration.ts'
 import { UsageError } from './command-error.ts'

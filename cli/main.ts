@@ -1,7 +1,8 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning --disable-warning=MetadataLookupWarning
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { runCommandLine } from './commands.ts'
 
 // npm passes a Ctrl-C on that the terminal has sent to the whole group already: one press comes twice.
 const echoMilliseconds = 500
@@ -36,6 +37,9 @@ const ask =
   }
 
 const signal = listenForInterruption()
+// Loaded only now, so that what an earlier command compiled is used again.
+enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/compile'))
+const { runCommandLine } = await import('./commands.ts')
 const isForPeople = process.stdout.isTTY ?? false
 
 process.exitCode = await runCommandLine(process.argv.slice(2), {

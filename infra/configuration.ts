@@ -1,11 +1,7 @@
 import { jobs as catalogue } from '../jobs/index.ts'
 import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
-
-/** The stages there are. Each is a Pulumi stack; they may share one Google Cloud project. */
-export const stages = ['dev', 'staging', 'prod'] as const
-
-export type Stage = (typeof stages)[number]
+import { type Stage, stages } from './stages.ts'
 
 /** What Pulumi.STAGE.yaml says, checked, over the defaults of Pulumi.yaml. Pulumi.yaml describes each key. */
 export interface StageConfiguration {

@@ -1,6 +1,6 @@
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import { attemptDeadlineRange } from '../jobs/define-job.ts'
-import { stages } from './configuration.ts'
+import { stages } from './stages.ts'
 import type { Declaration } from './declaration.ts'
 
 /**

@@ -1,13 +1,17 @@
-import { stages } from '../infra/configuration.ts'
-import { readDeclaration } from '../infra/stage-declaration.ts'
+import { enableCompileCache } from 'node:module'
+import { join } from 'node:path'
+import { stages } from '../infra/stages.ts'
 import { describeAttempt, describeColumns } from './attempt-line.ts'
 import { parseOptions } from './options.ts'
 import { writeReadyFile } from './ready-file.ts'
 import { describeSystem } from './system-description.ts'
-import { startSystem } from './system.ts'
 
 const main = async (interruption: AbortSignal): Promise<void> => {
   const options = parseOptions(process.argv.slice(2), stages)
+  // Loaded only now: wrong usage is answered at once, and what an earlier start compiled is used again.
+  enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/compile'))
+  const { readDeclaration } = await import('../infra/stage-declaration.ts')
+  const { startSystem } = await import('./system.ts')
   const declaration = readDeclaration(options.stage)
   const columns = {
     timeZone: declaration.timeZone,

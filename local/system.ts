@@ -1,5 +1,6 @@
 import { createWriteStream } from 'node:fs'
-import { join } from 'node:path'
+import { getCompileCacheDir } from 'node:module'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import type { Attempt } from '../emulator/attempt.ts'
@@ -94,7 +95,7 @@ export const startSystem = async (
             invokers: [caller],
             timeoutSeconds: service.timeoutSeconds,
             upstream: {
-              ...buildWorkerCommand(environment),
+              ...buildWorkerCommand({ ...environment, ...shareCompileCache() }),
               onOutput: (line) => {
                 workerLog.write(`${line}\n`)
                 events.onWorkerOutput(line)
@@ -180,6 +181,13 @@ const buildWorkerCommand = (environment: Record<string, string>): WorkerCommand 
   environment,
   healthPath: '/health/ready'
 })
+
+// The worker starts in two thirds of the time when it finds itself compiled.
+const shareCompileCache = (): Record<string, string> => {
+  const folder = getCompileCacheDir()
+  // The one of this process is in a folder of its Node.js version below it.
+  return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
+}
 
 const orAborted = async <Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> => {
   const { promise: aborted, reject } = Promise.withResolvers<never>()

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { stages } from '../../infra/configuration.ts'
+import { stages } from '../../infra/stages.ts'
 import { declareStage, takeInventory } from './mocks.ts'
 
 for (const stage of stages) {

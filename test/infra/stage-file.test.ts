@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { expect, it } from 'vitest'
 import { parse } from 'yaml'
-import { parseConfiguration, stages } from '../../infra/configuration.ts'
+import { parseConfiguration } from '../../infra/configuration.ts'
 import { readStageConfiguration, readStageValues } from '../../infra/stage-file.ts'
+import { stages } from '../../infra/stages.ts'
 
 const projectDirectory = path.join(import.meta.dirname, '../..')
 
