@@ -23,6 +23,9 @@ export const openChromium = async (options: BrowserContextOptions = {}): Promise
     args: [
       '--no-sandbox',
       '--disable-gpu',
+      // Processes of their own for the screen and for each page that is opened cost more than most pages do.
+      '--in-process-gpu',
+      '--renderer-process-limit=1',
       '--disable-quic',
       '--no-first-run',
       '--disable-background-networking',
