@@ -6,6 +6,8 @@ import { type PostgresServer, startPostgres } from '../../../local/database/embe
 import { createFolder, findAlive, findDescendants } from '../local-process.ts'
 
 const folder = await createFolder()
+// Most tests take a directory as they find it: to make one takes longer than they do.
+const directory = join(folder, 'server')
 
 const ask = async ({ url }: PostgresServer, statement: string) => {
   const sql = postgres(url, { max: 1 })
@@ -20,7 +22,6 @@ const readPid = async (directory: string): Promise<number> =>
   Number((await readFile(join(directory, 'cluster/postmaster.pid'), 'utf8')).split('\n')[0])
 
 it('a stopped server leaves no process, and its data to the next start', async () => {
-  const directory = join(folder, 'kept')
   const first = await startPostgres({ directory, isDisposable: true })
   await ask(first, 'create table kept (id int)')
   const processes = findDescendants(process.pid)
@@ -33,7 +34,7 @@ it('a stopped server leaves no process, and its data to the next start', async (
 })
 
 it('a server listens on 127.0.0.1 only, in UTF-8 and UTC', async () => {
-  const server = await startPostgres({ directory: join(folder, 'settings'), isDisposable: true })
+  const server = await startPostgres({ directory, isDisposable: true })
   expect(
     await ask(
       server,
@@ -45,9 +46,8 @@ it('a server listens on 127.0.0.1 only, in UTF-8 and UTC', async () => {
 })
 
 it('a server that was left alive by a crash is ended by the next start', async () => {
-  const directory = join(folder, 'left-alive')
   const first = await startPostgres({ directory, isDisposable: true })
-  await ask(first, 'create table kept (id int)')
+  await ask(first, 'create table left_alive (id int)')
   const postmaster = await readPid(directory)
   const keeper = findDescendants(process.pid).find((pid) => findDescendants(pid).includes(postmaster))
   process.kill(keeper!, 'SIGKILL')
@@ -56,12 +56,11 @@ it('a server that was left alive by a crash is ended by the next start', async (
 
   const second = await startPostgres({ directory, isDisposable: true })
   expect(findAlive([postmaster])).toEqual([])
-  expect(await ask(second, 'select * from kept')).toEqual([])
+  expect(await ask(second, 'select * from left_alive')).toEqual([])
   await second.stop()
 })
 
 it('a postmaster.pid whose id another process has got since is no obstacle', async () => {
-  const directory = join(folder, 'stale')
   const first = await startPostgres({ directory, isDisposable: true })
   const pidFile = join(directory, 'cluster/postmaster.pid')
   const content = await readFile(pidFile, 'utf8')
@@ -74,7 +73,6 @@ it('a postmaster.pid whose id another process has got since is no obstacle', asy
 })
 
 it('a start that was cut short is begun again', async () => {
-  const directory = join(folder, 'cut-short')
   const first = await startPostgres({ directory, isDisposable: true })
   await first.stop()
   await rm(join(directory, 'password'))
@@ -85,11 +83,11 @@ it('a start that was cut short is begun again', async () => {
 })
 
 it('a taken port is one sentence', async () => {
-  const first = await startPostgres({ directory: join(folder, 'first'), isDisposable: true })
+  const first = await startPostgres({ directory, isDisposable: true })
   const port = Number(new URL(first.url).port)
-  const directory = join(folder, 'second')
-  await expect(startPostgres({ directory, port, isDisposable: true })).rejects.toThrow(
-    `PostgreSQL must start in ${directory}/cluster, got 'Address already in use'`
+  const second = join(folder, 'second')
+  await expect(startPostgres({ directory: second, port, isDisposable: true })).rejects.toThrow(
+    `PostgreSQL must start in ${second}/cluster, got 'Address already in use'`
   )
   await first.stop()
 })
