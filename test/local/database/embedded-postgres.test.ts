@@ -18,8 +18,8 @@ const ask = async ({ url }: PostgresServer, statement: string) => {
   }
 }
 
-const readPid = async (directory: string): Promise<number> =>
-  Number((await readFile(join(directory, 'cluster/postmaster.pid'), 'utf8')).split('\n')[0])
+const readPid = async (of: string): Promise<number> =>
+  Number((await readFile(join(of, 'cluster/postmaster.pid'), 'utf8')).split('\n')[0])
 
 it('a stopped server leaves no process, and its data to the next start', async () => {
   const others = findDescendants(process.pid)
