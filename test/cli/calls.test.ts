@@ -77,7 +77,7 @@ const actions = [
   }
 ]
 
-const isInstalled = spawnSync('gcloud', ['--version']).status === 0
+const isInstalled = spawnSync('sh', ['-c', 'command -v gcloud']).status === 0
 
 describe.each(actions)('$action', ({ action, ours, calls }) => {
   /** Records what somebody asks of a Cloud Scheduler with the jobs of dev. */

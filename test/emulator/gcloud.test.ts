@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Job } from '../../emulator/job-message.ts'
 import { createFakeDeliverer, describeJob, parent, project, startTestEmulator } from './harness.ts'
 
-const isInstalled = spawnSync('gcloud', ['--version']).status === 0
+const isInstalled = spawnSync('sh', ['-c', 'command -v gcloud']).status === 0
 
 // The second judge: gcloud as people install it. Each call costs a second, so each test makes as few as it can.
 describe.skipIf(!isInstalled)('gcloud, skipped where it is not installed', () => {
