@@ -149,7 +149,20 @@ const runOn =
   (declaration: Declaration, also = () => {}) =>
   async () => {
     await announce(declaration, readAt)
-    const outputs = declareStack(declaration)
-    also()
-    return outputs
+    return withoutTraces(() => {
+      const outputs = declareStack(declaration)
+      also()
+      return outputs
+    })
   }
+
+// The SDK keeps the trace of each promise that it makes, thousands in a program; vitest maps each to the sources.
+const withoutTraces = <Value>(run: () => Value): Value => {
+  const { stackTraceLimit } = Error
+  Error.stackTraceLimit = 0
+  try {
+    return run()
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
