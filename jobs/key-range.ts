@@ -10,8 +10,10 @@ export interface TimeOrder {
   readonly key: string
   /** Its type. */
   readonly keyType: 'uuid' | 'varchar' | 'bigint'
-  /** The condition of the rows, for which the index is enough. */
+  /** The condition of the rows. */
   readonly where: string
+  /** Set where no index has the time, and each look for a row goes through many: then all bounds are looked for together. */
+  readonly isSorted?: true
   /** What stands in `$2` for the condition, besides the bounds. */
   readonly input?: Input
 }
@@ -38,20 +40,22 @@ export const createRanges = (
   { read }: Pick<RunContext<unknown>, 'read'>,
   order: TimeOrder
 ): ((after: KeyRange | undefined, size: number) => Promise<KeyRange | undefined>) => {
-  let found = { last: undefined as KeyRange | undefined, size: 0, times: [] as TimeFound[], isEnd: false }
+  let found = { last: undefined as KeyRange | undefined, size: 0, bounds: [] as BoundFound[], isEnd: false }
   return async (after, size) => {
-    if (found.last !== after || found.size !== size || (found.times.length === 0 && !found.isEnd)) {
-      const times = await read<TimeFound>(findTimes(order, after?.to, size))
+    if (found.last !== after || found.size !== size || (found.bounds.length === 0 && !found.isEnd)) {
+      const find = order.isSorted ? findRows : findTimes
+      const bounds = await read<BoundFound>(find(order, after?.to, size))
       found = {
         last: after,
         size,
-        times: [...times],
-        isEnd: times.length < timesAtOnce && !times.at(-1)?.isTied
+        bounds: [...bounds],
+        isEnd: bounds.length < boundsAtOnce && !bounds.at(-1)?.isTied
       }
     }
-    const time = found.times.shift()
-    if (!time) return undefined
-    const [to] = time.isTied ? await read<Bound>(findRow(order, after?.to, size)) : [{ at: time.at }]
+    const bound = found.bounds.shift()
+    if (!bound) return undefined
+    const { isTied, ...place } = bound
+    const [to] = isTied ? await read<Bound>(findRow(order, after?.to, size)) : [place]
     found.last = to && { ...(after ? { from: after.to } : {}), to }
     return found.last
   }
@@ -71,14 +75,18 @@ export const isInRange = (order: TimeOrder, { from, to }: KeyRange): string =>
 export const isLeftBehind = (order: TimeOrder, range: KeyRange | undefined): string =>
   range ? `${order.where} and ${isBehind(order, range.to, 'to')}` : order.where
 
-/** Deletes the rows of an order, range by range. */
-export const deleteByRange = (
+/**
+ * Changes the rows of an order, range by range.
+ *
+ * @param buildText makes an UPDATE or DELETE of the condition of the rows that are due.
+ */
+export const changeByRange = (
   context: Pick<RunContext<unknown>, 'read' | 'drain'>,
-  order: TimeOrder
-): Promise<void> => {
-  const next = createRanges(context, order)
-  return context.drain<KeyRange>({
-    next,
+  order: TimeOrder,
+  buildText: (isDue: string) => string
+): Promise<void> =>
+  context.drain<KeyRange>({
+    next: createRanges(context, order),
     isLeft: (range) =>
       isAny(context, {
         text: `from ${order.from} where ${isLeftBehind(order, range)}`,
@@ -88,14 +96,17 @@ export const deleteByRange = (
       const rows = isInRange(order, range)
       const free = `and ${order.key} in (select ${order.key} from ${order.from} where ${rows} for update skip locked)`
       return {
-        changes: [
-          { text: `delete from ${order.from} where ${rows} ${skipLocked ? free : ''}`, counts: 'affected' }
-        ],
+        changes: [{ text: buildText(skipLocked ? `${rows} ${free}` : rows), counts: 'affected' }],
         input: inputOf(order, range)
       }
     }
   })
-}
+
+/** Deletes the rows of an order, range by range. */
+export const deleteByRange = (
+  context: Pick<RunContext<unknown>, 'read' | 'drain'>,
+  order: TimeOrder
+): Promise<void> => changeByRange(context, order, (isDue) => `delete from ${order.from} where ${isDue}`)
 
 /** Whether there is a row: `from … where …`. */
 export const isAny = async (
@@ -107,12 +118,11 @@ export const isAny = async (
 }
 
 // Found at once: so the index is walked before any of its rows die, and not over their remains before each batch.
-const timesAtOnce = 50
+const boundsAtOnce = 50
 
-interface TimeFound {
-  readonly at: string
+interface BoundFound extends Bound {
   /** Rows of its time lie on both sides of the cut: their keys decide. */
-  readonly isTied: boolean
+  readonly isTied?: boolean
 }
 
 /**
@@ -144,7 +154,7 @@ const findTimes = (order: TimeOrder, from: Bound | undefined, size: number): Sta
         from found
         cross join lateral ${page(`${time} > found.at`)}
         where not found.is_tied
-        and number < ${timesAtOnce}
+        and number < ${boundsAtOnce}
       )
       select at::text, is_tied as "isTied"
       from found
@@ -152,6 +162,23 @@ const findTimes = (order: TimeOrder, from: Bound | undefined, size: number): Sta
     input: { ...order.input, from, whole: size - 1 }
   }
 }
+
+/** The rows that fill the next pages, and the last one: of all rows in their order. */
+const findRows = (order: TimeOrder, from: Bound | undefined, size: number): Statement => ({
+  text: `
+    select at::text, id::text
+    from (
+      select ${order.time}, ${order.key}, row_number() over (order by ${order.time}, ${order.key}), count(*) over ()
+      from ${order.from}
+      where ${order.where}
+      ${from ? `and ${isBehind(order, from, 'from')}` : ''}
+    ) rows (at, id, number, total)
+    where number % ($2 ->> 'size')::int = 0
+    or number = total
+    order by number
+    limit ${boundsAtOnce}`,
+  input: { ...order.input, from, size }
+})
 
 /** The row that fills a page, among others of its time. */
 const findRow = (order: TimeOrder, from: Bound | undefined, size: number): Statement => ({

@@ -1,4 +1,4 @@
-import postgres, { type PendingQuery, type RowList, type Sql } from 'postgres'
+import postgres, { type PendingQuery, type Row, type RowList, type Sql } from 'postgres'
 import type { Statement } from '../jobs/define-job.ts'
 import type { DatabaseAddress } from './environment.ts'
 
@@ -65,24 +65,26 @@ const readArray = (text: string): (string | null)[] =>
  *
  * @param now the instant of the run, as PostgreSQL wrote it.
  */
-export const ask = <Row extends object>(
+export const ask = <Answer extends object>(
   sql: Sql,
   now: string,
   { text, input = {} }: Statement
-): PendingQuery<Row[]> => sql.unsafe<Row[]>(text, [sql.typed(now, timestamptz), sql.json(input as never)])
+): PendingQuery<Answer[]> =>
+  sql.unsafe<Answer[]>(text, [sql.typed(now, timestamptz), sql.json(input as never)])
 
 const timestamptz = 1184
 
 /**
- * Makes sure of a connection that lives, before a run begins: those that died while idle (a restart, a failover, a
- * pooler's time-out) are noticed only when they are used. Statements that change something are never sent twice.
+ * Sends the first statement of a run until a connection answers: those that died while idle (a restart, a failover, a
+ * pooler's time-out) are noticed only when they are used.
  *
+ * @param send sends a statement that may be sent twice; no other one is.
  * @throws the last error when no connection can be had.
  */
-export const wakeConnections = async (sql: Sql): Promise<void> => {
+export const sendFirst = async (send: () => PendingQuery<Row[]>): Promise<void> => {
   for (let tries = 1; ; tries += 1) {
     try {
-      await sql`select 1`
+      await send()
       return
     } catch (error) {
       if (tries > maxConnections) throw error

@@ -39,6 +39,14 @@ export type Begin =
   | { readonly kind: 'begun'; readonly attempt: number; readonly startedAt: string }
   | { readonly kind: 'completed' | 'under way' | 'other run'; readonly record: RunRecord }
 
+/** Gives up the runs of a job whose lease has ended. */
+export const abandonDeadRuns = (sql: Sql, job: string) => sql`
+  update scheduled_jobs.run
+  set state = 'abandoned', finished_at = clock_timestamp(), error = 'its lease ended: the worker stopped without a word'
+  where job = ${job}
+  and state = 'running'
+  and lease_expires_at < clock_timestamp()`
+
 /**
  * Begins a run, unless its tick has its effect already or another run of the job is under way.
  *
@@ -47,7 +55,6 @@ export type Begin =
 export const beginRun = async (sql: Sql, delivery: Delivery): Promise<Begin> => {
   const { runId, job, tick = null, dryRun, parameters, revision } = delivery
   for (;;) {
-    await abandonDeadRuns(sql, job)
     const [begun] = await sql<{ attempt: number; startedAt: string }[]>`
       insert into scheduled_jobs.run
         (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at)
@@ -184,13 +191,6 @@ export const pruneLedger = (sql: Sql) => sql`
 const leaseLost = 'SJ001'
 
 const leaseEnd = (sql: Sql): Fragment => sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`
-
-const abandonDeadRuns = (sql: Sql, job: string) => sql`
-  update scheduled_jobs.run
-  set state = 'abandoned', finished_at = clock_timestamp(), error = 'its lease ended: the worker stopped without a word'
-  where job = ${job}
-  and state = 'running'
-  and lease_expires_at < clock_timestamp()`
 
 const recordColumns = (sql: Sql): Fragment => sql`
   id, state, attempt, affected::int, failed::int, batches, more, dry_run as "dryRun", output,

@@ -6,11 +6,12 @@ import type { Job, ObjectStorage, RunContext } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { CommonParameters } from '../jobs/parameters.ts'
 import type { JobSettings } from '../jobs/settings.ts'
-import { ask, wakeConnections } from './database.ts'
+import { ask, sendFirst } from './database.ts'
 import { drainPages } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
 import { findGuardFaults } from './guards.ts'
 import {
+  abandonDeadRuns,
   beginRun,
   endRun,
   leaseSeconds,
@@ -69,7 +70,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
   const labels = { job: job.id, run_id: delivery.runId, ...(tick ? { tick } : {}) }
   const log = request.log.child({ 'logging.googleapis.com/labels': labels })
   try {
-    await wakeConnections(options.sql)
+    await sendFirst(() => abandonDeadRuns(options.sql, job.id))
     const begin = await beginRun(options.sql, delivery)
     if (begin.kind !== 'begun') return await answerWithout(options.sql, delivery, begin, log)
     log.info(
@@ -267,8 +268,7 @@ const logEnd = (
 /** Not the run's own work: what fails here is said, and tried again after the next run. */
 const lookAfterLedger = async (options: RunnerOptions, log: Logger): Promise<void> => {
   try {
-    await reportMissedTicks(options, log)
-    await pruneLedger(options.sql)
+    await Promise.all([reportMissedTicks(options, log), pruneLedger(options.sql)])
   } catch (error) {
     log.warn({ err: error }, 'the ledger could not be looked after')
   }
