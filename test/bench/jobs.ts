@@ -91,7 +91,7 @@ const timeWorker = async (
 }
 
 /** Planned once before, so that what the connection has to know of the tables is known. */
-const timeStatement = async ({ sql }: BenchDatabase, id: string, due: number): Promise<number> => {
+export const timeStatement = async ({ sql }: BenchDatabase, id: string, due: number): Promise<number> => {
   await sql.unsafe(`explain ${statements[id]!}`)
   const [duration, { count }] = await time(async () => sql.unsafe(statements[id]!))
   if (count !== due) throw new Error(`the statement of ${id} must change ${due} rows, got ${count}`)
