@@ -50,7 +50,7 @@ export const renderReport = (result: SoakResult): string => {
   return `${lines.join('\n')}\n`
 }
 
-const row = (name: string, value: number): string => `  ${name.padEnd(30)}${value}`
+const row = (name: string, value: number): string => `  ${name.padEnd(29)} ${value}`
 
 /** `completed 12, skipped 3`. */
 const count = (names: readonly string[]): string => {
