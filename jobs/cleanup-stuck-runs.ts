@@ -1,6 +1,6 @@
 import { Type } from 'typebox'
 import { defineJob } from './define-job.ts'
-import { changeByRange, type TimeOrder } from './key-range.ts'
+import { workByRange, type TimeOrder } from './key-range.ts'
 
 // A row is rewritten whole with its indexes: 5,000 of them take about 60 ms. Each batch looks through all that run, since
 // no index knows started_at: smaller ones look more often.
@@ -46,18 +46,21 @@ export const cleanupStuckRuns = defineJob({
 
   // The update waits for whoever holds a row and looks at it again: one that ended meanwhile is left alone.
   run: (context) =>
-    changeByRange(
-      context,
-      stuck(context.parameters),
-      (isDue) => `
-        update validations_validationrun
-        set status = 'FAILED',
-          error_category = 'TIMEOUT',
-          error = $2 ->> 'error',
-          ended_at = $1,
-          duration_ms = floor(extract(epoch from $1 - started_at) * 1000),
-          modified = $1
-        where ${isDue}`
+    context.drain(
+      workByRange(context, stuck(context.parameters), (isDue) => [
+        {
+          text: `
+            update validations_validationrun
+            set status = 'FAILED',
+              error_category = 'TIMEOUT',
+              error = $2 ->> 'error',
+              ended_at = $1,
+              duration_ms = floor(extract(epoch from $1 - started_at) * 1000),
+              modified = $1
+            where ${isDue}`,
+          counts: 'affected'
+        }
+      ])
     )
 })
 

@@ -1,4 +1,4 @@
-import type { Input, RunContext, Statement } from './define-job.ts'
+import type { Change, Input, RunContext, Statement, Work } from './define-job.ts'
 
 /** Rows in the order of a time, and where the index on that time finds them. */
 export interface TimeOrder {
@@ -12,6 +12,8 @@ export interface TimeOrder {
   readonly keyType: 'uuid' | 'varchar' | 'bigint'
   /** The condition of the rows. */
   readonly where: string
+  /** `join … on …`: rows that change with them, and are passed over with them where someone holds one. */
+  readonly join?: string
   /** Set where no index has the time, and each look for a row goes through many: then all bounds are looked for together. */
   readonly isSorted?: true
   /** What stands in `$2` for the condition, besides the bounds. */
@@ -36,7 +38,7 @@ export interface KeyRange {
  *
  * @returns gives the range of at most `size` rows that follows another one; undefined when no row is left.
  */
-export const createRanges = (
+const createRanges = (
   { read }: Pick<RunContext<unknown>, 'read'>,
   order: TimeOrder
 ): ((after: KeyRange | undefined, size: number) => Promise<KeyRange | undefined>) => {
@@ -62,51 +64,60 @@ export const createRanges = (
 }
 
 /** What stands in `$2` for a range. */
-export const inputOf = (order: TimeOrder, range: KeyRange | undefined): Input => ({
+const inputOf = (order: TimeOrder, range: KeyRange | undefined): Input => ({
   ...order.input,
   ...range
 })
 
 /** The condition of the rows of a range; `inputOf` gives its values. */
-export const isInRange = (order: TimeOrder, { from, to }: KeyRange): string =>
+const isInRange = (order: TimeOrder, { from, to }: KeyRange): string =>
   [order.where, ...(from ? [isBehind(order, from, 'from')] : []), isUpTo(order, to)].join(' and ')
 
 /** The condition of the rows behind a range, or of all; `inputOf` gives its values. */
-export const isLeftBehind = (order: TimeOrder, range: KeyRange | undefined): string =>
+const isLeftBehind = (order: TimeOrder, range: KeyRange | undefined): string =>
   range ? `${order.where} and ${isBehind(order, range.to, 'to')}` : order.where
+
+/** To stand behind a condition: passes over its rows that someone holds. */
+export const passOver = ({ from, join = '', key }: TimeOrder, isSkipping: boolean, rows: string): string =>
+  isSkipping ? `and ${key} in (select ${key} from ${from} ${join} where ${rows} for update skip locked)` : ''
 
 /**
  * Changes the rows of an order, range by range.
  *
- * @param buildText makes an UPDATE or DELETE of the condition of the rows that are due.
+ * @param build makes the changes of the condition of the rows that are due.
+ * @param isLeft the condition of those among the rows that the changes are for, where they are not for all.
  */
-export const changeByRange = (
-  context: Pick<RunContext<unknown>, 'read' | 'drain'>,
+export const workByRange = (
+  context: Pick<RunContext<unknown>, 'read'>,
   order: TimeOrder,
-  buildText: (isDue: string) => string
-): Promise<void> =>
-  context.drain<KeyRange>({
-    next: createRanges(context, order),
-    isLeft: (range) =>
-      isAny(context, {
-        text: `from ${order.from} where ${isLeftBehind(order, range)}`,
-        input: inputOf(order, range)
-      }),
-    change: (range, skipLocked) => {
-      const rows = isInRange(order, range)
-      const free = `and ${order.key} in (select ${order.key} from ${order.from} where ${rows} for update skip locked)`
-      return {
-        changes: [{ text: buildText(skipLocked ? `${rows} ${free}` : rows), counts: 'affected' }],
-        input: inputOf(order, range)
-      }
+  build: (isDue: string) => readonly Change[],
+  isLeft = 'true'
+): Work<KeyRange> => ({
+  next: createRanges(context, order),
+  isLeft: (range) =>
+    isAny(context, {
+      text: `from ${order.from} where ${isLeftBehind(order, range)} and ${isLeft}`,
+      input: inputOf(order, range)
+    }),
+  change: (range, skipLocked) => {
+    const rows = isInRange(order, range)
+    return {
+      changes: build(`${rows} ${passOver(order, skipLocked, rows)}`),
+      input: inputOf(order, range)
     }
-  })
+  }
+})
 
 /** Deletes the rows of an order, range by range. */
 export const deleteByRange = (
   context: Pick<RunContext<unknown>, 'read' | 'drain'>,
   order: TimeOrder
-): Promise<void> => changeByRange(context, order, (isDue) => `delete from ${order.from} where ${isDue}`)
+): Promise<void> =>
+  context.drain(
+    workByRange(context, order, (isDue) => [
+      { text: `delete from ${order.from} where ${isDue}`, counts: 'affected' }
+    ])
+  )
 
 /** Whether there is a row: `from … where …`. */
 export const isAny = async (

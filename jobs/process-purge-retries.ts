@@ -1,22 +1,14 @@
 import { Type } from 'typebox'
 import { defineJob, type Change, type RunContext, type Work } from './define-job.ts'
 import { events } from './events.ts'
-import {
-  createRanges,
-  inputOf,
-  isAny,
-  isInRange,
-  isLeftBehind,
-  type KeyRange,
-  type TimeOrder
-} from './key-range.ts'
+import { isAny, passOver, workByRange, type KeyRange, type TimeOrder } from './key-range.ts'
 import {
   hasActiveRun,
   isAsPicked,
   isInline,
   mayHaveFiles,
   maxAttempts,
-  pick,
+  pickByOutcome,
   pickedFrom,
   purged,
   retryAfterSeconds,
@@ -96,24 +88,14 @@ export const processPurgeRetries = defineJob({
   }
 })
 
-const waiting: TimeOrder = {
+const waiting = {
   from: 'submissions_purgeretry retry',
   time: 'retry.next_retry_at',
   key: 'retry.id',
   keyType: 'bigint',
+  join: 'join submissions_submission s on s.id = retry.submission_id',
   where: `retry.next_retry_at <= $1 and retry.attempt_count < ${maxAttempts}`
-}
-
-const passOver = (isSkipping: boolean, rows: string): string =>
-  isSkipping
-    ? `and retry.id in (
-        select retry.id
-        from ${waiting.from}
-        join submissions_submission s on s.id = retry.submission_id
-        where ${rows}
-        for update skip locked
-      )`
-    : ''
+} satisfies TimeOrder
 
 /** Settles the retries of submissions that are purged. The submission is looked up by its id, whatever the planner expects. */
 const settle = (isDue: string): Change => ({
@@ -136,35 +118,21 @@ const wait = (isDue: string): Change => ({
 })
 
 /** Whatever needs no file deleted: submissions without files, those purged already, those with an active run. */
-const retryInline = (context: RunContext<unknown>): Work<KeyRange> => ({
-  next: createRanges(context, waiting),
-  isLeft: (range) =>
-    isAny(context, {
-      text: `from ${waiting.from} where ${isLeftBehind(waiting, range)}`,
-      input: inputOf(waiting, range)
-    }),
-  change: (range, skipLocked) => {
-    const rows = isInRange(waiting, range)
-    const isDue = `${rows} ${passOver(skipLocked, rows)}`
-    return {
-      changes: [
-        {
-          text: `
-            update submissions_submission s
-            set ${purged}
-            from ${waiting.from}
-            where ${isDue}
-            and s.id = retry.submission_id
-            and s.content_purged_at is null
-            and ${isInline}`
-        },
-        settle(isDue),
-        wait(isDue)
-      ],
-      input: inputOf(waiting, range)
-    }
-  }
-})
+const retryInline = (context: RunContext<unknown>): Work<KeyRange> =>
+  workByRange(context, waiting, (isDue) => [
+    {
+      text: `
+        update submissions_submission s
+        set ${purged}
+        from ${waiting.from}
+        where ${isDue}
+        and s.id = retry.submission_id
+        and s.content_purged_at is null
+        and ${isInline}`
+    },
+    settle(isDue),
+    wait(isDue)
+  ])
 
 interface Page {
   readonly rows: readonly Row[]
@@ -184,7 +152,7 @@ const retryStored = (context: RunContext<unknown>): Work<Page> => ({
       text: `
         select ${storedColumns}, retry.id::text as "retryId", retry.next_retry_at::text as at
         from ${waiting.from}
-        join submissions_submission s on s.id = retry.submission_id
+        ${waiting.join}
         where ${isBehind(last)}
         order by retry.next_retry_at, retry.id
         limit ($2 ->> 'size')::int`,
@@ -196,7 +164,7 @@ const retryStored = (context: RunContext<unknown>): Work<Page> => ({
     const last = page?.rows.at(-1)
     const text = `
       from ${waiting.from}
-      join submissions_submission s on s.id = retry.submission_id
+      ${waiting.join}
       where ${isBehind(last)}`
     return isAny(context, { text, input: { last } })
   },
@@ -206,12 +174,9 @@ const retryStored = (context: RunContext<unknown>): Work<Page> => ({
     page.outcomes = await deleteStoredFiles(context, [...submissions.values()])
   },
   change: ({ rows, outcomes }, skipLocked) => {
-    const submissions = new Map(rows.map((row) => [row.id, row]))
-    const pickBy = (isPicked: (error: string) => boolean) =>
-      outcomes.flatMap(({ id, error }) => (isPicked(error) ? [pick(submissions.get(id)!, error)] : []))
     const isOfPage =
       "retry.submission_id in (select id::uuid from jsonb_array_elements_text($2 -> 'ids') as page (id))"
-    const isDue = `${waiting.where} and ${isOfPage} ${passOver(skipLocked, isOfPage)}`
+    const isDue = `${waiting.where} and ${isOfPage} ${passOver(waiting, skipLocked, isOfPage)}`
     return {
       changes: [
         {
@@ -245,11 +210,7 @@ const retryStored = (context: RunContext<unknown>): Work<Page> => ({
           counts: 'failed'
         }
       ],
-      input: {
-        gone: pickBy((error) => error === ''),
-        failing: pickBy((error) => error !== ''),
-        ids: [...submissions.keys()]
-      }
+      input: { ...pickByOutcome(rows, outcomes), ids: rows.map(({ id }) => id) }
     }
   }
 })

@@ -1,20 +1,12 @@
 import { Type } from 'typebox'
 import { defineJob, type RunContext, type Work } from './define-job.ts'
-import {
-  createRanges,
-  inputOf,
-  isAny,
-  isInRange,
-  isLeftBehind,
-  type KeyRange,
-  type TimeOrder
-} from './key-range.ts'
+import { isAny, passOver, workByRange, type KeyRange, type TimeOrder } from './key-range.ts'
 import {
   hasActiveRun,
   isAsPicked,
   isInline,
   mayHaveFiles,
-  pick,
+  pickByOutcome,
   pickedFrom,
   purged,
   retryAfterSeconds,
@@ -98,35 +90,17 @@ const isWaiting = `
   s.content_purged_at is null
   and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
 
-const passOver = (isSkipping: boolean, rows: string): string =>
-  isSkipping ? `and s.id in (select s.id from ${expired.from} where ${rows} for update skip locked)` : ''
-
-const purgeInline = (context: RunContext<unknown>): Work<KeyRange> => ({
-  next: createRanges(context, expired),
-  isLeft: (range) =>
-    isAny(context, {
-      text: `from ${expired.from} where ${isLeftBehind(expired, range)} and ${isWaiting} and ${isInline}`,
-      input: inputOf(expired, range)
-    }),
-  change: (range, skipLocked) => {
-    const rows = isInRange(expired, range)
-    return {
-      changes: [
-        {
-          text: `
-            update ${expired.from}
-            set ${purged}
-            where ${rows}
-            and ${isWaiting}
-            and ${isInline}
-            ${passOver(skipLocked, rows)}`,
-          counts: 'affected'
-        }
-      ],
-      input: inputOf(expired, range)
-    }
-  }
-})
+const purgeInline = (context: RunContext<unknown>): Work<KeyRange> => {
+  const isLeft = `${isWaiting} and ${isInline}`
+  return workByRange(
+    context,
+    expired,
+    (isDue) => [
+      { text: `update ${expired.from} set ${purged} where ${isDue} and ${isLeft}`, counts: 'affected' }
+    ],
+    isLeft
+  )
+}
 
 interface Page {
   readonly rows: readonly Row[]
@@ -160,12 +134,9 @@ const purgeStored = (context: RunContext<unknown>): Work<Page> => ({
     page.outcomes = await deleteStoredFiles(context, page.rows)
   },
   change: ({ rows, outcomes }, skipLocked) => {
-    const errors = new Map(outcomes.map((outcome) => [outcome.id, outcome.error]))
-    const gone = rows.filter((row) => errors.get(row.id) === '').map((row) => pick(row))
-    const failing = rows.filter((row) => errors.get(row.id)).map((row) => pick(row, errors.get(row.id)))
     // Without these bounds each batch might walk over all that is due.
     const isInPage = "s.expires_at between ($2 ->> 'first')::timestamptz and ($2 ->> 'last')::timestamptz"
-    const isDue = `${isAsPicked} and ${expired.where} and ${isInPage} and ${isWaiting} ${passOver(skipLocked, isInPage)}`
+    const isDue = `${isAsPicked} and ${expired.where} and ${isInPage} and ${isWaiting} ${passOver(expired, skipLocked, isInPage)}`
     return {
       changes: [
         {
@@ -185,7 +156,7 @@ const purgeStored = (context: RunContext<unknown>): Work<Page> => ({
           counts: 'failed'
         }
       ],
-      input: { gone, failing, first: rows[0]?.at, last: rows.at(-1)?.at }
+      input: { ...pickByOutcome(rows, outcomes), first: rows[0]?.at, last: rows.at(-1)?.at }
     }
   }
 })

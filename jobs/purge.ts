@@ -1,4 +1,4 @@
-import type { StoredSubmission } from './stored-files.ts'
+import type { FileOutcome, StoredSubmission } from './stored-files.ts'
 
 // What the purge and its retries have in common. `s` is the submission, `picked` what was known of it when its files were
 // deleted.
@@ -55,13 +55,20 @@ export const isAsPicked = `
 export const pickedFrom = (name: string): string =>
   `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, input_file text, run_ids uuid[], error text)`
 
-/** A submission as it stands in the input. */
-export const pick = ({ id, inputFile, runIds }: StoredSubmission, error = '') => ({
-  id,
-  input_file: inputFile ?? '',
-  run_ids: runIds,
-  error
-})
+/** The submissions as they stand in the input, by what became of their files. */
+export const pickByOutcome = (submissions: readonly StoredSubmission[], outcomes: readonly FileOutcome[]) => {
+  const byId = new Map(submissions.map((submission) => [submission.id, submission]))
+  const tried = outcomes.flatMap(({ id, error }) => {
+    const submission = byId.get(id)
+    return submission
+      ? [{ id, input_file: submission.inputFile ?? '', run_ids: submission.runIds, error }]
+      : []
+  })
+  return {
+    gone: tried.filter(({ error }) => error === ''),
+    failing: tried.filter(({ error }) => error !== '')
+  }
+}
 
 /** Seconds until the next attempt of a purge, after the first, second, … failed one; after the one behind the last it is exhausted. */
 export const retryAfterSeconds = [60, 300, 3_600, 21_600] as const
