@@ -11,7 +11,7 @@ import { openProxy, type DatabaseProxy } from '../../worker/database-proxy.ts'
 import { createDataFolder, prepareSystems } from './local-system.ts'
 import { findSerious, historyRows, jobRow, openTab, type ConsoleTab } from './page.ts'
 
-const reason = chromiumPath === undefined ? 'there is no /usr/bin/chromium' : ''
+const reason = chromiumPath === undefined ? 'there is no Chromium' : ''
 
 describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${reason})` : ''}`, async () => {
   let context: BrowserContext
