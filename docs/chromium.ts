@@ -1,12 +1,11 @@
 import { existsSync } from 'node:fs'
 import { chromium, type BrowserContext, type BrowserContextOptions } from 'playwright-core'
 
-/** Where Debian and Ubuntu put the browser: first the one without a window's frame, which needs a quarter less time. */
-export const chromiumPath = [
-  '/usr/bin/chromium-headless-shell',
-  '/usr/bin/chromium',
-  '/usr/bin/chromium-browser'
-].find((path) => existsSync(path))
+// Where Debian and Ubuntu put it: first the one without a window's frame, which takes a fifth less of the processor.
+const paths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser']
+
+/** Where the browser is; undefined when there is none. */
+export const chromiumPath = paths.find((path) => existsSync(path))
 
 /**
  * Starts a real Chromium, in a profile of its own that is gone at the end, which talks to nobody by itself.
@@ -16,7 +15,7 @@ export const chromiumPath = [
 export const openChromium = async (options: BrowserContextOptions = {}): Promise<BrowserContext> => {
   if (chromiumPath === undefined) {
     throw new Error(
-      'Chromium must be at /usr/bin/chromium-headless-shell or /usr/bin/chromium, got none: install it with apt-get install chromium-headless-shell'
+      `Chromium must be at ${paths.join(' or ')}, got none: install it with apt-get install chromium-headless-shell`
     )
   }
   // An empty name is a folder of its own.

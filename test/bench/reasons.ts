@@ -19,7 +19,7 @@ export const reasons: Readonly<Record<string, string>> = {
     'two things, told apart by a look at pg_stat_activity every 2 ms and by the same rounds without fsync. Waits over 5 ms are ' +
     'commits of the load behind a flush of the WAL (IO/WalSync, LWLock/WALWrite), which the one statement causes as much: it ' +
     'and the job write the same WAL, 108 MB in a third of a second for the keys. A p99 of some hundred statements is then the ' +
-    'luck of one or two flushes: the ratio of the keys came out as 2.0, 1.4 and 0.6 in three runs. Without fsync it was 1.2 for ' +
+    'luck of one or two flushes: the ratio of the keys came out as 1.6, 2.0, 1.4 and 0.6 in four runs. Without fsync it was 1.2 for ' +
     'the keys and for stuck runs, 2.3 for the purge and from 1.9 to 5.9 for the retries. This rest, 2 to 4 ms that reads wait ' +
     'as well, is probably processor time, as the worker, PostgreSQL and the load share two cores: with the worker at the lowest ' +
     'priority the retries had 1.7.',
