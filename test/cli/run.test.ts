@@ -12,8 +12,7 @@ const at = ['--stage', 'local', '--url', schedulerUrl]
 
 afterAll(async () => {
   await sql.end()
-  local.kill('SIGTERM')
-  await local.ended
+  await local.stop()
 })
 
 const count = async (condition = 'true'): Promise<number> => {

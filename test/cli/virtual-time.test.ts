@@ -7,8 +7,7 @@ const local = await startLocal(await createFolder(), '--clock', '2026-03-01T00:0
 const at = ['--stage', 'local', '--url', local.addresses.schedulerUrl]
 
 afterAll(async () => {
-  local.kill('SIGTERM')
-  await local.ended
+  await local.stop()
 })
 
 it('a run by hand is told apart from ticks in virtual time, too', async () => {

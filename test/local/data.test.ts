@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import postgres from 'postgres'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import {
   createFolder,
   findAlive,
@@ -33,66 +33,61 @@ const countSessions = async ({ addresses }: RunningLocal): Promise<number> => {
   return row!.count
 }
 
-it('--data keeps rows, jobs paused by hand and attempts; the jobs follow the front and the declaration', async () => {
-  const data = join(folder, 'kept')
-  const first = await startLocal(folder, '--data', data)
-  const before = await countSessions(first)
-  await fetch(`${jobsOf(first)}/validibot-clear-sessions-dev:run`, { method: 'POST' })
-  await first.waitFor(/clear-sessions +200/)
-  const after = await countSessions(first)
-  expect(after).toBeLessThan(before)
-  await fetch(`${jobsOf(first)}/validibot-cleanup-stuck-runs-dev:pause`, { method: 'POST' })
-  await fetch(jobsOf(first), {
-    method: 'POST',
-    headers: { 'Content-Type': 'application/json' },
-    body: JSON.stringify({
-      name: `projects/local-project/locations/australia-southeast1/jobs/stranger`,
-      schedule: '0 0 1 1 *',
-      httpTarget: { uri: first.addresses.workerUrl }
+describe('a folder given by --data', () => {
+  const data = join(folder, 'data')
+  let local: RunningLocal
+
+  it('keeps rows, jobs paused by hand and attempts; the jobs follow the front and the declaration', async () => {
+    local = await startLocal(folder, '--data', data)
+    const before = await countSessions(local)
+    await fetch(`${jobsOf(local)}/validibot-clear-sessions-dev:run`, { method: 'POST' })
+    await local.waitFor(/clear-sessions +200/)
+    const after = await countSessions(local)
+    expect(after).toBeLessThan(before)
+    await fetch(`${jobsOf(local)}/validibot-cleanup-stuck-runs-dev:pause`, { method: 'POST' })
+    await fetch(jobsOf(local), {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: JSON.stringify({
+        name: `projects/local-project/locations/australia-southeast1/jobs/stranger`,
+        schedule: '0 0 1 1 *',
+        httpTarget: { uri: local.addresses.workerUrl }
+      })
+    })
+    expect(Object.keys(await listJobs(local))).toContain('stranger')
+    await local.stop()
+
+    local = await startLocal(folder, '--data', data)
+    const jobs = await listJobs(local)
+    expect(await countSessions(local)).toBe(after)
+    expect(Object.keys(jobs)).toHaveLength(6)
+    expect(jobs['validibot-cleanup-stuck-runs-dev']?.state).toBe('PAUSED')
+    expect(jobs['validibot-clear-sessions-dev']).toMatchObject({
+      state: 'ENABLED',
+      lastAttemptTime: expect.any(String),
+      httpTarget: { uri: `${local.addresses.workerUrl}/api/v1/scheduled/clear-sessions/` }
     })
   })
-  expect(Object.keys(await listJobs(first))).toContain('stranger')
-  first.kill('SIGTERM')
-  await first.ended
 
-  const second = await startLocal(folder, '--data', data)
-  const jobs = await listJobs(second)
-  expect(await countSessions(second)).toBe(after)
-  expect(Object.keys(jobs)).toHaveLength(6)
-  expect(jobs['validibot-cleanup-stuck-runs-dev']?.state).toBe('PAUSED')
-  expect(jobs['validibot-clear-sessions-dev']).toMatchObject({
-    state: 'ENABLED',
-    lastAttemptTime: expect.any(String),
-    httpTarget: { uri: `${second.addresses.workerUrl}/api/v1/scheduled/clear-sessions/` }
+  it('takes one system at a time', async () => {
+    const second = spawnLocal('--port', '0', '--worker-port', '0', '--data', data)
+    expect(await second.ended).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: `--data must be a folder that no other local system works in, got '${data}', which one does: stop it or choose another folder\n`
+    })
   })
-  second.kill('SIGTERM')
-  await second.ended
-})
 
-it('a data folder takes one at a time', async () => {
-  const data = join(folder, 'taken')
-  const first = await startLocal(folder, '--data', data)
-  const second = spawnLocal('--port', '0', '--worker-port', '0', '--data', data)
-  expect(await second.ended).toEqual({
-    code: 1,
-    stdout: '',
-    stderr: `--data must be a folder that no other local system works in, got '${data}', which one does: stop it or choose another folder\n`
+  it('can be used again after a kill -9 of all that ran in it', async () => {
+    const sessions = await countSessions(local)
+    expect(sessions).toBeGreaterThan(0)
+    const processes = findDescendants(local.pid)
+    for (const pid of [local.pid, ...processes]) process.kill(pid, 'SIGKILL')
+    await local.ended
+    await expect.poll(() => findAlive(processes)).toEqual([])
+
+    local = await startLocal(folder, '--data', data)
+    expect(await countSessions(local)).toBe(sessions)
+    await local.stop()
   })
-  first.kill('SIGTERM')
-  await first.ended
-})
-
-it('a data folder can be used again after a kill -9 of all that ran in it', async () => {
-  const data = join(folder, 'crashed')
-  const first = await startLocal(folder, '--data', data)
-  const sessions = await countSessions(first)
-  const processes = findDescendants(first.pid)
-  for (const pid of [first.pid, ...processes]) process.kill(pid, 'SIGKILL')
-  await first.ended
-  await expect.poll(() => findAlive(processes)).toEqual([])
-
-  const second = await startLocal(folder, '--data', data)
-  expect(await countSessions(second)).toBe(sessions)
-  second.kill('SIGTERM')
-  expect(await second.ended).toMatchObject({ code: 0 })
 })

@@ -10,8 +10,7 @@ const sql = postgres(databaseUrl, { max: 1 })
 
 afterAll(async () => {
   await sql.end()
-  local.kill('SIGTERM')
-  await local.ended
+  await local.stop()
 })
 
 // In the words of the specification, not of the jobs' own queries.

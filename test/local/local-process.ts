@@ -1,11 +1,12 @@
 import { type ChildProcessByStdio, execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { afterAll } from 'vitest'
+import { afterAll, expect } from 'vitest'
 import type { LocalAddresses } from '../../local/system.ts'
 
 /** How a process ended, and all that it wrote. */
@@ -32,6 +33,8 @@ export interface RunningLocal extends LocalProcess {
   readonly readyFile: string
   /** The folder that all of it is in. */
   readonly scratch: string
+  /** Ends it by SIGTERM: with 0, without a complaint, and no process or scratch folder is left. */
+  stop(): Promise<Ending>
 }
 
 /** A folder for a test file, removed at its end. */
@@ -77,7 +80,18 @@ export const startLocal = async (folder: string, ...options: string[]): Promise<
   const local = spawnLocal('--port', '0', '--worker-port', '0', '--ready-file', readyFile, ...options)
   await local.waitFor('Ctrl-C stops everything')
   const addresses = JSON.parse(await readFile(readyFile, 'utf8')) as LocalAddresses
-  return { ...local, addresses, readyFile, scratch: dirname(local.find(/stored files (\S+)/)) }
+  const scratch = dirname(local.find(/stored files (\S+)/))
+  const stop = async (): Promise<Ending> => {
+    const processes = findDescendants(local.pid)
+    local.kill('SIGTERM')
+    const ending = await local.ended
+    expect(ending).toMatchObject({ code: 0, stderr: '' })
+    expect(processes.length).toBeGreaterThanOrEqual(1)
+    expect(findAlive(processes)).toEqual([])
+    expect(existsSync(scratch)).toBe(options.includes('--data'))
+    return ending
+  }
+  return { ...local, addresses, readyFile, scratch, stop }
 }
 
 /** The processes that a process has started, and those that they have. */

@@ -96,9 +96,8 @@ it("a database without the application's tables is one sentence", async () => {
 })
 
 it('no demo data is written to a database that is given', async () => {
-  const { kill, ended } = await startLocal(folder, '--database-url', url)
-  kill('SIGTERM')
-  expect(await ended).toMatchObject({ code: 0, stderr: '' })
+  const local = await startLocal(folder, '--database-url', url)
+  await local.stop()
   expect(await sql`select count(*)::int as sessions from django_session`).toEqual([{ sessions: 0 }])
 })
 

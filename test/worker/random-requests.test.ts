@@ -3,7 +3,7 @@ import type { InjectOptions } from 'fastify'
 import { expect, it } from 'vitest'
 import { endpointOf } from '../../jobs/define-job.ts'
 import { jobs } from '../../jobs/index.ts'
-import { findParameterFaults, parameterSchemaOf } from '../../jobs/parameters.ts'
+import { parameterSchemaOf } from '../../jobs/parameters.ts'
 import {
   addCallbackReceipts,
   addIdempotencyKeys,
@@ -64,8 +64,9 @@ const values = fc.oneof(
   fc.double(),
   fc.jsonValue()
 )
+// Never empty: '{}' is among the junk, and each that is valid costs a run.
 const parameters = fc
-  .array(fc.tuple(names, values), { maxLength: 4 })
+  .array(fc.tuple(names, values), { minLength: 1, maxLength: 4 })
   .map((entries) => Object.fromEntries(entries))
 const validParameters = fc.record({
   dry_run: fc.constant(true),
@@ -138,8 +139,9 @@ const headers = fc.dictionary(
 const disarm = (payload: string): string => {
   try {
     const parsed: unknown = payload.trim() === '' ? {} : JSON.parse(payload)
-    const isValid = jobs.some((job) => findParameterFaults(job, parsed).length === 0)
-    return isValid ? JSON.stringify({ ...(parsed as object), dry_run: true }) : payload
+    if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return payload
+    const { dry_run: isDry = false } = parsed as { dry_run?: unknown }
+    return isDry === false ? JSON.stringify({ ...parsed, dry_run: true }) : payload
   } catch {
     return payload
   }
@@ -178,6 +180,6 @@ it('10,000 random requests get no 5xx, nothing but JSON, and change no row', asy
 })
 
 it('parameters that every job takes are known to the generator', () => {
-  const all = new Set(jobs.flatMap((job) => Object.keys(parameterSchemaOf(job).properties)))
+  const all = new Set(jobs.flatMap((job) => Object.keys(parameterSchemaOf(job).shape)))
   expect([...all].toSorted()).toEqual(['batch_size', 'days', 'dry_run', 'max_batches', 'timeout_minutes'])
 })
