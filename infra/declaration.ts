@@ -1,5 +1,6 @@
 import { endpointOf, type Job } from '../jobs/define-job.ts'
 import { jobs as catalogue } from '../jobs/index.ts'
+import type { ParameterValues } from '../jobs/parameters.ts'
 import { ConfigurationError, type StageConfiguration } from './configuration.ts'
 import { findDeclarationFaults } from './limits.ts'
 import { formerJobIds } from './renames.ts'
@@ -58,7 +59,7 @@ export interface DeclaredJob {
   readonly path: string
   readonly httpMethod: 'POST'
   /** The parameters that the stage configures. */
-  readonly body?: Readonly<Record<string, unknown>>
+  readonly body?: ParameterValues
   /** `600s`. */
   readonly attemptDeadline: string
   readonly retryConfig: {

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { defineJob } from './define-job.ts'
 import { deleteByRange, type TimeOrder } from './key-range.ts'
 
@@ -16,10 +16,8 @@ export const cleanupCallbackReceipts = defineJob({
   rows: ['callback receipt', 'callback receipts'],
   verb: 'deleted',
   batchSize,
-  parameters: Type.Object({
-    days: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 36_500, description: 'keep receipts this many days' })
-    )
+  parameters: z.object({
+    days: z.int().min(1).max(36_500).describe('keep receipts this many days').exactOptional()
   }),
   tables: {
     validations_callbackreceipt: {

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { defineJob } from './define-job.ts'
 import { deleteByRange, type TimeOrder } from './key-range.ts'
 
@@ -15,7 +15,7 @@ export const cleanupIdempotencyKeys = defineJob({
   rows: ['idempotency key', 'idempotency keys'],
   verb: 'deleted',
   batchSize,
-  parameters: Type.Object({}),
+  parameters: z.object({}),
   tables: {
     core_idempotencykey: {
       select: { id: 'uuid', expires_at: 'timestamp with time zone' },

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { defineJob } from './define-job.ts'
 import { workByRange, type TimeOrder } from './key-range.ts'
 
@@ -16,10 +16,13 @@ export const cleanupStuckRuns = defineJob({
   rows: ['stuck run', 'stuck runs'],
   verb: 'marked as failed',
   batchSize,
-  parameters: Type.Object({
-    timeout_minutes: Type.Optional(
-      Type.Integer({ minimum: 1, maximum: 525_600, description: 'minutes after which a run counts as stuck' })
-    )
+  parameters: z.object({
+    timeout_minutes: z
+      .int()
+      .min(1)
+      .max(525_600)
+      .describe('minutes after which a run counts as stuck')
+      .exactOptional()
   }),
   tables: {
     validations_validationrun: {

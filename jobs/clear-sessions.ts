@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { defineJob } from './define-job.ts'
 import { deleteByRange, type TimeOrder } from './key-range.ts'
 
@@ -15,7 +15,7 @@ export const clearSessions = defineJob({
   rows: ['session', 'sessions'],
   verb: 'deleted',
   batchSize,
-  parameters: Type.Object({}),
+  parameters: z.object({}),
   tables: {
     django_session: {
       select: { session_key: 'character varying', expire_date: 'timestamp with time zone' },

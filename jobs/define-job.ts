@@ -1,7 +1,7 @@
-import type { Static, TObject } from 'typebox'
+import type * as z from 'zod'
 import { findCronFault } from '../schedule/cron-expression.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
-import type { CommonParameters } from './parameters.ts'
+import type { CommonParameters, ParameterObject } from './parameters.ts'
 
 /** Cloud Scheduler's bounds of attemptDeadline for HTTP targets, in seconds. */
 export const attemptDeadlineRange = { min: 15, max: 1_800 } as const
@@ -97,7 +97,7 @@ export interface RunSummary {
 }
 
 /** A job as it is written in its file. */
-export interface JobDefinition<Parameters extends TObject = TObject> {
+export interface JobDefinition<Parameters extends ParameterObject = ParameterObject> {
   /** Lower-case words with hyphens: part of the URL, of the Scheduler name and of every log line. */
   readonly id: string
   /** Cron, five fields, in the time zone of the stage. */
@@ -116,8 +116,8 @@ export interface JobDefinition<Parameters extends TObject = TObject> {
   readonly parameters: Parameters
   readonly tables: Readonly<Record<string, TableUse>>
   /** `select … as id from …`: the ids of the rows that a run would act on, oldest first. A dry run counts it. */
-  due(parameters: Static<Parameters> & CommonParameters): Statement
-  run(context: RunContext<Static<Parameters> & CommonParameters>): Promise<RunSummary | void>
+  due(parameters: z.infer<Parameters> & CommonParameters): Statement
+  run(context: RunContext<z.infer<Parameters> & CommonParameters>): Promise<RunSummary | void>
 }
 
 /** An entry of the catalogue. */
@@ -128,7 +128,7 @@ export type Job = JobDefinition
  *
  * @throws RangeError that names the job and every fault.
  */
-export const defineJob = <Parameters extends TObject>(definition: JobDefinition<Parameters>): Job => {
+export const defineJob = <Parameters extends ParameterObject>(definition: JobDefinition<Parameters>): Job => {
   const { id, schedule, description, attemptDeadline, batchSize } = definition
   const { min, max } = attemptDeadlineRange
   const faults: string[] = []

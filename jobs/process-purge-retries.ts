@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { defineJob, type Change, type RunContext, type Work } from './define-job.ts'
 import { events } from './events.ts'
 import { isAny, passOver, workByRange, type KeyRange, type TimeOrder } from './key-range.ts'
@@ -31,7 +31,7 @@ export const processPurgeRetries = defineJob({
   rows: ['purge retry', 'purge retries'],
   verb: 'settled',
   batchSize,
-  parameters: Type.Object({}),
+  parameters: z.object({}),
   tables: {
     submissions_purgeretry: {
       select: {

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { defineJob, type RunContext, type Work } from './define-job.ts'
 import { isAny, passOver, workByRange, type KeyRange, type TimeOrder } from './key-range.ts'
 import {
@@ -26,7 +26,7 @@ export const purgeExpiredSubmissions = defineJob({
   rows: ['submission', 'submissions'],
   verb: 'purged',
   batchSize,
-  parameters: Type.Object({}),
+  parameters: z.object({}),
   tables: {
     submissions_submission: {
       select: {

@@ -1,7 +1,7 @@
 import { findCronFault } from '../schedule/cron-expression.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import { attemptDeadlineRange, type Job } from './define-job.ts'
-import { findParameterFaults } from './parameters.ts'
+import { findParameterFaults, type ParameterValues } from './parameters.ts'
 
 /** What a stage may say of one job. Anything left out is as the job's file says. */
 export interface JobSettings {
@@ -16,7 +16,7 @@ export interface JobSettings {
   /** A run that finds more due rows than this changes nothing and fails. */
   readonly maxRows?: number
   /** The body of every scheduled request. */
-  readonly parameters?: Readonly<Record<string, unknown>>
+  readonly parameters?: ParameterValues
 }
 
 export type SettingsByJob = Readonly<Record<string, JobSettings>>

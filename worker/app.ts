@@ -1,7 +1,7 @@
 import { fastify, LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
 import { endpointOf, type Job } from '../jobs/define-job.ts'
-import { findParameterFaults } from '../jobs/parameters.ts'
+import { findParameterFaults, type ParameterValues } from '../jobs/parameters.ts'
 import { findTick } from './deliveries.ts'
 import { errors } from './errors.ts'
 import { findTrace } from './log.ts'
@@ -91,12 +91,12 @@ const answerResult = (job: Job, result: RunResult, reply: FastifyReply): object 
   }
 }
 
-const readParameters = (job: Job, body: unknown): Record<string, unknown> => {
+const readParameters = (job: Job, body: unknown): ParameterValues => {
   if (typeof body !== 'string' || body.trim() === '') return {}
   const parameters = parseJson(body)
   const faults = findParameterFaults(job, parameters)
   if (faults.length > 0) throw new errors.badParameters(faults.join('; '))
-  return parameters as Record<string, unknown>
+  return parameters as ParameterValues
 }
 
 const parseJson = (text: string): unknown => {

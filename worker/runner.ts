@@ -4,7 +4,7 @@ import type { Sql } from 'postgres'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import type { Job, ObjectStorage, RunContext } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
-import type { CommonParameters } from '../jobs/parameters.ts'
+import type { CommonParameters, ParameterValues } from '../jobs/parameters.ts'
 import type { JobSettings } from '../jobs/settings.ts'
 import { ask, sendFirst } from './database.ts'
 import { drainPages } from './drain.ts'
@@ -40,7 +40,7 @@ export interface RunRequest {
   readonly settings: JobSettings
   /** RFC 3339; undefined for a manual run. */
   readonly tick: string | undefined
-  readonly parameters: CommonParameters & Record<string, unknown>
+  readonly parameters: ParameterValues
   readonly log: Logger
 }
 

@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import { Type, type Static } from 'typebox'
+import * as z from 'zod'
 import { ApiError } from '../../emulator/api-error.ts'
 import type { Clock, VirtualClock } from '../../emulator/clock.ts'
 import type { ConsoleContext } from './context.ts'
-import { instant, optional } from './schemas.ts'
+import { instant } from './schemas.ts'
 import { findNights } from './week.ts'
 
 // A week of the six jobs is 3,200 attempts: minutes of work, which is all that one click may ask for.
@@ -23,7 +23,7 @@ export const registerClockRoutes = (server: FastifyInstance, context: ConsoleCon
     describe
   )
 
-  server.post<{ Body: Static<typeof advance> }>(
+  server.post<{ Body: z.infer<typeof advance> }>(
     '/api/clock/advance',
     {
       schema: {
@@ -45,7 +45,7 @@ export const registerClockRoutes = (server: FastifyInstance, context: ConsoleCon
       schema: {
         summary: 'Move virtual time to two hours before the next change of daylight saving',
         description: 'The ticks on the way are not fired: months of them would take as long as they do.',
-        body: Type.Object({}),
+        body: z.object({}),
         response: { 200: clock }
       }
     },
@@ -74,7 +74,7 @@ const jump = async (context: ConsoleContext): Promise<void> => {
   }
 }
 
-const describeClock = ({ emulator, declaration, parent }: ConsoleContext): Static<typeof clock> => {
+const describeClock = ({ emulator, declaration, parent }: ConsoleContext): z.infer<typeof clock> => {
   const { timeZone } = declaration
   const { clock: one, jobs } = emulator()
   const now = one.now()
@@ -110,20 +110,18 @@ const findVirtualClock = ({ emulator }: ConsoleContext): VirtualClock => {
 
 const isVirtual = (one: Clock): one is VirtualClock => one.virtual
 
-const advance = Type.Object({ seconds: Type.Integer({ minimum: 1, maximum: maxAdvance }) })
+const advance = z.object({ seconds: z.int().min(1).max(maxAdvance) })
 
-const clock = Type.Object({
+const clock = z.object({
   now: instant('what it shows'),
-  virtual: Type.Boolean({ description: 'it moves only when it is told to' }),
-  timeZone: Type.String({ description: 'of the stage' }),
-  night: optional(
-    Type.Object({
+  virtual: z.boolean().describe('it moves only when it is told to'),
+  timeZone: z.string().describe('of the stage'),
+  night: z
+    .object({
       at: instant('of the next change of daylight saving that can be jumped to'),
-      shiftMinutes: Type.Integer(),
+      shiftMinutes: z.int(),
       jumpTo: instant('two hours before'),
-      affected: Type.Array(
-        Type.Object({ job: Type.String(), effect: Type.String(), wallClock: Type.String() })
-      )
+      affected: z.array(z.object({ job: z.string(), effect: z.string(), wallClock: z.string() }))
     })
-  )
+    .exactOptional()
 })

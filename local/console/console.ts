@@ -9,6 +9,7 @@ import { registerEventRoutes } from './event-routes.ts'
 import { registerHistoryRoutes } from './history-routes.ts'
 import { registerJobRoutes } from './job-routes.ts'
 import { registerPage } from './page-routes.ts'
+import { writeJsonSchemas } from './schemas.ts'
 import { refuseOtherSites, setSecurityHeaders } from './security.ts'
 import { registerSystemRoutes } from './system-routes.ts'
 import { registerWeekRoutes } from './week-routes.ts'
@@ -24,6 +25,7 @@ export const registerConsole = async (server: FastifyInstance, context: ConsoleC
     scope.addHook('onRequest', refuseOtherSites)
     scope.addHook('onSend', setSecurityHeaders)
     scope.setErrorHandler(answerError)
+    scope.addHook('onRoute', writeJsonSchemas)
     await scope.register(swagger, { openapi: document })
 
     const attempts = createAttemptIndex((limit) => context.emulator().listAttempts({ limit }))

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { Type, type Static } from 'typebox'
+import * as z from 'zod'
 import { jobs as catalogue } from '../../jobs/index.ts'
 import { codeOf } from '../../worker/database.ts'
 import { countDueRows } from '../../worker/due-rows.ts'
 import type { ConsoleContext } from './context.ts'
 import { isUnreachable } from './error-answer.ts'
-import { instant, optional } from './schemas.ts'
+import { instant } from './schemas.ts'
 
 // Someone waits for it, and the page asks after every run.
 const timeoutMs = 5_000
@@ -26,7 +26,7 @@ export const registerDueRoutes = (server: FastifyInstance, { sql, declaration }:
       return {
         at: new Date().toISOString(),
         jobs: await Promise.all(
-          catalogue.map(async (job): Promise<Static<typeof dueOfJob>> => {
+          catalogue.map(async (job): Promise<z.infer<typeof dueOfJob>> => {
             const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
             const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
             try {
@@ -49,13 +49,13 @@ const describeFault = (error: unknown): string => {
   return error instanceof Error ? error.message : String(error)
 }
 
-const dueOfJob = Type.Object({
-  job: Type.String(),
-  table: Type.String({ description: 'whose rows are due' }),
-  rows: Type.String({ description: 'what they are called' }),
-  count: optional(Type.Integer({ description: 'none if it could not be counted' })),
-  sample: Type.Array(Type.String(), { description: 'ids of up to ten' }),
-  error: optional(Type.String())
+const dueOfJob = z.object({
+  job: z.string(),
+  table: z.string().describe('whose rows are due'),
+  rows: z.string().describe('what they are called'),
+  count: z.int().describe('none if it could not be counted').exactOptional(),
+  sample: z.array(z.string()).describe('ids of up to ten'),
+  error: z.string().exactOptional()
 })
 
-const due = Type.Object({ at: instant('of the count'), jobs: Type.Array(dueOfJob) })
+const due = z.object({ at: instant('of the count'), jobs: z.array(dueOfJob) })

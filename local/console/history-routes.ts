@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { Sql } from 'postgres'
-import { Type, type Static } from 'typebox'
+import * as z from 'zod'
 import { ApiError, invalidArgument } from '../../emulator/api-error.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'
 import { readLogLines } from './log-lines.ts'
 import { readParameters, readPoints, readRun, readRuns, type RunCursor } from './run-ledger.ts'
-import { attempt, instant, jobParameter, logLine, optional, outcome, run } from './schemas.ts'
+import { attempt, instant, jobParameter, logLine, outcome, run } from './schemas.ts'
 
 const defaultPage = 50
 const maxPage = 500
@@ -23,7 +23,7 @@ export const registerHistoryRoutes = (
   const { sql, declaration, parent } = context
   const names = createJobNames(declaration.jobs, parent)
 
-  server.get<{ Querystring: Static<typeof query> }>(
+  server.get<{ Querystring: z.infer<typeof query> }>(
     '/api/runs',
     {
       schema: {
@@ -35,7 +35,7 @@ export const registerHistoryRoutes = (
     (request) => listRuns(sql, request.query)
   )
 
-  server.get<{ Params: Static<typeof runParameter> }>(
+  server.get<{ Params: z.infer<typeof runParameter> }>(
     '/api/runs/:id',
     {
       schema: {
@@ -59,7 +59,7 @@ export const registerHistoryRoutes = (
     }
   )
 
-  server.get<{ Querystring: Static<typeof query> }>(
+  server.get<{ Querystring: z.infer<typeof query> }>(
     '/api/attempts',
     {
       schema: {
@@ -90,7 +90,7 @@ export const registerHistoryRoutes = (
     }
   )
 
-  server.get<{ Params: Static<typeof attemptParameter> }>(
+  server.get<{ Params: z.infer<typeof attemptParameter> }>(
     '/api/attempts/:id',
     {
       schema: {
@@ -120,7 +120,7 @@ export const registerHistoryRoutes = (
     }
   )
 
-  server.get<{ Params: Static<typeof jobParameter>; Querystring: Static<typeof pointsQuery> }>(
+  server.get<{ Params: z.infer<typeof jobParameter>; Querystring: z.infer<typeof pointsQuery> }>(
     '/api/jobs/:job/points',
     {
       schema: {
@@ -135,74 +135,72 @@ export const registerHistoryRoutes = (
   )
 }
 
-const listRuns = async (sql: Sql, { page, limit = defaultPage, ...filter }: Static<typeof query>) => {
+const listRuns = async (sql: Sql, { page, limit = defaultPage, ...filter }: z.infer<typeof query>) => {
   const { next, ...found } = await readRuns(sql, filter, page ? readCursor(page) : undefined, limit)
   return { ...found, ...(next ? { nextPage: writeCursor(next) } : {}) }
 }
 
-const query = Type.Object({
-  job: optional(Type.String({ maxLength: 500 })),
-  outcome: optional(outcome),
-  from: optional(instant('at or after which it began')),
-  until: optional(instant('before which it began')),
-  page: optional(Type.String({ maxLength: 200, description: 'nextPage of the page before' })),
-  limit: optional(Type.Integer({ minimum: 1, maximum: maxPage, description: `${defaultPage} unless given` }))
+const query = z.object({
+  job: z.string().max(500).exactOptional(),
+  outcome: outcome.exactOptional(),
+  from: instant('at or after which it began').exactOptional(),
+  until: instant('before which it began').exactOptional(),
+  page: z.string().max(200).describe('nextPage of the page before').exactOptional(),
+  limit: z.int().min(1).max(maxPage).describe(`${defaultPage} unless given`).exactOptional()
 })
 
-const runPage = Type.Object({
-  runs: Type.Array(run),
-  total: Type.Integer({ description: 'of all pages' }),
-  nextPage: optional(Type.String())
+const runPage = z.object({
+  runs: z.array(run),
+  total: z.int().describe('of all pages'),
+  nextPage: z.string().exactOptional()
 })
 
-const attemptPage = Type.Object({
-  attempts: Type.Array(attempt),
-  total: Type.Integer({ description: 'of all pages' }),
-  nextPage: optional(Type.String())
+const attemptPage = z.object({
+  attempts: z.array(attempt),
+  total: z.int().describe('of all pages'),
+  nextPage: z.string().exactOptional()
 })
 
-const runParameter = Type.Object({
-  id: Type.String({ pattern: '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' })
+const runParameter = z.object({
+  id: z.string().regex(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
 })
 
-const runDetails = Type.Object({
+const runDetails = z.object({
   run,
-  parameters: Type.String({ description: 'JSON' }),
-  attempts: Type.Array(attempt),
-  log: Type.Array(logLine)
+  parameters: z.string().describe('JSON'),
+  attempts: z.array(attempt),
+  log: z.array(logLine)
 })
 
-const attemptParameter = Type.Object({ id: Type.Integer({ minimum: 1 }) })
+const attemptParameter = z.object({ id: z.int().min(1) })
 
-const attemptDetails = Type.Object({
+const attemptDetails = z.object({
   attempt,
-  request: Type.Object({
-    method: Type.String(),
-    url: Type.String(),
-    headers: Type.Record(Type.String(), Type.String(), { description: 'without the token' }),
-    body: Type.String()
+  request: z.object({
+    method: z.string(),
+    url: z.string(),
+    headers: z.record(z.string(), z.string()).describe('without the token'),
+    body: z.string()
   }),
-  response: Type.Object({
-    statusCode: optional(Type.Integer()),
-    body: Type.String({ description: 'its beginning' }),
-    error: optional(Type.String({ description: 'why there was no answer' }))
+  response: z.object({
+    statusCode: z.int().exactOptional(),
+    body: z.string().describe('its beginning'),
+    error: z.string().describe('why there was no answer').exactOptional()
   }),
-  run: optional(run),
-  log: Type.Array(logLine)
+  run: run.exactOptional(),
+  log: z.array(logLine)
 })
 
-const pointsQuery = Type.Object({
-  limit: optional(
-    Type.Integer({ minimum: 1, maximum: maxPoints, description: `${defaultPoints} unless given` })
-  )
+const pointsQuery = z.object({
+  limit: z.int().min(1).max(maxPoints).describe(`${defaultPoints} unless given`).exactOptional()
 })
 
-const points = Type.Object({
-  points: Type.Array(
-    Type.Object({
+const points = z.object({
+  points: z.array(
+    z.object({
       at: instant('of its tick; of a run by hand, when it began'),
-      affected: Type.Integer(),
-      durationMs: Type.Integer(),
+      affected: z.int(),
+      durationMs: z.int(),
       outcome
     })
   )

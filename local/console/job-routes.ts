@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { Type, type Static } from 'typebox'
+import * as z from 'zod'
 import type { Job } from '../../emulator/job-message.ts'
 import { describeSchedule } from '../../schedule/words.ts'
 import type { AttemptIndex } from './attempt-index.ts'
@@ -7,7 +7,7 @@ import { createJobNames, describeAttempt } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'
 import { requestDryRun } from './dry-run.ts'
 import { readLastRuns } from './run-ledger.ts'
-import { attempt, instant, jobParameter, optional, outcome, type AttemptView, type Run } from './schemas.ts'
+import { attempt, instant, jobParameter, outcome, type AttemptView, type Run } from './schemas.ts'
 
 /** The jobs as they stand, and what can be done with one. */
 export const registerJobRoutes = (
@@ -28,7 +28,7 @@ export const registerJobRoutes = (
         summary: 'Every job that Cloud Scheduler has',
         description: 'In the order of the catalogue; then those that were made by hand.',
         response: {
-          200: Type.Object({ now: instant('by the clock that fires the jobs'), jobs: Type.Array(job) })
+          200: z.object({ now: instant('by the clock that fires the jobs'), jobs: z.array(job) })
         }
       }
     },
@@ -58,13 +58,13 @@ export const registerJobRoutes = (
   )
 
   for (const verb of ['run', 'pause', 'resume'] as const) {
-    server.post<{ Params: Static<typeof jobParameter> }>(
+    server.post<{ Params: z.infer<typeof jobParameter> }>(
       `/api/jobs/:job/${verb}`,
       {
         schema: {
           summary: summaries[verb],
           params: jobParameter,
-          body: Type.Object({}),
+          body: z.object({}),
           response: { 200: state }
         }
       },
@@ -75,7 +75,7 @@ export const registerJobRoutes = (
     )
   }
 
-  server.post<{ Params: Static<typeof jobParameter> }>(
+  server.post<{ Params: z.infer<typeof jobParameter> }>(
     '/api/jobs/:job/dry-run',
     {
       schema: {
@@ -83,7 +83,7 @@ export const registerJobRoutes = (
         description:
           'Waits for the answer. It goes to the worker’s front directly: Cloud Scheduler can’t send parameters.',
         params: jobParameter,
-        body: Type.Object({}),
+        body: z.object({}),
         response: { 200: dryRunResult }
       }
     },
@@ -97,37 +97,37 @@ const summaries = {
   resume: 'Fire a job again'
 } as const
 
-const last = Type.Object({
+const last = z.object({
   outcome,
   at: instant('when it began'),
-  affected: optional(Type.Integer()),
-  sentence: Type.String(),
-  runId: optional(Type.String()),
-  attempt: optional(attempt)
+  affected: z.int().exactOptional(),
+  sentence: z.string(),
+  runId: z.string().exactOptional(),
+  attempt: attempt.exactOptional()
 })
 
-const job = Type.Object({
-  id: Type.String(),
-  name: Type.String({ description: 'in full, as Cloud Scheduler has it' }),
-  isDeclared: Type.Boolean({ description: 'false for a job that was made by hand' }),
-  description: Type.String(),
-  schedule: Type.String(),
-  words: Type.String({ description: 'the schedule as a person says it' }),
-  timeZone: Type.String(),
-  state: Type.String({ description: 'ENABLED, PAUSED, DISABLED or UPDATE_FAILED' }),
-  next: optional(instant('of the next attempt; none while the job is paused')),
-  url: Type.String(),
-  isUnderWay: Type.Boolean(),
-  last: optional(last)
+const job = z.object({
+  id: z.string(),
+  name: z.string().describe('in full, as Cloud Scheduler has it'),
+  isDeclared: z.boolean().describe('false for a job that was made by hand'),
+  description: z.string(),
+  schedule: z.string(),
+  words: z.string().describe('the schedule as a person says it'),
+  timeZone: z.string(),
+  state: z.string().describe('ENABLED, PAUSED, DISABLED or UPDATE_FAILED'),
+  next: instant('of the next attempt; none while the job is paused').exactOptional(),
+  url: z.string(),
+  isUnderWay: z.boolean(),
+  last: last.exactOptional()
 })
 
-const state = Type.Object({ state: Type.String() })
+const state = z.object({ state: z.string() })
 
-const dryRunResult = Type.Object({
+const dryRunResult = z.object({
   outcome,
-  found: Type.Integer(),
-  sentence: Type.String(),
-  runId: optional(Type.String())
+  found: z.int(),
+  sentence: z.string(),
+  runId: z.string().exactOptional()
 })
 
 interface JobFacts {
@@ -138,7 +138,7 @@ interface JobFacts {
   readonly isVirtual: boolean
 }
 
-const describeJob = (one: Job, id: string, facts: JobFacts): Static<typeof job> => {
+const describeJob = (one: Job, id: string, facts: JobFacts): z.infer<typeof job> => {
   const found = findLast(facts)
   return {
     id,
@@ -157,7 +157,7 @@ const describeJob = (one: Job, id: string, facts: JobFacts): Static<typeof job> 
 }
 
 /** The later of the last attempt and the last run, which may be of another's making; virtual time can't be compared. */
-const findLast = ({ attempt: made, run, isVirtual }: JobFacts): Static<typeof last> | undefined => {
+const findLast = ({ attempt: made, run, isVirtual }: JobFacts): z.infer<typeof last> | undefined => {
   if (made && (!run || made.runId === run.id || isVirtual || made.start >= run.startedAt)) {
     return {
       outcome: made.outcome,

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { Type } from 'typebox'
+import * as z from 'zod'
 import type { ConsoleContext } from './context.ts'
 
 /** Where everything is, for the commands and the page; and the document of all endpoints. */
@@ -10,12 +10,12 @@ export const registerSystemRoutes = (server: FastifyInstance, { addresses }: Con
   server.get('/api/openapi.json', { schema: { hide: true } }, () => server.swagger())
 }
 
-const system = Type.Object({
-  consoleUrl: Type.String(),
-  schedulerUrl: Type.String({ description: 'Cloud Scheduler API, identity and logs' }),
-  workerUrl: Type.String({ description: "the worker's front, which checks who calls" }),
-  project: Type.String(),
-  region: Type.String(),
-  stage: Type.String(),
-  pid: Type.Integer({ description: 'of the process that runs all of it' })
+const system = z.object({
+  consoleUrl: z.string(),
+  schedulerUrl: z.string().describe('Cloud Scheduler API, identity and logs'),
+  workerUrl: z.string().describe("the worker's front, which checks who calls"),
+  project: z.string(),
+  region: z.string(),
+  stage: z.string(),
+  pid: z.int().describe('of the process that runs all of it')
 })

@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
-import { Type, type Static } from 'typebox'
+import * as z from 'zod'
 import { invalidArgument } from '../../emulator/api-error.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt, type JobNames } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'
 import { readRunsOfTicks } from './run-ledger.ts'
-import { attempt, instant, optional, run } from './schemas.ts'
+import { attempt, instant, run } from './schemas.ts'
 import { countByHour, dateIn, findNights, listDays, recordTicks, type TickRecord } from './week.ts'
 
 // Of the week that is shown first: what has been matters more than what will be.
@@ -49,7 +49,7 @@ export const registerWeekRoutes = (
     }
   }
 
-  server.get<{ Querystring: Static<typeof weekQuery> }>(
+  server.get<{ Querystring: z.infer<typeof weekQuery> }>(
     '/api/week',
     {
       schema: {
@@ -61,7 +61,7 @@ export const registerWeekRoutes = (
     (request) => describeWeek(request.query.start)
   )
 
-  server.get<{ Querystring: Static<typeof ticksQuery> }>(
+  server.get<{ Querystring: z.infer<typeof ticksQuery> }>(
     '/api/ticks',
     {
       schema: {
@@ -123,68 +123,62 @@ const readTicks = async (
 
 const tickStates = ['completed', 'running', 'failed', 'skipped', 'missed', 'none', 'due'] as const
 
-const weekQuery = Type.Object({
-  start: optional(
-    Type.String({
-      pattern: '^20\\d\\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$',
-      description: "first day, by the stage's wall clock; unless given, five days ago"
-    })
-  )
+const weekQuery = z.object({
+  start: z
+    .string()
+    .regex(/^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/)
+    .describe("first day, by the stage's wall clock; unless given, five days ago")
+    .exactOptional()
 })
 
-const week = Type.Object({
-  timeZone: Type.String(),
+const week = z.object({
+  timeZone: z.string(),
   now: instant('by the clock that fires the jobs'),
   from: instant('the first midnight'),
   until: instant('the last midnight'),
-  days: Type.Array(
-    Type.Object({ date: Type.String(), from: instant('its midnight'), until: instant('the next midnight') }),
-    { description: 'seven; one on which daylight saving changes has 23 or 25 hours' }
-  ),
-  nights: Type.Array(
-    Type.Object({
+  days: z
+    .array(z.object({ date: z.string(), from: instant('its midnight'), until: instant('the next midnight') }))
+    .describe('seven; one on which daylight saving changes has 23 or 25 hours'),
+  nights: z.array(
+    z.object({
       at: instant('of the change of daylight saving'),
-      shiftMinutes: Type.Integer({ description: 'how far the wall clock is put' }),
-      affected: Type.Array(
-        Type.Object({
-          job: Type.String(),
-          effect: Type.String({ description: 'skipped or doubled' }),
-          wallClock: Type.String()
+      shiftMinutes: z.int().describe('how far the wall clock is put'),
+      affected: z.array(
+        z.object({
+          job: z.string(),
+          effect: z.string().describe('skipped or doubled'),
+          wallClock: z.string()
         })
       )
     })
   ),
-  jobs: Type.Array(
-    Type.Object({
-      id: Type.String(),
-      cells: Type.Array(
-        Type.Object({
+  jobs: z.array(
+    z.object({
+      id: z.string(),
+      cells: z.array(
+        z.object({
           at: instant('of the hour'),
-          counts: Type.Partial(
-            Type.Object(Object.fromEntries(tickStates.map((state) => [state, Type.Integer()])))
-          )
+          counts: z.partialRecord(z.enum(tickStates), z.int())
         })
       )
     })
   )
 })
 
-const ticksQuery = Type.Object({
-  job: Type.String({ maxLength: 500 }),
+const ticksQuery = z.object({
+  job: z.string().max(500),
   from: instant('of the first tick'),
   until: instant('after the last tick')
 })
 
-const tickList = Type.Object({
-  ticks: Type.Array(
-    Type.Object({
+const tickList = z.object({
+  ticks: z.array(
+    z.object({
       at: instant('of the tick'),
-      state: Type.Enum([...tickStates], {
-        description: 'none: past, and nothing is known of it; due: not yet'
-      }),
-      attempts: Type.Integer({ description: 'deliveries, retries included' }),
-      run: optional(run),
-      attempt: optional(attempt)
+      state: z.enum(tickStates).describe('none: past, and nothing is known of it; due: not yet'),
+      attempts: z.int().describe('deliveries, retries included'),
+      run: run.exactOptional(),
+      attempt: attempt.exactOptional()
     })
   )
 })

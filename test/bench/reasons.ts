@@ -29,7 +29,7 @@ export const reasons: Readonly<Record<string, string>> = {
     'and server of Node.js, the garbage they leave (a tenth) and the record of each attempt (a twelfth). Fewer ' +
     'deliveries at a time were tried and saved nothing.',
   'cold-start':
-    'of what the worker takes besides, a third goes to compiling what its bundle has more than Fastify, most of it typebox ' +
+    'of what the worker takes besides, a third goes to compiling what its bundle has more than Fastify, most of it zod ' +
     'and postgres.js. The rest is the connection to the database and three queries, without which the worker is not ready: ' +
     'on a busy machine they wait for PostgreSQL, which the bare Fastify never does.'
 }

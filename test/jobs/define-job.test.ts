@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { describe, expect, it } from 'vitest'
 import { defineCatalogue, defineJob, endpointOf, type JobDefinition } from '../../jobs/define-job.ts'
 
@@ -10,7 +10,7 @@ const valid: JobDefinition = {
   rows: ['row', 'rows'],
   verb: 'counted',
   batchSize: 1,
-  parameters: Type.Object({}),
+  parameters: z.object({}),
   tables: {},
   due: () => ({ text: 'select 1 as id' }),
   run: () => Promise.resolve()

@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type JobDefinition } from '../../jobs/define-job.ts'
 import { jobs } from '../../jobs/index.ts'
@@ -34,7 +34,7 @@ const createWith = async (due: JobDefinition['due']) =>
             rows: ['session', 'sessions'],
             verb: 'counted',
             batchSize: 1,
-            parameters: Type.Object({}),
+            parameters: z.object({}),
             tables: {},
             due,
             run: () => Promise.reject(new Error('a dry run must not run the job'))

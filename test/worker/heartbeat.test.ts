@@ -1,4 +1,4 @@
-import { Type } from 'typebox'
+import * as z from 'zod'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { budgetOf } from '../../jobs/budget.ts'
 import { defineJob } from '../../jobs/define-job.ts'
@@ -20,7 +20,7 @@ const createWithHangingJob = async () => {
     rows: ['row', 'rows'],
     verb: 'changed',
     batchSize: 1,
-    parameters: Type.Object({}),
+    parameters: z.object({}),
     tables: {},
     due: () => ({ text: 'select 1 as id' }),
     run: () => {
