@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { findFreePort } from '../port.ts'
 import type { KeeperAnswer, KeeperOrder } from './postgres-keeper.ts'
 
@@ -15,6 +15,8 @@ export interface PostgresOptions {
   readonly isDisposable?: boolean
   /** A folder that is removed once the server has stopped, whatever stops it. */
   readonly removeAtEnd?: string
+  /** Where the clusters are kept that new ones are copied from; node_modules/.cache/postgres unless given. */
+  readonly preparedFolder?: string
   /** Further settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
 }
@@ -41,11 +43,13 @@ const maxPortTries = 3
  */
 export const startPostgres = async (options: PostgresOptions): Promise<PostgresServer> => {
   const { directory, port, isDisposable = false, removeAtEnd, settings = {} } = options
+  const preparedFolder = resolve(options.preparedFolder ?? defaultPreparedFolder)
   const { password, isNew } = await prepareDirectory(directory)
   for (let tries = 1; ; tries += 1) {
     const order: KeeperOrder = {
       isNew: isNew && tries === 1,
       password,
+      preparedFolder,
       port: port ?? (await findFreePort()),
       settings: { ...(isDisposable ? disposableSettings : {}), ...settings },
       ...(removeAtEnd === undefined ? {} : { removeAtEnd })
@@ -69,6 +73,8 @@ export const startPostgres = async (options: PostgresOptions): Promise<PostgresS
 }
 
 const disposableSettings = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' }
+
+const defaultPreparedFolder = join(import.meta.dirname, '../../node_modules/.cache/postgres')
 
 const passwordFile = (directory: string): string => join(directory, 'password')
 

