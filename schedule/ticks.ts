@@ -63,12 +63,12 @@ export const shortestPeriod = (expression: string): number => {
 }
 
 const findShortestPeriod = (expression: string): number => {
-  const schedule = { schedule: expression, timeZone: 'UTC' }
+  const cron = parseCron(expression)
   // A leap year from its first minute: 1,000 ticks of it hold every pattern of minutes and hours.
-  let tick = nextTick(schedule, new Date(Date.UTC(2027, 11, 31, 23, 59)))
+  let tick = cron.nextRun(new Date(Date.UTC(2027, 11, 31, 23, 59)))
   let shortest = Number.POSITIVE_INFINITY
   for (let count = 0; tick && count < 1_000; count += 1) {
-    const next = nextTick(schedule, tick)
+    const next = cron.nextRun(tick)
     if (!next || next.getTime() - tick.getTime() > 366 * 86_400_000) break
     shortest = Math.min(shortest, (next.getTime() - tick.getTime()) / 1000)
     tick = next
