@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { runtime } from '@pulumi/pulumi'
 import {
   LocalWorkspace,
   type EngineEvent,
@@ -14,16 +14,18 @@ import { declare, type Declaration } from '../../infra/declaration.ts'
 import { declareStack } from '../../infra/stack.ts'
 import { readStageValues } from '../../infra/stage-file.ts'
 import { type Google, openGoogle } from './google.ts'
+import { withoutTraces } from './traces.ts'
+import { openVault } from './vault.ts'
+
+// Asked once for all files of a test process. One that is too old is an error, not a reason to skip.
+const pulumiCommand = await PulumiCommand.get().catch((error: unknown) => {
+  if (!String(error).includes('ENOENT')) throw error
+  return undefined
+})
 
 /** Why the real engine can't be run here; undefined when it can. */
-export const whyNoEngine = (): string | undefined => {
-  try {
-    execFileSync('pulumi', ['version'], { stdio: 'ignore' })
-    return undefined
-  } catch {
-    return 'there is no pulumi CLI on PATH'
-  }
-}
+export const whyNoEngine = (): string | undefined =>
+  pulumiCommand ? undefined : 'there is no pulumi CLI on PATH'
 
 /** The real engine on a Google of the suite's own. */
 export interface Engine {
@@ -70,17 +72,20 @@ export const configureOn = (
 const readAt = new Date('2026-09-01T00:00:00Z')
 
 export const openEngine = async (): Promise<Engine> => {
+  if (!pulumiCommand) throw new Error(whyNoEngine())
   const google = await openGoogle()
+  const vault = await openVault()
   const directory = await mkdtemp(path.join(tmpdir(), 'scheduled-jobs-engine-'))
-  const pulumiCommand = await PulumiCommand.get()
   const envVars = {
     PULUMI_BACKEND_URL: `file://${directory}`,
-    PULUMI_CONFIG_PASSPHRASE: 'a test',
     PULUMI_DEBUG_PROVIDERS: `gcp:${google.port},docker:${google.port}`,
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     // What a person is logged in to is neither used nor changed.
     PULUMI_HOME: path.join(directory, 'home'),
     PULUMI_SKIP_UPDATE_CHECK: 'true',
+    // Keeps the key of the stacks' secrets.
+    VAULT_SERVER_URL: vault.url,
+    VAULT_SERVER_TOKEN: 'a test',
     // Each command is a process of its own, and too short for its memory to be worth collecting.
     GOGC: '400'
   }
@@ -88,9 +93,9 @@ export const openEngine = async (): Promise<Engine> => {
     google,
     openStage: async (stackName) => {
       const stack = withoutSummary(
-        await LocalWorkspace.createOrSelectStack(
+        await LocalWorkspace.createStack(
           { stackName, projectName: 'scheduled-jobs', program: async () => {} },
-          { pulumiCommand, envVars }
+          { pulumiCommand, envVars, secretsProvider: 'hashivault://state' }
         )
       )
       return {
@@ -103,6 +108,7 @@ export const openEngine = async (): Promise<Engine> => {
     },
     close: async () => {
       google.close()
+      vault.close()
       await rm(directory, { recursive: true })
     }
   }
@@ -123,7 +129,7 @@ export const observe = async (
   const events: EngineEvent[] = []
   let reason: unknown
   try {
-    await command((event) => events.push(event))
+    await withoutTraces(() => command((event) => events.push(event)))
   } catch (error) {
     reason = error
   }
@@ -148,21 +154,22 @@ export const observe = async (
 const runOn =
   (declaration: Declaration, also = () => {}) =>
   async () => {
+    keepDebugMessages()
     await announce(declaration, readAt)
-    return withoutTraces(() => {
-      const outputs = declareStack(declaration)
-      also()
-      return outputs
-    })
+    const outputs = declareStack(declaration)
+    also()
+    return outputs
   }
 
-// The SDK keeps the trace of each promise that it makes, thousands in a program; vitest maps each to the sources.
-const withoutTraces = <Value>(run: () => Value): Value => {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 0
-  try {
-    return run()
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit
+// The SDK has 130 messages a program for its own debugging: each is a call to the engine, which sends it back as an
+// event, and nobody reads it here.
+const keepDebugMessages = (): void => {
+  const engine = runtime.getEngine() as unknown as {
+    log: (request: { getSeverity(): number }, done: () => void) => unknown
   }
+  const log = engine.log.bind(engine)
+  engine.log = (request, done) => (request.getSeverity() === debugSeverity ? done() : log(request, done))
 }
+
+// The protocol's.
+const debugSeverity = 0

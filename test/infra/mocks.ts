@@ -2,6 +2,7 @@ import { runtime } from '@pulumi/pulumi'
 import { declare, type Declaration } from '../../infra/declaration.ts'
 import { declareStack } from '../../infra/stack.ts'
 import { readStageConfiguration } from '../../infra/stage-file.ts'
+import { withoutTraces } from './traces.ts'
 
 /** A resource as the program asks the engine for it, by `type name`. */
 export type Inventory = Readonly<Record<string, DeclaredResource>>
@@ -35,9 +36,11 @@ export const takeInventory = async (declaration: Declaration): Promise<Inventory
     if (!request.getCustom()) return
     resources.push([`${request.getType()} ${request.getName()}`, describeRequest(request)])
   })
-  await runtime.runInPulumiStack(async () => declareStack(declaration))
-  // Only this waits for the resources that wait for others.
-  await runtime.disconnect()
+  await withoutTraces(async () => {
+    await runtime.runInPulumiStack(async () => declareStack(declaration))
+    // Only this waits for the resources that wait for others.
+    await runtime.disconnect()
+  })
   return Object.fromEntries(resources.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
