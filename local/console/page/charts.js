@@ -13,15 +13,21 @@ export const createCharts = () => {
   let points = []
   let plots = []
   let timeZone = 'UTC'
+  let drawn = ''
 
   const refresh = async () => {
     if (!select.value) return
     try {
       ;({ points } = await read(`/api/jobs/${encodeURIComponent(select.value)}/points`))
       points.sort((a, b) => (a.at < b.at ? -1 : 1))
-      draw()
+      // Runs of other jobs end too: what they leave the same keeps its cursor and is not drawn again.
+      const digest = JSON.stringify([select.value, timeZone, points])
+      if (digest !== drawn) draw()
+      drawn = digest
     } catch (error) {
-      if (points.length === 0) clear(describeState('The charts can’t be shown.', error.message, 'error'))
+      if (points.length > 0) return
+      drawn = ''
+      clear(describeState('The charts can’t be shown.', error.message, 'error'))
     }
   }
 
@@ -53,6 +59,10 @@ export const createCharts = () => {
         element('figcaption', {}, 'Duration')
       )
     ]
+    // Before anything changes: the browser lays out the whole page anew to tell a colour after it.
+    const colours = ['--muted', '--line', '--accent', '--failed'].map((name) =>
+      findColour(find('charts'), name)
+    )
     clear(...frames)
     const times = points.map(({ at }) => Date.parse(at) / 1000)
     const failures = (valueOf) =>
@@ -64,7 +74,8 @@ export const createCharts = () => {
         points.map(({ affected }) => affected),
         failures(({ affected }) => affected),
         (value) => count(Math.round(value)),
-        true
+        true,
+        colours
       ),
       plot(
         frames[1],
@@ -72,15 +83,13 @@ export const createCharts = () => {
         points.map(({ durationMs }) => durationMs),
         failures(({ durationMs }) => durationMs),
         (value) => duration(Math.round(value)),
-        false
+        false,
+        colours
       )
     ]
   }
 
-  const plot = (frame, times, values, failures, format, isBars) => {
-    const [ink, line, accent, bad] = ['--muted', '--line', '--accent', '--failed'].map((name) =>
-      findColour(frame, name)
-    )
+  const plot = (frame, times, values, failures, format, isBars, [ink, line, accent, bad]) => {
     const readout = element('p', { class: 'readout' }, '')
     const font = '11px system-ui, sans-serif'
     const axis = {

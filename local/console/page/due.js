@@ -6,19 +6,20 @@ const shownIds = 1
 
 /** What is due in each table, by the jobs' own rules. */
 export const createDue = () => {
-  let isShown = false
+  let shown
 
   const refresh = async () => {
     try {
       const { at, jobs } = await read('/api/due')
-      isShown = true
       setText(
         find('due-note'),
         `counted at ${new Date(at).toLocaleTimeString('en-AU', { hourCycle: 'h23' })} by the database's clock`
       )
-      find('due').replaceChildren(buildTable(jobs))
+      const digest = JSON.stringify(jobs)
+      if (digest !== shown) find('due').replaceChildren(buildTable(jobs))
+      shown = digest
     } catch (error) {
-      if (!isShown)
+      if (!shown)
         find('due').replaceChildren(describeState('Nothing can be counted.', error.message, 'error'))
     }
   }

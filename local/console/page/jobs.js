@@ -141,7 +141,10 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
         element('code', { class: 'cron' }, job.schedule)
       )
     }
-    row.cells.state.replaceChildren(describeJobState(job))
+    if (row.state !== job.state) {
+      row.state = job.state
+      row.cells.state.replaceChildren(describeJobState(job))
+    }
     swap(row.buttons.pause, job.state === 'ENABLED', row.buttons.resume)
     row.buttons['dry-run'].hidden = !job.isDeclared
     fillLast(row, job)

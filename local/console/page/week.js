@@ -115,7 +115,7 @@ const makeLine = ({ id }) =>
 /** All that a day's cell shows. */
 const describeDay = (job, day, { nights, now }) => {
   const [from, until] = [Date.parse(day.from), Date.parse(day.until)]
-  const hours = job.cells.filter(({ at }) => Date.parse(at) >= from && Date.parse(at) < until)
+  const hours = job.cells.filter(({ at }) => at >= day.from && at < day.until)
   const totals = {}
   for (const { counts } of hours) {
     for (const [state, number] of Object.entries(counts)) totals[state] = (totals[state] ?? 0) + number

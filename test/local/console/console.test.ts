@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { BrowserContext, Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { clearSessions } from '../../../jobs/clear-sessions.ts'
 import { chromiumPath, openChromium } from '../../../docs/chromium.ts'
 import type { LocalSystem } from '../../../local/system.ts'
@@ -22,10 +22,10 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     tab = await openTab(context)
   })
   afterAll(() => context.close())
-  afterEach(async () => {
+  afterEach(async ({ task }) => {
     const errors = tab.takeErrors()
-    // The system may be stopped after this; nobody should be looking.
-    await tab.page.goto('about:blank')
+    // What a test that failed left open is no fault of the next one.
+    if (task.result?.state === 'fail') await tab.leave()
     if (errors.length > 0) throw new Error(`the browser complained:\n${errors.join('\n')}`)
   })
 
@@ -36,12 +36,15 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     for (const part of ['.day .bar', '.due tbody tr', '.uplot canvas'])
       await page.locator(part).first().waitFor()
   }
+  // All that axe judges by colours, in which alone the themes differ.
+  const rulesOfColour = ['color-contrast', 'link-in-text-block']
   const say = (page: Page) => () => page.locator('#announcement').textContent()
 
   describe('of a system that has just been started, an hour before daylight saving begins', async () => {
     const { url, sql } = await createDatabase()
     const start = prepareSystems()
     let system: LocalSystem
+    afterAll(() => tab.leave())
     beforeAll(async () => {
       // Far off, so that no run of it is taken for one of a tick by the machine's clock.
       system = await start(url, { clock: new Date('2035-10-06T15:00:00Z') })
@@ -57,6 +60,8 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.getByText('Nothing matches these filters.').waitFor()
       await page.getByRole('button', { name: 'Clear filters' }).click()
       await page.getByText('No attempt yet.').waitFor()
+      await page.getByRole('button', { name: 'Runs', exact: true }).click()
+      await page.getByText('No run yet.').waitFor()
     })
 
     it('a job shows its schedule in words, its next run here and in UTC, and its state', async () => {
@@ -147,12 +152,13 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await dialog.getByText('POST http://').waitFor()
       await dialog.getByText('"error": "internal error"').waitFor()
       await dialog.getByText('cleanup-callback-receipts failed', { exact: true }).waitFor()
-      expect(await findSerious(page)).toEqual([])
+      expect(await findSerious(page, { part: 'dialog' })).toEqual([])
       await page.keyboard.press('Escape')
       await dialog.waitFor({ state: 'hidden' })
       await expect.poll(() => sentence.evaluate((button) => button.matches(':focus'))).toBe(true)
       await filtersOf(page).getByLabel('Outcome').selectOption('failed')
       await historyRows(page).getByText('failed', { exact: true }).waitFor()
+      await page.getByRole('button', { name: 'Clear filters' }).click()
       await sql`alter table validations_callbackreceipt rename column received to received_at`
     })
 
@@ -184,6 +190,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.keyboard.press('Enter')
       const dialog = page.getByRole('dialog', { name: 'cleanup-idempotency-keys, Sunday 7 October' })
       await dialog.getByRole('row', { name: /^03:00 AEDT ✓?\s*completed 0 / }).waitFor()
+      await page.keyboard.press('Escape')
     })
 
     it('Play moves time until Stop, as fast as it is told', async () => {
@@ -230,6 +237,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.getByRole('dialog').getByText('unreachable').first().waitFor()
       expect(await page.evaluate(() => 'broken' in globalThis)).toBe(false)
       expect(await page.evaluate('document.images.length')).toBe(0)
+      await page.keyboard.press('Escape')
       await fetch(`${jobs}/by-hand`, { method: 'DELETE' })
       await jobRow(page, 'by-hand').waitFor({ state: 'detached' })
     })
@@ -270,8 +278,8 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       expect(results[4]).toBe('refused')
       await page.close()
       server.close()
-      const visited = await visit(system)
-      await jobRow(visited, 'clear-sessions').getByText('enabled', { exact: true }).waitFor()
+      const { jobs } = (await (await fetch(`${consoleUrl}/api/jobs`)).json()) as { jobs: object[] }
+      expect(jobs[0]).toMatchObject({ id: 'clear-sessions', state: 'ENABLED' })
     })
   })
 
@@ -281,6 +289,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     let system: LocalSystem
     let proxy: DatabaseProxy
     afterAll(() => proxy.close())
+    afterAll(() => tab.leave())
     beforeAll(async () => {
       proxy = await openProxy(url)
       // A clock that stands still: a tick in the middle of a test would be one run more.
@@ -336,26 +345,30 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.getByRole('button', { name: 'Now' }).click()
     })
 
-    it.each(['light', 'dark'] as const)(
-      'axe finds nothing serious on the %s page, narrow or wide',
-      async (theme) => {
-        const page = await visit(system)
-        await page.emulateMedia({ colorScheme: theme })
-        await waitForAll(page)
-        for (const width of [375, 1440]) {
-          await page.setViewportSize({ width, height: 900 })
-          expect(await findSerious(page)).toEqual([])
-        }
-      }
-    )
+    describe('in any width and theme', () => {
+      beforeEach(async () => waitForAll(await visit(system)))
+      afterEach(() => tab.resetView())
 
-    it('nothing sticks out from 375 to 1,920 px', async () => {
-      const page = await visit(system)
-      await waitForAll(page)
-      for (const width of [375, 599, 768, 1024, 1440, 1920]) {
-        await page.setViewportSize({ width, height: 900 })
-        await expect.poll(() => page.evaluate('document.documentElement.scrollWidth')).toBe(width)
-      }
+      it.each([375, 1440])('axe finds nothing serious on the page of %i px', async (width) => {
+        await tab.page.setViewportSize({ width, height: 900 })
+        expect(await findSerious(tab.page)).toEqual([])
+      })
+
+      it.each([375, 1440])(
+        'axe finds nothing serious in the colours of the dark page of %i px',
+        async (width) => {
+          await tab.page.emulateMedia({ colorScheme: 'dark' })
+          await tab.page.setViewportSize({ width, height: 900 })
+          expect(await findSerious(tab.page, { rules: rulesOfColour })).toEqual([])
+        }
+      )
+
+      it('nothing sticks out from 375 to 1,920 px', async () => {
+        for (const width of [375, 599, 768, 1024, 1440, 1920]) {
+          await tab.page.setViewportSize({ width, height: 900 })
+          await expect.poll(() => tab.page.evaluate('document.documentElement.scrollWidth')).toBe(width)
+        }
+      })
     })
 
     it('the page says that the database is gone, and goes on when it is back', async () => {
@@ -392,18 +405,12 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     })
 
     it('the first content is there soon', async () => {
-      const times: number[] = []
-      for (let visits = 0; visits < 3; visits += 1) {
-        const page = await visit(system)
-        times.push(
-          await page.evaluate(() => performance.getEntriesByName('first-content')[0]?.startTime ?? Number.NaN)
-        )
-      }
-      times.sort((a, b) => a - b)
-      console.info(
-        `console, 10,000 runs: jobs shown after ${times.map((time) => Math.round(time)).join(', ')} ms`
+      const page = await visit(system)
+      const [mark] = await page.evaluate(() =>
+        performance.getEntriesByName('first-content').map(({ startTime }) => startTime)
       )
-      expect(times.every((time) => time > 0)).toBe(true)
+      console.info(`console, 10,000 runs: jobs shown after ${Math.round(mark!)} ms`)
+      expect(mark).toBeGreaterThan(0)
     })
   })
 
@@ -411,6 +418,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     const { url } = await createDatabase()
     const data = await createDataFolder()
     const start = prepareSystems()
+    afterAll(() => tab.leave())
 
     it('the page says so, keeps what it shows, and goes on by itself', async () => {
       const first = await start(url, { data })
@@ -430,7 +438,8 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await jobRow(page, 'clear-sessions').getByText('completed', { exact: true }).waitFor()
       await jobRow(page, 'clear-sessions').getByRole('button', { name: 'Pause clear-sessions' }).click()
       await expect.poll(say(page)).toMatch(/^clear-sessions: The local system does not answer/)
-      expect(await findSerious(page)).toEqual([])
+      // All that says so; the rest is what it was.
+      expect(await findSerious(page, { part: 'body > :not(main)' })).toEqual([])
 
       const second = await start(url, { data, port: Number(port) })
       expect(second.addresses.consoleUrl).toBe(origin)

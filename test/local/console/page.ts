@@ -4,8 +4,15 @@ import type { BrowserContext, Locator, Page } from 'playwright-core'
 /** A tab for the console, and what the browser complained of since someone looked. */
 export interface ConsoleTab {
   readonly page: Page
-  /** Opens the console anew and waits until it is connected and shows its jobs. */
+  /**
+   * Opens the console, unless the tab shows it already: most of what a visit takes is the browser's, not ours. Waits until
+   * it is connected and shows its jobs.
+   */
   visit(url: string): Promise<Page>
+  /** Leaves the console: for a system that is to be stopped, and after a test that failed on it. */
+  leave(): Promise<void>
+  /** Makes the window as wide, and the colours as light, as they are at first. */
+  resetView(): Promise<void>
   /** What the browser complained of since the last call. */
   takeErrors(): string[]
 }
@@ -15,6 +22,11 @@ export const openTab = async (context: BrowserContext): Promise<ConsoleTab> => {
   const page = await context.newPage()
   // Everything is on this machine: what is not there by then does not come.
   page.setDefaultTimeout(8_000)
+  const resetView = async (): Promise<void> => {
+    await page.setViewportSize({ width: 1440, height: 900 })
+    await page.emulateMedia({ colorScheme: 'light' })
+  }
+  await resetView()
   let errors: string[] = []
   page.on('console', (message) => {
     if (message.type() === 'error') errors.push(`${message.text()} ${message.location().url}`)
@@ -23,13 +35,16 @@ export const openTab = async (context: BrowserContext): Promise<ConsoleTab> => {
   return {
     page,
     visit: async (url) => {
-      await page.setViewportSize({ width: 1440, height: 900 })
-      await page.emulateMedia({ colorScheme: 'light' })
+      if (new URL(page.url()).origin === url) return page
       await page.goto(url)
       await page.getByText('live', { exact: true }).waitFor()
       await jobRow(page, 'clear-sessions').waitFor()
       return page
     },
+    leave: async () => {
+      await page.goto('about:blank')
+    },
+    resetView,
     takeErrors: () => {
       const taken = errors
       errors = []
@@ -52,11 +67,25 @@ export const historyRows = (page: Page): Locator =>
     .getByRole('row')
     .filter({ has: page.getByRole('rowheader') })
 
-/** What axe finds serious or critical on the page as it is, each with the places that it is found in. */
-export const findSerious = async (page: Page): Promise<string[]> => {
-  await page.evaluate(axe.source)
-  const { violations } = await page.evaluate(() =>
-    (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] })
+/**
+ * What axe finds serious or critical on the page as it is, with the places of each.
+ *
+ * @param part of the page that it looks at, a CSS selector: all of it unless given.
+ * @param rules that it looks by: all of them unless given.
+ */
+export const findSerious = async (
+  page: Page,
+  { part = 'html', rules }: { part?: string; rules?: string[] } = {}
+): Promise<string[]> => {
+  // Half a megabyte, which a page that has it need not be told again.
+  if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source)
+  const { violations } = await page.evaluate(
+    ([where, only]) =>
+      (globalThis as unknown as { axe: typeof axe }).axe.run(where, {
+        resultTypes: ['violations'],
+        ...(only && { runOnly: only })
+      }),
+    [part, rules] as const
   )
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
