@@ -25,6 +25,7 @@ describe('--clock', async () => {
     const { attempts } = (await response.json()) as { attempts: Attempt[] }
     const answers = attempts.map(({ body = '{}' }) => JSON.parse(body) as Record<string, unknown>)
     expect(attempts.map(({ forced }) => forced)).toEqual([false, true, true])
+    expect(answers.map((answer) => answer.affected)).toEqual([0, 0, 200])
     expect(new Set(answers.map((answer) => answer.run_id)).size).toBe(3)
     expect(answers.filter((answer) => answer.duplicate)).toEqual([])
   })

@@ -67,25 +67,12 @@ export const historyRows = (page: Page): Locator =>
     .getByRole('row')
     .filter({ has: page.getByRole('rowheader') })
 
-/**
- * What axe finds serious or critical on the page as it is, with the places of each.
- *
- * @param part of the page that it looks at, a CSS selector: all of it unless given.
- * @param rules that it looks by: all of them unless given.
- */
-export const findSerious = async (
-  page: Page,
-  { part = 'html', rules }: { part?: string; rules?: string[] } = {}
-): Promise<string[]> => {
+/** What axe finds serious or critical on the page as it is, each with the places that it is found in. */
+export const findSerious = async (page: Page): Promise<string[]> => {
   // Half a megabyte, which a page that has it need not be told again.
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source)
-  const { violations } = await page.evaluate(
-    ([where, only]) =>
-      (globalThis as unknown as { axe: typeof axe }).axe.run(where, {
-        resultTypes: ['violations'],
-        ...(only && { runOnly: only })
-      }),
-    [part, rules] as const
+  const { violations } = await page.evaluate(() =>
+    (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] })
   )
   return violations
     .filter(({ impact }) => impact === 'serious' || impact === 'critical')
