@@ -40,6 +40,12 @@ describe('the table of a run', () => {
     expect(table).toMatch(/worker, idle .* 87\.1 MB .* ≤ 80\.0 MB .* missed/)
     expect(table).toContain('1 of 2 goals met')
   })
+
+  it('shows how far the rounds lie apart', () => {
+    const rounds = [2, 1, 1.5].map((value) => ({ value, reference: 2 }))
+    const finding = judge('harm', { what: 'clear-sessions', unit: 'ms', reference: 'one statement', rounds })
+    expect(renderTable([finding])).toContain('0.75 × (0.50–1.00)')
+  })
 })
 
 describe('docs/benchmarks.md', () => {
@@ -53,6 +59,19 @@ describe('docs/benchmarks.md', () => {
     expect(render({ memory: 'because.' })).toContain('**memory: worker, idle**: because.')
     expect(render()).toContain('**memory: worker, idle**: not explained yet.')
     expect(render()).not.toContain('**jobs: clear-sessions**')
+  })
+
+  it('gives a reason once for all that it explains', () => {
+    const missed = ['worker, idle', 'worker, peak'].map((what) =>
+      judge('memory', { what, unit: 'MB', rounds: [{ value: 90 }], goal: { atMost: 80 } })
+    )
+    const document = renderDocument(benchmarks, missed, {
+      machine,
+      rounds: 5,
+      seed: 1,
+      reasons: { memory: 'because.' }
+    })
+    expect(document).toContain('- **memory: worker, idle; memory: worker, peak**: because.')
   })
 })
 

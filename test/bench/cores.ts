@@ -1,0 +1,41 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+
+const run = promisify(execFile)
+
+/**
+ * Keeps two groups of processes on a core each. Linux only.
+ *
+ * @param groups process ids; this process may be in one of them.
+ * @returns lets this process run on all of its cores again when disposed; the others are taken to end before.
+ * @throws Error when this process may not use two cores, or when there is no `taskset` (of util-linux).
+ */
+export const keepApart = async (
+  groups: readonly [readonly number[], readonly number[]]
+): Promise<AsyncDisposable> => {
+  const before = await readCores(process.pid)
+  const [first, second] = expandCores(before)
+  if (first === undefined || second === undefined) {
+    throw new Error(`this benchmark keeps processes apart: it must have 2 cores or more, got core ${before}`)
+  }
+  await pin(groups[0], String(first))
+  await pin(groups[1], String(second))
+  return { [Symbol.asyncDispose]: () => pin([process.pid], before) }
+}
+
+/** The cores of a list as Linux writes it: `0-2,5` are 0, 1, 2 and 5. */
+export const expandCores = (list: string): number[] =>
+  list.split(',').flatMap((part) => {
+    const [first, last = first] = part.split('-').map(Number) as [number, number?]
+    return Array.from({ length: last - first + 1 }, (_, index) => first + index)
+  })
+
+const readCores = async (pid: number): Promise<string> => {
+  const { stdout } = await run('taskset', ['--cpu-list', '--pid', String(pid)])
+  return stdout.slice(stdout.lastIndexOf(':') + 1).trim()
+}
+
+/** With all their threads. */
+const pin = async (pids: readonly number[], cores: string): Promise<void> => {
+  for (const pid of pids) await run('taskset', ['--all-tasks', '--cpu-list', '--pid', cores, String(pid)])
+}
