@@ -48,8 +48,8 @@ ${missed.length === 0 ? 'Nothing.' : renderMissed(missed, reasons)}
 
 ## How it is measured
 
-- The worker is its bundle (\`npm run build\`) in a process of its own, called over HTTP without the emulator, after it has
-  changed one row: its first answer is what *cold-start* is about.
+- The worker is its bundle (\`npm run build\`) in a process of its own, called over HTTP without the emulator, after ten runs
+  of one row each: its first answer is what *cold-start* is about.
 - The reference of a job is the one SQL statement that does the same to a copy of the same database, over a connection
   that has planned it once. All pages are in memory for both, and a checkpoint has just ended.
 - Rows lie in the order of their times with a day's disorder, as an application leaves them.

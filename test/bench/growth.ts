@@ -6,7 +6,8 @@ import {
   makeBundles,
   startWorkerProcess,
   type Bundles,
-  type ServiceProcess
+  type ServiceProcess,
+  warmUp
 } from './bundled-worker.ts'
 import { timeStatement } from './jobs.ts'
 import type { Measurement, Round } from './measurement.ts'
@@ -87,8 +88,8 @@ const measureGrowth = async (
 }
 
 const timeRun = async (worker: ServiceProcess, id: string): Promise<number> => {
-  const warm = await callJob(worker.url, id, { batch_size: 1, max_batches: 1 })
+  const before = await warmUp(worker.url, id)
   const [duration, { affected }] = await time(() => callJob(worker.url, id))
-  if (warm.affected + affected !== due) throw new Error(`${id} must change ${due} rows, got ${affected}`)
+  if (before + affected !== due) throw new Error(`${id} must change ${due} rows, got ${affected}`)
   return duration
 }

@@ -3,7 +3,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import { jobs } from '../../jobs/index.ts'
 import { inTurns, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
-import { callJob, makeBundles, startWorkerProcess, type Bundles } from './bundled-worker.ts'
+import { callJob, makeBundles, startWorkerProcess, warmUp, type Bundles } from './bundled-worker.ts'
 import { keepApart } from './cores.ts'
 import { dueRowsOf } from './jobs.ts'
 import { startLoad, usersOf } from './load.ts'
@@ -121,7 +121,7 @@ const measurePair = async (
     async () => {
       const database = await server.clone(original, 'harm_worker')
       await using worker = await startWorkerProcess(bundles, database.url)
-      await callJob(worker.url, id, { batch_size: 1, max_batches: 1 })
+      await warmUp(worker.url, id)
       await database.sql`select pg_stat_statements_reset()`
       ours = await observe(database, id, seed, [worker.child.pid!], () => callJob(worker.url, id))
       longestBatch = await readLongestBatch(database)

@@ -1,7 +1,7 @@
 import { jobs } from '../../jobs/index.ts'
 import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
-import { callJob, makeBundles, startWorkerProcess, type Bundles } from './bundled-worker.ts'
+import { callJob, makeBundles, startWorkerProcess, warmUp, type Bundles } from './bundled-worker.ts'
 import type { Measurement, Round } from './measurement.ts'
 import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
@@ -74,7 +74,6 @@ const measureJob = async (
   }
 }
 
-/** A worker that has answered before, as it does all day: what its first answer costs is a benchmark of its own. */
 const timeWorker = async (
   bundles: Bundles,
   { url }: BenchDatabase,
@@ -82,9 +81,9 @@ const timeWorker = async (
   due: number
 ): Promise<number> => {
   await using worker = await startWorkerProcess(bundles, url)
-  const warm = await callJob(worker.url, id, { batch_size: 1, max_batches: 1 })
+  const before = await warmUp(worker.url, id)
   const [duration, { affected, failed }] = await time(() => callJob(worker.url, id))
-  const changed = warm.affected + affected
+  const changed = before + affected
   if (changed !== due || failed !== 0)
     throw new Error(`${id} must change ${due} rows, got ${changed} and ${failed} failed`)
   return duration
