@@ -22,7 +22,7 @@ export interface WatchOptions {
 }
 
 /**
- * Looks for ticks that were never delivered, and reports each once: an ERROR line and a row of the ledger. Done after
+ * Looks for ticks that were never delivered, and reports each once: an ERROR line and a row of the ledger. Done beside
  * every run, so that the job of every five minutes keeps watch over the weekly one.
  *
  * A job is watched from the first run after it, or its schedule, was new. A delivery counts for a tick when its time

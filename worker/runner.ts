@@ -77,8 +77,11 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       { event: events.started, attempt: begin.attempt, dry_run: delivery.dryRun, parameters },
       `${job.id} started`
     )
-    const result = await work(options, { ...request, parameters: others, log }, delivery, begin)
-    await lookAfterLedger(options, log)
+    // On a connection of its own, so that nobody waits for it but behind an empty run.
+    const [result] = await Promise.all([
+      work(options, { ...request, parameters: others, log }, delivery, begin),
+      lookAfterLedger(options, log)
+    ])
     return result
   } catch (error) {
     log.error({ event: events.failed, err: error }, `${job.id} failed before it began`)
@@ -265,10 +268,11 @@ const logEnd = (
   )
 }
 
-/** Not the run's own work: what fails here is said, and tried again after the next run. */
+/** Not the run's own work: what fails here is said, and tried again beside the next run. */
 const lookAfterLedger = async (options: RunnerOptions, log: Logger): Promise<void> => {
   try {
-    await Promise.all([reportMissedTicks(options, log), pruneLedger(options.sql)])
+    await reportMissedTicks(options, log)
+    await pruneLedger(options.sql)
   } catch (error) {
     log.warn({ err: error }, 'the ledger could not be looked after')
   }
