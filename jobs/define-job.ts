@@ -81,6 +81,11 @@ export interface Batch {
   readonly changes: readonly Change[]
   /** `$2` of all of them. */
   readonly input: Input
+  /**
+   * Set where the rows are those of a range of an index: each page of the table is then visited once for all of its rows (a
+   * bitmap scan), and not once for each.
+   */
+  readonly isPagewise?: boolean
 }
 
 /** An INSERT, UPDATE or DELETE. */

@@ -81,17 +81,24 @@ const isLeftBehind = (order: TimeOrder, range: KeyRange | undefined): string =>
 export const passOver = ({ from, join = '', key }: TimeOrder, isSkipping: boolean, rows: string): string =>
   isSkipping ? `and ${key} in (select ${key} from ${from} ${join} where ${rows} for update skip locked)` : ''
 
+/** How the ranges of an order are worked through. */
+interface RangeOptions {
+  /** The condition of those among the rows that the changes are for, where they are not for all. */
+  readonly isLeft?: string
+  /** As a batch has it; not of rows that are passed over, which are picked by their keys. */
+  readonly isPagewise?: boolean
+}
+
 /**
  * Changes the rows of an order, range by range.
  *
  * @param build makes the changes of the condition of the rows that are due.
- * @param isLeft the condition of those among the rows that the changes are for, where they are not for all.
  */
 export const workByRange = (
   context: Pick<RunContext<unknown>, 'read'>,
   order: TimeOrder,
   build: (isDue: string) => readonly Change[],
-  isLeft = 'true'
+  { isLeft = 'true', isPagewise = false }: RangeOptions = {}
 ): Work<KeyRange> => ({
   next: createRanges(context, order),
   isLeft: (range) =>
@@ -103,7 +110,8 @@ export const workByRange = (
     const rows = isInRange(order, range)
     return {
       changes: build(`${rows} ${passOver(order, skipLocked, rows)}`),
-      input: inputOf(order, range)
+      input: inputOf(order, range),
+      isPagewise: isPagewise && !skipLocked
     }
   }
 })
@@ -114,9 +122,12 @@ export const deleteByRange = (
   order: TimeOrder
 ): Promise<void> =>
   context.drain(
-    workByRange(context, order, (isDue) => [
-      { text: `delete from ${order.from} where ${isDue}`, counts: 'affected' }
-    ])
+    workByRange(
+      context,
+      order,
+      (isDue) => [{ text: `delete from ${order.from} where ${isDue}`, counts: 'affected' }],
+      { isPagewise: true }
+    )
   )
 
 /** Whether there is a row: `from … where …`. */

@@ -5,6 +5,7 @@ import {
   hasActiveRun,
   isAsPicked,
   isInline,
+  isInlineAmong,
   mayHaveFiles,
   pickByOutcome,
   pickedFrom,
@@ -90,17 +91,21 @@ const isWaiting = `
   s.content_purged_at is null
   and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
 
-const purgeInline = (context: RunContext<unknown>): Work<KeyRange> => {
-  const isLeft = `${isWaiting} and ${isInline}`
-  return workByRange(
+const purgeInline = (context: RunContext<unknown>): Work<KeyRange> =>
+  workByRange(
     context,
     expired,
-    (isDue) => [
-      { text: `update ${expired.from} set ${purged} where ${isDue} and ${isLeft}`, counts: 'affected' }
-    ],
-    isLeft
+    (isDue) => {
+      const ids = `select s.id from ${expired.from} where ${isDue}`
+      return [
+        {
+          text: `update ${expired.from} set ${purged} where ${isDue} and ${isWaiting} and ${isInlineAmong(ids)}`,
+          counts: 'affected'
+        }
+      ]
+    },
+    { isLeft: `${isWaiting} and ${isInline}`, isPagewise: true }
   )
-}
 
 interface Page {
   readonly rows: readonly Row[]

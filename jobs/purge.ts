@@ -22,6 +22,22 @@ export const isInline = `
     and not exists (select from validations_validationrun run where run.submission_id = s.id)
   )`
 
+/**
+ * The same of many submissions: their runs are looked up together, in the order of the index, which takes a third of the
+ * time.
+ *
+ * @param ids `select …`: the ids of all submissions that are asked about.
+ */
+export const isInlineAmong = (ids: string): string => `
+  (
+    coalesce(s.input_file, '') = ''
+    and s.id not in (
+      select run.submission_id
+      from validations_validationrun run
+      where run.submission_id = any (array(${ids}))
+    )
+  )`
+
 /** A file, or a run that may have stored one. Looked up for each row: a plan for all would read the whole table of runs. */
 export const mayHaveFiles = `
   (

@@ -113,7 +113,9 @@ export interface BatchCounts {
  * Its commit does not wait for the disk: should the server crash, rows and counts are taken back together. The end of
  * the run does wait, so what is answered lasts, with all that came before it.
  */
-export const changeBatch = (sql: Sql, runId: string, { changes, input }: Batch) => sql<{ touched: string }[]>`
+export const changeBatch = (sql: Sql, runId: string, { changes, input, isPagewise }: Batch) => sql<
+  { touched: string }[]
+>`
   select scheduled_jobs.run_batch(
     ${runId},
     ${changes.map(({ text }) => text)}::text[],
@@ -121,7 +123,8 @@ export const changeBatch = (sql: Sql, runId: string, { changes, input }: Batch) 
     ${sql.json(input as never)},
     ${`${lockTimeout}s`},
     ${leaseSeconds}
-  ) as touched`
+  ) as touched
+  ${isPagewise ? sql`from set_config('enable_indexscan', 'off', true)` : sql``}`
 
 /** Whether an error says that the run's lease was lost. */
 export const isLeaseLost = (error: unknown): boolean => codeOf(error) === leaseLost
