@@ -92,12 +92,13 @@ interface RangeOptions {
 /**
  * Changes the rows of an order, range by range.
  *
- * @param build makes the changes of the condition of the rows that are due.
+ * @param build makes the changes: of the condition of the rows that are due, and of that of all rows of the range, among
+ *   which some may be passed over.
  */
 export const workByRange = (
   context: Pick<RunContext<unknown>, 'read'>,
   order: TimeOrder,
-  build: (isDue: string) => readonly Change[],
+  build: (isDue: string, isInRange: string) => readonly Change[],
   { isLeft = 'true', isPagewise = false }: RangeOptions = {}
 ): Work<KeyRange> => ({
   next: createRanges(context, order),
@@ -109,7 +110,7 @@ export const workByRange = (
   change: (range, skipLocked) => {
     const rows = isInRange(order, range)
     return {
-      changes: build(`${rows} ${passOver(order, skipLocked, rows)}`),
+      changes: build(`${rows} ${passOver(order, skipLocked, rows)}`, rows),
       input: inputOf(order, range),
       isPagewise: isPagewise && !skipLocked
     }

@@ -95,8 +95,8 @@ const purgeInline = (context: RunContext<unknown>): Work<KeyRange> =>
   workByRange(
     context,
     expired,
-    (isDue) => {
-      const ids = `select s.id from ${expired.from} where ${isDue}`
+    (isDue, isInRange) => {
+      const ids = `select s.id from ${expired.from} where ${isInRange}`
       return [
         {
           text: `update ${expired.from} set ${purged} where ${isDue} and ${isWaiting} and ${isInlineAmong(ids)}`,

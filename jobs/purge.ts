@@ -26,7 +26,8 @@ export const isInline = `
  * The same of many submissions: their runs are looked up together, in the order of the index, which takes a third of the
  * time.
  *
- * @param ids `select …`: the ids of all submissions that are asked about.
+ * @param ids `select …`: the ids of all submissions that are asked about, or of more. Of one that is not among them it is
+ *   not seen that it has a run.
  */
 export const isInlineAmong = (ids: string): string => `
   (

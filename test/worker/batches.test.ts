@@ -37,12 +37,30 @@ describe('a row that someone holds', () => {
     expect(await countSessions()).toBe(0)
   })
 
-  it('is passed over in a purge as well, and its submission is purged by the next run', async () => {
-    const [held] = await addSubmissions(sql, 3, { expires_at: '-1 day' })
+  it('is passed over in a purge as well; no other is purged without the files that its runs have stored', async () => {
+    const [held, , withRun] = await addSubmissions(sql, 3, { expires_at: '-1 day' })
+    const [runId] = await addRuns(sql, 1, { status: 'SUCCEEDED', submission_id: [withRun!] })
+    worker.storage.objects.add(`runs/1/${runId}/output.json`)
     await whileHolding(`select from submissions_submission where id = '${held}' for update`, async () => {
       expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 2, failed: 0 })
     })
+    expect([...worker.storage.objects]).toEqual([])
     expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 1 })
+  })
+
+  it('is looked at again where it is free in time: a submission that got a file is purged with it', async () => {
+    const [id] = await addSubmissions(sql, 1, { expires_at: '-1 day' })
+    worker.storage.objects.add('uploads/late.json')
+    const other = await sql.reserve()
+    await other.unsafe(
+      `begin; update submissions_submission set content = '', input_file = 'uploads/late.json' where id = '${id}'`
+    )
+    const answer = run('purge-expired-submissions')
+    await waitUntilBlocked()
+    await other.unsafe('commit')
+    other.release()
+    expect((await answer).body).toMatchObject({ affected: 1, failed: 0 })
+    expect([...worker.storage.objects]).toEqual([])
   })
 
   it('is looked at again where it is free in time: a run that ended meanwhile is not marked as stuck', async () => {
