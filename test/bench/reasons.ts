@@ -16,8 +16,7 @@ export const reasons: Readonly<Record<string, string>> = {
     'the first time since a checkpoint, and one has just ended: 38 MB instead of 16. The one statement writes the same.',
   'growth: process-purge-retries':
     'each run counts the exhausted retries, and no index begins with the number of attempts: a look through the whole table, ' +
-    '8 ms for 130,000 retries and ten times that for ten times as many. Besides, what holds for all changes of submissions: ' +
-    'a random place in a larger index, 38 MB of WAL instead of 16, as in the one statement.',
+    '8 ms for 130,000 retries and ten times that for ten times as many.',
   harm:
     'no more than what the rounds differ by, in both directions. What waits longest are commits of the load behind a flush ' +
     'of the WAL, and one that takes long is the p99 of a whole run. The job and the one statement write the same WAL; for the ' +
