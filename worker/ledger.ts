@@ -112,6 +112,8 @@ export interface BatchCounts {
  *
  * Its commit does not wait for the disk: should the server crash, rows and counts are taken back together. The end of
  * the run does wait, so what is answered lasts, with all that came before it.
+ *
+ * A batch that is pagewise rules out plain index scans for its own transaction, before the call is made.
  */
 export const changeBatch = (sql: Sql, runId: string, { changes, input, isPagewise }: Batch) => sql<
   { touched: string }[]

@@ -24,11 +24,19 @@ export interface Bench {
   readonly say: (line: string) => void
 }
 
-/** Ours goes first in even rounds, the reference in odd ones: what a round leaves behind harms both alike. */
-export const inTurns = async (round: number, ours: () => Promise<void>, theirs: () => Promise<void>) => {
-  const [first, second] = round % 2 === 0 ? [ours, theirs] : [theirs, ours]
-  await first()
-  await second()
+/**
+ * Ours goes first in even rounds, the reference in odd ones: what a round leaves behind harms both alike.
+ *
+ * @returns what ours and the reference gave, in this order.
+ */
+export const inTurns = async <Ours, Theirs>(
+  round: number,
+  ours: () => Promise<Ours>,
+  theirs: () => Promise<Theirs>
+): Promise<[Ours, Theirs]> => {
+  if (round % 2 === 0) return [await ours(), await theirs()]
+  const reference = await theirs()
+  return [await ours(), reference]
 }
 
 /** Milliseconds that something takes, and what it answers. */

@@ -36,16 +36,10 @@ export const coldStartBenchmark: Benchmark = {
     const rounds: Round[] = []
     // One start each that does not count: the files are then in memory.
     for (let start = -1; start < bench.rounds * startsPerRound; start += 1) {
-      let value = 0
-      let reference = 0
-      await inTurns(
+      const [value, reference] = await inTurns(
         Math.abs(start),
-        async () => {
-          value = await timeStart(bundles.worker, environment)
-        },
-        async () => {
-          reference = await timeStart(bare, environment)
-        }
+        () => timeStart(bundles.worker, environment),
+        () => timeStart(bare, environment)
       )
       if (start >= 0) rounds.push({ value, reference })
     }

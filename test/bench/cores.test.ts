@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { describe, expect, it } from 'vitest'
-import { expandCores, keepApart } from './cores.ts'
+import { canKeepApart, expandCores, keepApart } from './cores.ts'
 
 describe('a list of cores', () => {
   it('is read as Linux writes it', () => {
@@ -12,22 +12,19 @@ describe('a list of cores', () => {
 })
 
 describe('processes kept apart', () => {
-  it.runIf(process.platform === 'linux')(
-    'have a core each, while this one may use all that it had',
-    async () => {
-      const own = (await readCores(process.pid))!
-      await using first = startIdle()
-      await using second = startIdle()
-      {
-        await using _apart = await keepApart([[first.pid], [second.pid, process.pid]])
-        const cores = expandCores(own)
-        expect(await readCores(first.pid)).toBe(String(cores[0]))
-        expect(await readCores(second.pid)).toBe(String(cores[1]))
-        expect(await readCores(process.pid)).toBe(String(cores[1]))
-      }
-      expect(await readCores(process.pid)).toBe(own)
+  it.runIf(canKeepApart)('have a core each, while this one may use all that it had', async () => {
+    const own = (await readCores(process.pid))!
+    await using first = startIdle()
+    await using second = startIdle()
+    {
+      await using _apart = await keepApart([[first.pid], [second.pid, process.pid]])
+      const cores = expandCores(own)
+      expect(await readCores(first.pid)).toBe(String(cores[0]))
+      expect(await readCores(second.pid)).toBe(String(cores[1]))
+      expect(await readCores(process.pid)).toBe(String(cores[1]))
     }
-  )
+    expect(await readCores(process.pid)).toBe(own)
+  })
 })
 
 const readCores = async (pid: number): Promise<string | undefined> =>

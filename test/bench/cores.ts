@@ -1,10 +1,14 @@
 import { execFile } from 'node:child_process'
+import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
+/** Whether `keepApart` can do its work here: on Linux, where this process may use two cores. */
+export const canKeepApart = process.platform === 'linux' && availableParallelism() >= 2
+
 /**
- * Keeps two groups of processes on a core each. Linux only.
+ * Keeps two groups of processes on a core each.
  *
  * @param groups process ids; this process may be in one of them.
  * @returns lets this process run on all of its cores again when disposed; the others are taken to end before.

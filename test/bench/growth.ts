@@ -1,15 +1,8 @@
 import { jobs } from '../../jobs/index.ts'
-import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
+import { inTurns, type Bench, type Benchmark } from './benchmark.ts'
 import { settle, type BenchServer } from './bench-server.ts'
-import {
-  callJob,
-  makeBundles,
-  startWorkerProcess,
-  type Bundles,
-  type ServiceProcess,
-  warmUp
-} from './bundled-worker.ts'
-import { timeStatement } from './jobs.ts'
+import { makeBundles, startWorkerProcess, type Bundles } from './bundled-worker.ts'
+import { timeRun, timeStatement } from './jobs.ts'
 import type { Measurement, Round } from './measurement.ts'
 import { seeds } from './seed.ts'
 import { medianOf } from './statistics.ts'
@@ -55,16 +48,10 @@ const measureGrowth = async (
         }
       }
       await addDue(bench.seed + 2 * round + 1)
-      let value = 0
-      let reference = 0
-      await inTurns(
+      const [value, reference] = await inTurns(
         round,
-        async () => {
-          value = await timeRun(largeWorker, id)
-        },
-        async () => {
-          reference = await timeRun(smallWorker, id)
-        }
+        () => timeRun(largeWorker, id, due),
+        () => timeRun(smallWorker, id, due)
       )
       bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
       rounds.push({ value, reference })
@@ -85,11 +72,4 @@ const measureGrowth = async (
       `${due.toLocaleString('en')} due, ${(live * 10).toLocaleString('en')} and ${live.toLocaleString('en')} live; ` +
       `the one statement grows ${medianOf(growths).toFixed(2)} ×`
   }
-}
-
-const timeRun = async (worker: ServiceProcess, id: string): Promise<number> => {
-  const before = await warmUp(worker.url, id)
-  const [duration, { affected }] = await time(() => callJob(worker.url, id))
-  if (before + affected !== due) throw new Error(`${id} must change ${due} rows, got ${affected}`)
-  return duration
 }

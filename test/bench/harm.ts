@@ -1,10 +1,9 @@
-import { availableParallelism } from 'node:os'
 import { setTimeout as wait } from 'node:timers/promises'
 import { jobs } from '../../jobs/index.ts'
 import { inTurns, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
 import { callJob, makeBundles, startWorkerProcess, warmUp, type Bundles } from './bundled-worker.ts'
-import { keepApart } from './cores.ts'
+import { canKeepApart, keepApart } from './cores.ts'
 import { dueRowsOf } from './jobs.ts'
 import { startLoad, usersOf } from './load.ts'
 import type { Measurement } from './measurement.ts'
@@ -17,7 +16,7 @@ export const harmBenchmark: Benchmark = {
   name: 'harm',
   title: 'A steady load on the same tables during each job, beside the load during the one SQL statement',
   run: async (bench) => {
-    if (process.platform !== 'linux' || availableParallelism() < 2) {
+    if (!canKeepApart) {
       bench.say('left out: the load and the work are kept to a core each, which takes Linux and two cores')
       return []
     }
@@ -113,27 +112,26 @@ const measurePair = async (
   id: string,
   seed: number
 ): Promise<Pair> => {
-  let ours: Latencies = { idle: [], during: [] }
-  let theirs: Latencies = { idle: [], during: [] }
-  let longestBatch = 0
-  await inTurns(
+  const [ours, theirs] = await inTurns(
     seed,
     async () => {
       const database = await server.clone(original, 'harm_worker')
       await using worker = await startWorkerProcess(bundles, database.url)
       await warmUp(worker.url, id)
       await database.sql`select pg_stat_statements_reset()`
-      ours = await observe(database, id, seed, [worker.child.pid!], () => callJob(worker.url, id))
-      longestBatch = await readLongestBatch(database)
+      const latencies = await observe(database, id, seed, [worker.child.pid!], () => callJob(worker.url, id))
+      const longestBatch = await readLongestBatch(database)
       await database.drop()
+      return { latencies, longestBatch }
     },
     async () => {
       const database = await server.clone(original, 'harm_statement')
-      theirs = await observe(database, id, seed, [], () => database.sql.unsafe(statements[id]!))
+      const latencies = await observe(database, id, seed, [], () => database.sql.unsafe(statements[id]!))
       await database.drop()
+      return latencies
     }
   )
-  return { ours, theirs, longestBatch }
+  return { ours: ours.latencies, theirs, longestBatch: ours.longestBatch }
 }
 
 /**

@@ -1,7 +1,14 @@
 import { jobs } from '../../jobs/index.ts'
 import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
-import { callJob, makeBundles, startWorkerProcess, warmUp, type Bundles } from './bundled-worker.ts'
+import {
+  callJob,
+  makeBundles,
+  startWorkerProcess,
+  warmUp,
+  type Bundles,
+  type ServiceProcess
+} from './bundled-worker.ts'
 import type { Measurement, Round } from './measurement.ts'
 import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
@@ -45,19 +52,19 @@ const measureJob = async (
   const rounds: Round[] = []
   for (let round = 0; round < bench.rounds; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id]!(sql, amounts, bench.seed + round))
-    let value = 0
-    let reference = 0
-    await inTurns(
+    const [value, reference] = await inTurns(
       round,
       async () => {
         const database = await server.clone(original, 'jobs_worker')
-        value = await timeWorker(bundles, database, id, amounts.due)
+        const duration = await timeWorker(bundles, database, id, amounts.due)
         await database.drop()
+        return duration
       },
       async () => {
         const database = await server.clone(original, 'jobs_statement')
-        reference = await timeStatement(database, id, amounts.due)
+        const duration = await timeStatement(database, id, amounts.due)
         await database.drop()
+        return duration
       }
     )
     bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
@@ -81,8 +88,13 @@ const timeWorker = async (
   due: number
 ): Promise<number> => {
   await using worker = await startWorkerProcess(bundles, url)
-  const before = await warmUp(worker.url, id)
-  const [duration, { affected, failed }] = await time(() => callJob(worker.url, id))
+  return await timeRun(worker, id, due)
+}
+
+/** Milliseconds that a run takes, of a worker that is warmed up. */
+export const timeRun = async ({ url }: ServiceProcess, id: string, due: number): Promise<number> => {
+  const before = await warmUp(url, id)
+  const [duration, { affected, failed }] = await time(() => callJob(url, id))
   const changed = before + affected
   if (changed !== due || failed !== 0)
     throw new Error(`${id} must change ${due} rows, got ${changed} and ${failed} failed`)

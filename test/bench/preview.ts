@@ -24,16 +24,10 @@ export const previewBenchmark: Benchmark = {
       const previewNothing = () => stage.stack.preview({ program: async () => {} })
       await previewNothing()
       for (let round = 0; round < bench.rounds; round += 1) {
-        let value = 0
-        let reference = 0
-        await inTurns(
+        const [[value], [reference]] = await inTurns(
           round,
-          async () => {
-            value = (await time(previewStage))[0]
-          },
-          async () => {
-            reference = (await time(previewNothing))[0]
-          }
+          () => time(previewStage),
+          () => time(previewNothing)
         )
         bench.say(`round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
         rounds.push({ value, reference })

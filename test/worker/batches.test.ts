@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
 import { addRuns, addSession, addSessions, addSubmissions } from '../rows.ts'
 import { faultData } from './fault-data.ts'
-import { closeWithTest, createWorker } from './worker-under-test.ts'
+import { closeWithTest, createWorker, type Answer } from './worker-under-test.ts'
 
 const worker = await createWorker()
 const { sql, run } = worker
@@ -51,32 +51,40 @@ describe('a row that someone holds', () => {
   it('is looked at again where it is free in time: a submission that got a file is purged with it', async () => {
     const [id] = await addSubmissions(sql, 1, { expires_at: '-1 day' })
     worker.storage.objects.add('uploads/late.json')
-    const other = await sql.reserve()
-    await other.unsafe(
-      `begin; update submissions_submission set content = '', input_file = 'uploads/late.json' where id = '${id}'`
+    const { body } = await runBehind(
+      'purge-expired-submissions',
+      `update submissions_submission set content = '', input_file = 'uploads/late.json' where id = '${id}'`
     )
-    const answer = run('purge-expired-submissions')
-    await waitUntilBlocked()
-    await other.unsafe('commit')
-    other.release()
-    expect((await answer).body).toMatchObject({ affected: 1, failed: 0 })
+    expect(body).toMatchObject({ affected: 1, failed: 0 })
     expect([...worker.storage.objects]).toEqual([])
   })
 
   it('is looked at again where it is free in time: a run that ended meanwhile is not marked as stuck', async () => {
     const [id] = await addRuns(sql, 1, { status: 'RUNNING', started_at: '-1 day' })
-    const other = await sql.reserve()
-    await other.unsafe(`begin; update validations_validationrun set status = 'SUCCEEDED' where id = '${id}'`)
-    const answer = run('cleanup-stuck-runs')
-    await waitUntilBlocked()
-    await other.unsafe('commit')
-    other.release()
-    expect((await answer).body).toMatchObject({ affected: 0 })
+    const { body } = await runBehind(
+      'cleanup-stuck-runs',
+      `update validations_validationrun set status = 'SUCCEEDED' where id = '${id}'`
+    )
+    expect(body).toMatchObject({ affected: 0 })
     expect(await sql`select status from validations_validationrun where id = ${id!}`).toEqual([
       { status: 'SUCCEEDED' }
     ])
   })
 })
+
+/** Runs a job that comes upon another client's change, which is committed once the job waits for it. */
+const runBehind = async (job: string, change: string): Promise<Answer> => {
+  const other = await sql.reserve()
+  try {
+    await other.unsafe(`begin; ${change}`)
+    const answer = run(job)
+    await waitUntilBlocked()
+    await other.unsafe('commit')
+    return await answer
+  } finally {
+    other.release()
+  }
+}
 
 /** Returns once a statement of the worker waits for a lock: polls the server, whose answer is the event. */
 const waitUntilBlocked = async (): Promise<void> => {
