@@ -126,7 +126,7 @@ describe('the key', () => {
     const dataDirectory = await mkdtemp(join(tmpdir(), 'emulator-'))
     const readKey = async (): Promise<string> => {
       await using emulator = await startTestEmulator(start, { dataDirectory })
-      return (await fetch(`${emulator.schedulerUrl}/oauth2/v3/certs`)).text()
+      return await (await fetch(`${emulator.schedulerUrl}/oauth2/v3/certs`)).text()
     }
     expect(await readKey()).toBe(await readKey())
     await rm(dataDirectory, { recursive: true })
