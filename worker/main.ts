@@ -6,6 +6,7 @@ import { findGuardFaults } from './guards.ts'
 import { openLog } from './log.ts'
 import { migrate } from './migrations.ts'
 import { openStorage } from './storage.ts'
+import { openStoredFiles } from './stored-files.ts'
 
 // Cloud Run kills 10 s after SIGTERM; whatever hangs then, the log is flushed before.
 const exitAfterMs = 8_000
@@ -29,7 +30,7 @@ const main = async (): Promise<void> => {
     jobs,
     sql,
     log,
-    storage: openStorage(environment.storageUrl),
+    storage: openStorage(environment.files && openStoredFiles(environment.files)),
     stopping: stopping.signal,
     now: () => new Date()
   })

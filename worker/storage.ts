@@ -1,23 +1,18 @@
-import { fileURLToPath } from 'node:url'
 import type { ObjectStorage } from '../jobs/define-job.ts'
-import { openFolderStorage } from './folder-storage.ts'
+import type { StoredFiles } from './stored-files.ts'
 
-/**
- * Opens the stored files that a URL names: `gs://bucket`, with a prefix where there is one, or `file:///folder`.
- *
- * Google's client is loaded with the first deletion: a cold start does not wait for it, four of the six jobs never need
- * it, and Cloud Run gives no CPU between requests in which it could be loaded ahead.
- */
-export const openStorage = (url: URL): ObjectStorage => {
-  if (url.protocol === 'file:') return openFolderStorage(fileURLToPath(url))
-  const prefix = decodeURIComponent(url.pathname).replace(/^\/+|\/+$/g, '')
-  let opened: Promise<ObjectStorage> | undefined
-  const open = () =>
-    (opened ??= import('./cloud-storage.ts').then(({ openCloudStorage }) =>
-      openCloudStorage(url.hostname, prefix)
-    ))
+/** The stored files as the purge jobs ask for them: each is deleted in every place of its kind. */
+export const openStorage = (files: StoredFiles | undefined): ObjectStorage => {
+  const { uploads, bundles } = files ?? { uploads: undefined, bundles: undefined }
+  const refuse = () => {
+    throw new Error("UPLOADS_URL and BUNDLES_URL are 'unknown': say where the stored files are")
+  }
   return {
-    delete: async (path, signal) => (await open()).delete(path, signal),
-    deletePrefix: async (path, signal) => (await open()).deletePrefix(path, signal)
+    delete: async (name, signal) => {
+      await Promise.all((uploads ?? refuse()).map((place) => place.delete(name, signal)))
+    },
+    deletePrefix: async (prefix, signal) => {
+      await Promise.all((bundles ?? refuse()).map((place) => place.deleteFolder(prefix, signal)))
+    }
   }
 }

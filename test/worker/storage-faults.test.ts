@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it, vi } from 'vitest'
 import { readFile } from 'node:fs/promises'
 import { startPostgres } from '../../local/database/embedded-postgres.ts'
 import { openStorage } from '../../worker/storage.ts'
+import { openStoredFiles } from '../../worker/stored-files.ts'
 import { createDatabase } from '../database.ts'
 import { addRun, addSubmission } from '../rows.ts'
 import { openCloudStorageServer, type Fault } from './cloud-storage-server.ts'
@@ -19,18 +20,40 @@ const server = await openCloudStorageServer(bucket)
 vi.stubEnv('STORAGE_EMULATOR_HOST', server.url)
 afterAll(() => server.close())
 
+/** The places of one lane, as the application lays them out; what lies there for ever proves them. */
+const openLane = (lane: string) => {
+  const root = `gs://${bucket}/${lane}`
+  for (const name of keptOf(lane)) server.objects.add(name)
+  return openStorage(
+    openStoredFiles({
+      uploads: [new URL(`${root}/public`), new URL(`${root}/private`)],
+      bundles: [new URL(root)]
+    })
+  )
+}
+const keptOf = (lane: string): string[] => [
+  `${lane}/public/submissions/live.json`,
+  `${lane}/private/submissions/live.json`,
+  `${lane}/runs/.keep`
+]
+
 /** Expired submissions with an uploaded file and a run's objects each, in one lane's own folder of the bucket. */
 const addStored = async (sql: Sql, lane: string, count: number): Promise<string[]> => {
   const names: string[] = []
   for (let index = 0; index < count; index += 1) {
-    const input = `uploads/${index}-${Math.random()}.json`
+    const input = `submissions/${index}-${Math.random()}.json`
     const submission = await addSubmission(sql, {
       content: '',
       input_file: input,
       expires_at: `-${index + 1} minutes`
     })
     const run = await addRun(sql, { submission_id: submission })
-    names.push(`${lane}/${input}`, `${lane}/runs/1/${run}/in.json`, `${lane}/runs/1/${run}/out/x.bin`)
+    const folder = index % 2 === 0 ? 'public' : 'private'
+    names.push(
+      `${lane}/${folder}/${input}`,
+      `${lane}/runs/1/${run}/input.json`,
+      `${lane}/runs/1/${run}/attempts/1/output.json`
+    )
   }
   for (const name of names) server.objects.add(name)
   return names
@@ -78,9 +101,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
       const folder = `lane-${lane}`
       const { url, sql } = await createDatabase()
       const proxy = await openProxy(url)
-      const storage = openStorage(new URL(`gs://${bucket}/${folder}`))
-      const unharmed = `${folder}/uploads/live.json`
-      server.objects.add(unharmed)
+      const storage = openLane(folder)
       let added = 0
       for (let round = 0; round < roundsOfLane; round += 1) {
         const names = await addStored(sql, folder, 8)
@@ -124,7 +145,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
       const state = await readState(sql, folder)
       expect(state).toMatchObject({ purged: added, waiting: 0, purgedWithObjects: 0 })
       expect(state.ledger!.affected).toBe(added)
-      expect([...server.objects].filter((name) => name.startsWith(`${folder}/`))).toEqual([unharmed])
+      expect([...server.objects].filter((name) => name.startsWith(`${folder}/`))).toEqual(keptOf(folder))
       await worker.pool.end({ timeout: 1 })
       await proxy.close()
     }
@@ -142,7 +163,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
       let sql = admin()
       await sql.unsafe(await readFile(join(import.meta.dirname, '../../local/database/schema.sql'), 'utf8'))
       const proxy = await openProxy(postgresServer.url)
-      const storage = openStorage(new URL(`gs://${bucket}/restart`))
+      const storage = openLane('restart')
       const worker = await createWorker({ storage }, { url: proxy.url, sql })
       for (let round = 0; round < Math.ceil(faultRounds / 3); round += 1) {
         await addStored(sql, 'restart', 10)

@@ -77,7 +77,8 @@ export const openPool = (url: string): Sql =>
       DATABASE_URL: url,
       PORT: '0',
       APP_IS_WORKER: 'true',
-      STORAGE_URL: 'file:///tmp',
+      UPLOADS_URL: 'unknown',
+      BUNDLES_URL: 'unknown',
       STAGE: 'test'
     }).database
   )
