@@ -1,3 +1,4 @@
+import { parseFilePlaces } from '../jobs/file-places.ts'
 import { jobs as catalogue } from '../jobs/index.ts'
 import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
@@ -15,7 +16,10 @@ export interface StageConfiguration {
   readonly databaseUrlSecret: { readonly name: string; readonly version: string }
   readonly cloudSqlInstance?: string
   readonly vpc?: { readonly network: string; readonly subnetwork: string }
-  readonly storageBucket: string
+  /** Where uploads are, in their order, as `gs://bucket[/prefix]`. */
+  readonly uploadsUrl: readonly URL[]
+  /** Where the bundles of runs are. */
+  readonly bundlesUrl: readonly URL[]
   readonly logLevel: string
   readonly timeoutSeconds: number
   readonly cpu: number
@@ -52,7 +56,7 @@ export const parseConfiguration = (
 ): StageConfiguration => {
   const faults = Object.keys(values)
     .filter((key) => !Object.hasOwn(rules, key))
-    .map((key) => `${key} must be one of ${Object.keys(rules).join(', ')}, got '${key}'`)
+    .map((key) => replacedKeys[key] ?? `${key} must be one of ${Object.keys(rules).join(', ')}, got '${key}'`)
   if (!isStage(stage)) faults.unshift(`the stage must be one of ${stages.join(', ')}, got '${stage}'`)
   for (const [key, rule] of Object.entries(rules)) {
     const value = values[key]
@@ -126,6 +130,8 @@ const optional = (rule: Rule): Rule => ({ ...rule, isOptional: true })
 const jobIds = catalogue.map((job) => job.id)
 const resourceName = /^[a-z]([-a-z0-9]*[a-z0-9])?$/
 
+const bucketsForm = 'one or several of gs://bucket[/prefix], separated by spaces'
+
 // The order of Pulumi.yaml, which is the order of the faults. Google's own limits.
 const rules: Readonly<Record<string, Rule>> = {
   'gcp:project': text(
@@ -153,10 +159,9 @@ const rules: Readonly<Record<string, Rule>> = {
   ),
   vpcNetwork: optional(text('the name or path of a network', isMatching(/^[-a-z0-9/]+$/))),
   vpcSubnetwork: optional(text('the name or path of a subnetwork', isMatching(/^[-a-z0-9/]+$/))),
-  storageBucket: text(
-    'the name of a bucket, without gs://',
-    isMatching(/^[a-z0-9][-a-z0-9._]{1,61}[a-z0-9]$/)
-  ),
+  // What they hold is checked by its own faults.
+  uploadsUrl: text(bucketsForm, (value) => typeof value === 'string'),
+  bundlesUrl: text(bucketsForm, (value) => typeof value === 'string'),
   // Not less: alerts match warnings, the history and the proof of a deployment the end-of-run lines.
   logLevel: text('debug or info', isMatching(/^(debug|info)$/)),
   timeoutSeconds: data('a whole number of seconds from 1 to 3600', isWholeFrom(1, 3600)),
@@ -185,12 +190,17 @@ const rules: Readonly<Record<string, Rule>> = {
   jobs: data('an object by job id', isRecord)
 }
 
+const replacedKeys: Readonly<Record<string, string>> = {
+  storageBucket:
+    'storageBucket must be left out: uploadsUrl and bundlesUrl say where the uploads and the bundles of runs are'
+}
+
 const noSettings = { settings: {}, faults: [] }
 // Stages that other people depend on run what was tried before: one digest, promoted.
 const stagesThatBuild: readonly string[] = ['dev'] satisfies Stage[]
 
 const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>>): string[] => {
-  const faults: string[] = []
+  const faults = ['uploadsUrl', 'bundlesUrl'].flatMap((key) => findBucketFaults(key, values[key]))
   if (isUnset(values.image) && !stagesThatBuild.includes(stage)) {
     faults.push(`image must be set but in ${stagesThatBuild.join(', ')}: ${rules.image?.must}, got nothing`)
   }
@@ -205,6 +215,13 @@ const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>
     )
   }
   return faults
+}
+
+const findBucketFaults = (key: string, value: unknown): readonly string[] => {
+  if (isUnset(value) || typeof value !== 'string') return []
+  const { places, faults } = parseFilePlaces(key, value)
+  const folders = places.filter(({ protocol }) => protocol !== 'gs:')
+  return [...faults, ...folders.map(({ href }) => `${key} must be ${bucketsForm}, got '${href}'`)]
 }
 
 const build = (
@@ -228,6 +245,8 @@ const build = (
     project: String(project),
     ...(image ? { image } : {}),
     databaseUrlSecret: { name, version },
+    uploadsUrl: parseFilePlaces('uploadsUrl', rest.uploadsUrl).places,
+    bundlesUrl: parseFilePlaces('bundlesUrl', rest.bundlesUrl).places,
     ...(cloudSqlInstance ? { cloudSqlInstance } : {}),
     ...(vpcNetwork && vpcSubnetwork ? { vpc: { network: vpcNetwork, subnetwork: vpcSubnetwork } } : {}),
     ...(maintenanceUntil ? { maintenanceUntil } : {}),

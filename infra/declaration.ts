@@ -17,7 +17,8 @@ export interface Declaration {
   readonly repositoryId: string
   readonly service: DeclaredService
   readonly accounts: { readonly runtime: DeclaredAccount; readonly caller: DeclaredAccount }
-  readonly storageBucket: string
+  /** Every bucket that stored files are in, once, the first one of the uploads first. */
+  readonly storageBuckets: readonly string[]
   readonly jobs: readonly DeclaredJob[]
   /** Ids of jobs to import, made by hand before. */
   readonly adopt: readonly string[]
@@ -81,8 +82,7 @@ export interface DeclaredJob {
  * @throws ConfigurationError with every name or number that Google, or the order of the time limits, would not allow.
  */
 export const declare = (configuration: StageConfiguration, jobs: readonly Job[] = catalogue): Declaration => {
-  const { app, stage, project, region, timeZone, protect, storageBucket, adopt, alertChannels } =
-    configuration
+  const { app, stage, project, region, timeZone, protect, adopt, alertChannels } = configuration
   const declaration: Declaration = {
     app,
     stage,
@@ -102,7 +102,9 @@ export const declare = (configuration: StageConfiguration, jobs: readonly Job[] 
         displayName: `Calls the worker of ${app}'s scheduled jobs (${stage})`
       }
     },
-    storageBucket,
+    storageBuckets: [
+      ...new Set([...configuration.uploadsUrl, ...configuration.bundlesUrl].map(({ hostname }) => hostname))
+    ],
     jobs: jobs.map((job) => declareJob(configuration, job)),
     adopt,
     alertChannels
@@ -143,7 +145,7 @@ const declareJob = (configuration: StageConfiguration, job: Job): DeclaredJob =>
 }
 
 const declareService = (configuration: StageConfiguration, jobs: readonly Job[]): DeclaredService => {
-  const { project, stage, timeZone, logLevel, storageBucket, maintenanceUntil, databaseUrlSecret } =
+  const { project, stage, timeZone, logLevel, uploadsUrl, bundlesUrl, maintenanceUntil, databaseUrlSecret } =
     configuration
   const { image, timeoutSeconds, cpu, memory, concurrency, minInstances, maxInstances } = configuration
   const { cloudSqlInstance, vpc } = configuration
@@ -153,6 +155,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
     ...(image ? { image } : {}),
     environment: {
       APP_IS_WORKER: 'true',
+      BUNDLES_URL: joinUrls(bundlesUrl),
       // For the trace of a log line; Cloud Run does not tell.
       GOOGLE_CLOUD_PROJECT: project,
       ...(settings.length > 0
@@ -165,8 +168,8 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
       LOG_LEVEL: logLevel,
       ...(maintenanceUntil ? { MAINTENANCE_UNTIL: maintenanceUntil } : {}),
       STAGE: stage,
-      STORAGE_URL: `gs://${storageBucket}`,
-      TIME_ZONE: timeZone
+      TIME_ZONE: timeZone,
+      UPLOADS_URL: joinUrls(uploadsUrl)
     },
     secrets: { DATABASE_URL: databaseUrlSecret },
     timeoutSeconds,
@@ -179,6 +182,8 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
     ...(vpc ? { vpc } : {})
   }
 }
+
+const joinUrls = (urls: readonly URL[]): string => urls.map(({ href }) => href).join(' ')
 
 /** prod has no suffix; every other stage's names end with it. */
 const nameOf = ({ app, stage }: StageConfiguration, part: string): string =>

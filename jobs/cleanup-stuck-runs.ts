@@ -1,13 +1,72 @@
 import * as z from 'zod'
-import { defineJob } from './define-job.ts'
-import { workByRange, type TimeOrder } from './key-range.ts'
+import { defineJob, type Outside } from './define-job.ts'
 
-// A row is rewritten whole with its indexes: 5,000 of them take about 60 ms. Each batch looks through all that run, since
-// no index knows started_at: smaller ones look more often.
-const batchSize = 5_000
 const defaultMinutes = 30
 
-/** Marks runs as failed that have been RUNNING for too long: their worker is gone, and their user waits. */
+// The executions of a run's step under way, as the application wrote them down.
+const executions = `
+  select step.output ->> 'execution_name'
+  from validations_validationsteprun step
+  where step.validation_run_id = run.id
+  and step.status in ('RUNNING', 'PENDING')
+  and coalesce(step.output ->> 'execution_name', '') <> ''`
+
+const fail = `
+  update validations_validationrun run
+  set status = 'FAILED',
+    error_category = 'TIMEOUT',
+    error = $2 ->> 'error',
+    ended_at = $1,
+    duration_ms = case when isfinite(run.started_at) then floor(extract(epoch from $1 - run.started_at) * 1000) else 0 end,
+    modified = $1
+  where run.id = any ($3::uuid[])`
+
+/** Asks Cloud Run about each execution that a run waits for: what can't be shown to have ended is left alone. */
+const askExecutions: Outside = {
+  needs: 'executions',
+  where: `exists (${executions})`,
+  columns: `run.id, array(${executions}) as executions`,
+  act: async (
+    rows: readonly { id: string; executions: readonly string[] }[],
+    { executions: service, signal, log }
+  ) => {
+    const finished: string[] = []
+    await Promise.all(
+      rows.map(async (row) => {
+        const answers = await Promise.all(
+          row.executions.map(async (name) => ({ name, ...(await service!.find(name, signal)) }))
+        )
+        for (const { state, reason, name } of answers) {
+          if (state === 'finished') finished.push(name)
+          else if (state === 'unknown' && !signal.aborted)
+            log.warn(
+              { validation_run_id: row.id, reason },
+              'an execution could not be asked about: its run waits'
+            )
+        }
+      })
+    )
+    return { input: { finished } }
+  },
+  // A run whose step has meanwhile begun another execution waits too: that one is not among the finished.
+  changes: [
+    {
+      text: `
+        ${fail}
+        and not exists (
+          select from (${executions}) named (execution)
+          where not $2 -> 'finished' ? execution
+        )`,
+      counts: 'affected'
+    },
+    {
+      text: `select from validations_validationrun run where run.id = any ($3::uuid[]) and run.status = 'RUNNING'`,
+      counts: 'waiting'
+    }
+  ]
+}
+
+/** Marks runs as failed that have been RUNNING for too long and do not execute any more: their user waits. */
 export const cleanupStuckRuns = defineJob({
   id: 'cleanup-stuck-runs',
   schedule: '*/10 * * * *',
@@ -15,7 +74,9 @@ export const cleanupStuckRuns = defineJob({
   attemptDeadline: 600,
   rows: ['stuck run', 'stuck runs'],
   verb: 'marked as failed',
-  batchSize,
+  // A row is rewritten with its indexes, about 60 ms in all. No index knows started_at, so each batch looks through all
+  // runs that are RUNNING: smaller ones look more often.
+  batchSize: 5_000,
   parameters: z.object({
     timeout_minutes: z
       .int()
@@ -39,44 +100,31 @@ export const cleanupStuckRuns = defineJob({
         duration_ms: 'bigint',
         modified: 'timestamp with time zone'
       }
+    },
+    validations_validationsteprun: {
+      select: { validation_run_id: 'uuid', status: 'character varying', output: 'jsonb' }
     }
   },
-
-  due: (parameters) => {
-    const { from, where, input } = stuck(parameters)
-    return { text: `select id from ${from} where ${where} order by started_at, id`, input }
-  },
-
-  // The update waits for whoever holds a row and looks at it again: one that ended meanwhile is left alone.
-  run: (context) =>
-    context.drain(
-      workByRange(context, stuck(context.parameters), (isDue) => [
-        {
-          text: `
-            update validations_validationrun
-            set status = 'FAILED',
-              error_category = 'TIMEOUT',
-              error = $2 ->> 'error',
-              ended_at = $1,
-              duration_ms = floor(extract(epoch from $1 - started_at) * 1000),
-              modified = $1
-            where ${isDue}`,
-          counts: 'affected'
-        }
-      ])
-    )
-})
-
-const stuck = ({ timeout_minutes: minutes = defaultMinutes }: { timeout_minutes?: number }) =>
-  ({
-    from: 'validations_validationrun',
-    time: 'started_at',
-    key: 'id',
+  // Attempts have deadlines of their own there, and a run's results may still be recovered.
+  release: { absent: ['validations_executionattempt'] },
+  selection: ({ timeout_minutes: minutes = defaultMinutes }) => ({
+    from: 'validations_validationrun run',
+    time: 'run.started_at',
+    key: 'run.id',
     keyType: 'uuid',
-    where: "status = 'RUNNING' and started_at < $1 - make_interval(mins => ($2 ->> 'minutes')::int)",
-    isSorted: true,
+    due: "run.status = 'RUNNING' and run.started_at < $1 - make_interval(mins => ($2 ->> 'minutes')::int)",
     input: {
       minutes,
       error: `The run did not finish within ${minutes} ${minutes === 1 ? 'minute' : 'minutes'} and was ended.`
     }
-  }) satisfies TimeOrder
+  }),
+  work: {
+    changes: [
+      {
+        text: `${fail} and (not ($2 ->> 'asks')::boolean or not ${askExecutions.where})`,
+        counts: 'affected'
+      }
+    ],
+    outside: askExecutions
+  }
+})

@@ -1,12 +1,7 @@
 import * as z from 'zod'
 import { defineJob } from './define-job.ts'
-import { deleteByRange, type TimeOrder } from './key-range.ts'
 
-// 20,000 rows take about 15 ms, and nobody waits behind them but who wants a row that is due; smaller batches cost round
-// trips.
-const batchSize = 20_000
-
-/** Deletes expired sessions, by ranges of the index on expire_date. */
+/** Deletes expired sessions. */
 export const clearSessions = defineJob({
   id: 'clear-sessions',
   schedule: '0 2 * * *',
@@ -14,7 +9,8 @@ export const clearSessions = defineJob({
   attemptDeadline: 600,
   rows: ['session', 'sessions'],
   verb: 'deleted',
-  batchSize,
+  // About 15 ms, in which nobody waits but who wants a row that is due. Smaller batches cost round trips.
+  batchSize: 20_000,
   parameters: z.object({}),
   tables: {
     django_session: {
@@ -23,19 +19,14 @@ export const clearSessions = defineJob({
       delete: true
     }
   },
-
-  // A session key lets in whoever holds it, so logs and answers get its beginning only: enough to find the row.
-  due: () => ({
-    text: `select left(session_key, 8) as id from ${expired.from} where ${expired.where} order by expire_date, session_key`
+  selection: () => ({
+    from: 'django_session',
+    time: 'expire_date',
+    key: 'session_key',
+    keyType: 'varchar',
+    due: 'expire_date < $1',
+    // A session key lets in whoever holds it.
+    label: 'left(session_key, 8)'
   }),
-
-  run: (context) => deleteByRange(context, expired)
+  work: 'delete'
 })
-
-const expired: TimeOrder = {
-  from: 'django_session',
-  time: 'expire_date',
-  key: 'session_key',
-  keyType: 'varchar',
-  where: 'expire_date < $1'
-}

@@ -2,6 +2,7 @@ import type * as z from 'zod'
 import { findCronFault } from '../schedule/cron-expression.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import type { CommonParameters, ParameterObject } from './parameters.ts'
+import type { OutsideServices } from './services.ts'
 
 /** Cloud Scheduler's bounds of attemptDeadline for HTTP targets, in seconds. */
 export const attemptDeadlineRange = { min: 15, max: 1_800 } as const
@@ -20,37 +21,85 @@ export interface TableUse {
   readonly delete?: true
 }
 
-/** Where the stored files of the application are. Paths and prefixes are relative to its root. */
-export interface ObjectStorage {
-  /** Deletes one object; one that is not there counts as deleted. */
-  delete(path: string, signal: AbortSignal): Promise<void>
-  /** Deletes every object whose path starts with the prefix. */
-  deletePrefix(prefix: string, signal: AbortSignal): Promise<void>
-}
-
-/**
- * SQL with two parameters: `$1` is the instant of the run, the same timestamptz in all its statements, and `$2` the input,
- * a jsonb object. No value stands in the text, so it is written out from constants only.
- */
-export interface Statement {
-  readonly text: string
+/** Which rows a job acts on, and in which order. `$1` is the instant of the run, `$2` the input. */
+export interface Selection {
+  /** The table, with the alias that the other texts use: `submissions_submission s`. */
+  readonly from: string
+  /** The column whose time orders the rows. */
+  readonly time: string
+  /** The column that decides among rows of the same time: the primary key. */
+  readonly key: string
+  readonly keyType: 'uuid' | 'varchar' | 'bigint'
+  /** Which rows are due, by their own columns alone: PostgreSQL checks these again once it has locked a row. */
+  readonly due: string
+  /** What other rows must say of a due row, for it to be acted on. */
+  readonly ready?: string
+  /** How a row is named in logs and answers, where its key must not be: `left(session_key, 8)`. */
+  readonly label?: string
+  /** Rows of another table that are locked with each row, and in which order all of them are. */
+  readonly lock?: { readonly join: string; readonly of: string; readonly order: string }
+  /** `$2` of the texts. */
   readonly input?: Input
 }
 
-/** Values of a statement, as JSON. Times are the text that PostgreSQL wrote: a Date has no microseconds. */
+/** Values of a statement, as JSON. A time in it is text, since a Date has no microseconds. */
 export type Input = Readonly<Record<string, unknown>>
 
-/** What one run of a job is given. Everything that a run knows of the outside comes in here. */
-export interface RunContext<Parameters> {
-  readonly parameters: Parameters
-  /** Reads rows. What changes rows goes through `drain`. */
-  read<Row extends object>(statement: Statement): PromiseLike<readonly Row[]>
-  readonly storage: ObjectStorage
+/**
+ * What becomes of the due rows. `delete` deletes each range of the order by one statement. Where other rows have a say, or
+ * rows are updated, there are changes: the worker locks the rows of a page by a statement of its own, then runs them.
+ */
+export type Work = 'delete' | Changes
+
+/** What happens to the locked rows of a page, statement after statement in one transaction. `$3` has their keys, a text[]. */
+export interface Changes {
+  readonly changes: readonly Change[]
+  /** Rows that need something done outside the database first. */
+  readonly outside?: Outside
+}
+
+/** An INSERT, UPDATE or DELETE, or the SELECT of rows that must wait. */
+export interface Change {
+  readonly text: string
+  /**
+   * What each row that it touches counts as; nothing where the same row is counted by another change. `waiting` runs only
+   * where rows of the page are left by the changes before it.
+   */
+  readonly counts?: 'affected' | 'failed' | 'waiting'
+}
+
+/** What has to happen outside the database before rows may change: their files are deleted, an execution is asked for. */
+export interface Outside {
+  /** What it needs. Without `files` the job refuses to run; without `executions` nothing is asked, and `$2 -> 'asks'` is false. */
+  readonly needs: keyof OutsideServices
+  /** The condition of the rows that need it. */
+  readonly where: string
+  /** What must be known of a row, as a select list. */
+  readonly columns: string
+  /**
+   * Does it for a small group of rows that were locked and judged a moment ago.
+   *
+   * @returns `$2` of the changes: what became of each row. A row that was still under way when the signal aborted is left
+   *   out: nothing is known of it, so nothing may be recorded.
+   */
+  // oxlint-disable-next-line typescript/no-explicit-any -- the rows are what `columns` says
+  act(rows: readonly any[], context: OutsideContext): Promise<OutsideResult>
+  /** What happens to the group's rows then. */
+  readonly changes: readonly Change[]
+}
+
+/** What became of a group of rows outside the database. */
+export interface OutsideResult {
+  readonly input: Input
+  /** Stored files that were not where they should be, in places that were proven. */
+  readonly missing?: number
+}
+
+/** What a group is worked on with. */
+export interface OutsideContext extends Partial<OutsideServices> {
   /** Aborts when the run has to come to its end: its budget is used up, or the worker is asked to stop. */
   readonly signal: AbortSignal
   readonly log: JobLog
-  /** Works through the due rows page by page, each page in one transaction with its count in the ledger. */
-  drain<Page>(work: Work<Page>): Promise<void>
 }
 
 /** Log lines of a job: facts and ids, never the contents of a row. */
@@ -59,46 +108,14 @@ export interface JobLog {
   error(fields: Record<string, unknown>, message: string): void
 }
 
-/** How a job goes through its due rows: in the order of a key, so that a row that can't be changed delays no other. */
-export interface Work<Page> {
-  /** The page that follows `after`, of at most `size` due rows; undefined when none is left. Reads only. */
-  next(after: Page | undefined, size: number): Promise<Page | undefined>
-  /** Whether due rows follow `after`. */
-  isLeft(after: Page | undefined): Promise<boolean>
-  /** What has to happen outside the database before the rows change: their files are deleted. */
-  prepare?(page: Page): Promise<void>
-  /**
-   * Changes the rows of the page that are still due, each looked at again. The worker runs the changes one after the other
-   * as one batch, with the run's lease before and its counts after them: all of it happens, or nothing.
-   *
-   * @param skipLocked set once someone was found to hold a row of the page: rows that are locked must be passed over.
-   */
-  change(page: Page, skipLocked: boolean): Batch
-}
-
-/** What changes the rows of a page. */
-export interface Batch {
-  readonly changes: readonly Change[]
-  /** `$2` of all of them. */
-  readonly input: Input
-  /**
-   * Set where the rows are those of a range of an index: each page of the table is then visited once for all of its rows (a
-   * bitmap scan), and not once for each.
-   */
-  readonly isPagewise?: boolean
-}
-
-/** An INSERT, UPDATE or DELETE. */
-export interface Change {
-  readonly text: string
-  /** What each row that it touches counts as; nothing where the same row is counted by another change. */
-  readonly counts?: 'affected' | 'failed'
-}
-
-/** What a job says of a finished run, besides the counts that the worker keeps. */
-export interface RunSummary {
-  /** A sentence that follows the counts in the output, for people. */
-  readonly note?: string
+/** What the application's tables must look like, where a later release of it would be harmed by the job. */
+export interface KnownRelease {
+  /** All columns of a table: with another one the release is unknown. */
+  readonly columns?: Readonly<Record<string, readonly string[]>>
+  /** All tables with a foreign key to a table. */
+  readonly referencedBy?: Readonly<Record<string, readonly string[]>>
+  /** Tables that must not be there. */
+  readonly absent?: readonly string[]
 }
 
 /** A job as it is written in its file. */
@@ -120,9 +137,22 @@ export interface JobDefinition<Parameters extends ParameterObject = ParameterObj
   /** Schemas of the parameters that this job takes besides the common ones. */
   readonly parameters: Parameters
   readonly tables: Readonly<Record<string, TableUse>>
-  /** `select … as id from …`: the ids of the rows that a run would act on, oldest first. A dry run counts it. */
-  due(parameters: z.infer<Parameters> & CommonParameters): Statement
-  run(context: RunContext<z.infer<Parameters> & CommonParameters>): Promise<RunSummary | void>
+  /** The release of the application that the job knows, where another one would be harmed. */
+  readonly release?: KnownRelease
+  /** The due rows. From this come the count, the sample of a dry run, the batches, and whether more is left. */
+  selection(parameters: z.infer<Parameters> & CommonParameters): Selection
+  readonly work: Work
+  /** Looks at what a run should say besides its counts, once it is over. */
+  readonly notice?: Notice
+}
+
+/** Something that each run of a job reports for as long as it is so. */
+export interface Notice {
+  /** `select … as count`. */
+  readonly text: string
+  readonly event: string
+  /** The sentence about a count above zero. */
+  readonly describe: (count: number) => string
 }
 
 /** An entry of the catalogue. */
@@ -161,7 +191,7 @@ export const defineJob = <Parameters extends ParameterObject>(definition: JobDef
   if (!Number.isInteger(batchSize) || batchSize < 1)
     faults.push(`batchSize must be at least 1, got ${batchSize}`)
   if (faults.length > 0) throw new RangeError(`job '${id}': ${faults.join('; ')}`)
-  // The worker checks parameters with the job's own schema before it calls `due` or `run`, so the wider type is safe.
+  // The worker checks parameters with the job's own schema before it calls `selection`, so the wider type is safe.
   return definition
 }
 

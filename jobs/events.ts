@@ -3,7 +3,10 @@ export const events = {
   started: 'run started',
   completed: 'run completed',
   failed: 'run failed',
+  refused: 'run refused',
   skipped: 'run skipped',
+  rowsFailed: 'rows failed',
+  filesMissing: 'files missing',
   overBudget: 'over budget',
   overdue: 'overdue',
   retriesExhausted: 'retries exhausted'

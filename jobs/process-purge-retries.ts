@@ -1,26 +1,63 @@
 import * as z from 'zod'
-import { defineJob, type Change, type RunContext, type Work } from './define-job.ts'
+import { defineJob, type Change } from './define-job.ts'
 import { events } from './events.ts'
-import { isAny, passOver, workByRange, type KeyRange, type TimeOrder } from './key-range.ts'
 import {
+  deleteFiles,
   hasActiveRun,
   isAsPicked,
   isInline,
-  mayHaveFiles,
+  knownSubmissions,
   maxAttempts,
-  pickByOutcome,
   pickedFrom,
   purged,
-  retryAfterSeconds,
-  storedColumns
+  purgedSubmission,
+  readRuns,
+  retryAfterSeconds
 } from './purge.ts'
-import { deleteStoredFiles, type FileOutcome, type StoredSubmission } from './stored-files.ts'
 
-// Each row is a submission, its runs and a retry in one statement: 2,000 take about 40 ms.
-const batchSize = 2_000
-// Out of the way of every query for due retries, yet never dropped: someone has to look at it.
-const exhaustedForDays = 365
+const retry = 'submissions_purgeretry retry'
+const retriedEverySeconds = 24 * 3600
 const activeRunWaitsSeconds = 300
+
+// The application's own retries end after five attempts and are put off by 365 days. A deletion that was promised is tried
+// on: none of ours lies further ahead than a day.
+const isDue = `
+  (
+    retry.next_retry_at <= $1
+    or (
+      retry.next_retry_at > $1 + interval '720 hours'
+      and retry.attempt_count >= ${maxAttempts}
+      and coalesce(retry.last_attempt_at, retry.created_at) <= $1 - make_interval(secs => ${retriedEverySeconds})
+    )
+  )`
+
+const isOfPage = 'retry.id = any ($3::bigint[])'
+// Few rows of the page, each looked up by its id; joined, the planner may read the whole table for each page.
+const submissionsOfPage = `
+  s.id = any (array(select retry.submission_id from ${retry} where ${isOfPage}))
+  and s.content_purged_at is null`
+
+/** Settles the retries of submissions that are purged. */
+const settle: Change = {
+  text: `
+    delete from ${retry}
+    where ${isOfPage}
+    and (select s.content_purged_at from submissions_submission s where s.id = retry.submission_id) is not null`,
+  counts: 'affected'
+}
+
+/** Puts off the retries of submissions whose run is active; no attempt is counted. */
+const wait: Change = {
+  text: `
+    update ${retry}
+    set next_retry_at = $1 + make_interval(secs => ${activeRunWaitsSeconds})
+    from submissions_submission s
+    where ${isOfPage}
+    and s.id = retry.submission_id
+    and s.content_purged_at is null
+    and ${hasActiveRun}`,
+  counts: 'waiting'
+}
 
 /** Tries purges again whose files could not be deleted. */
 export const processPurgeRetries = defineJob({
@@ -30,13 +67,16 @@ export const processPurgeRetries = defineJob({
   attemptDeadline: 300,
   rows: ['purge retry', 'purge retries'],
   verb: 'settled',
-  batchSize,
+  // Each row is a submission, its runs and a retry: about 40 ms in all.
+  batchSize: 2_000,
   parameters: z.object({}),
   tables: {
     submissions_purgeretry: {
       select: {
         id: 'bigint',
         submission_id: 'uuid',
+        created_at: 'timestamp with time zone',
+        last_attempt_at: 'timestamp with time zone',
         next_retry_at: 'timestamp with time zone',
         attempt_count: 'integer'
       },
@@ -51,183 +91,75 @@ export const processPurgeRetries = defineJob({
     submissions_submission: {
       select: {
         id: 'uuid',
-        org_id: 'bigint',
         input_file: 'character varying',
         content_purged_at: 'timestamp with time zone'
       },
-      update: {
-        content: 'text',
-        input_file: 'character varying',
-        expires_at: 'timestamp with time zone',
-        content_purged_at: 'timestamp with time zone',
-        modified: 'timestamp with time zone'
-      }
+      ...purgedSubmission
     },
-    validations_validationrun: {
-      select: { id: 'uuid', submission_id: 'uuid', status: 'character varying' }
-    }
+    validations_validationrun: readRuns
   },
-
-  due: () => ({
-    text: `select retry.id from ${waiting.from} where ${waiting.where} order by retry.next_retry_at, retry.id`
+  release: knownSubmissions,
+  selection: () => ({
+    from: retry,
+    time: 'retry.next_retry_at',
+    key: 'retry.id',
+    keyType: 'bigint',
+    due: isDue,
+    // The submission before its retry, as whoever purges it: then nobody waits in a circle.
+    lock: {
+      join: 'join submissions_submission s on s.id = retry.submission_id',
+      of: 's, retry',
+      order: 's.id'
+    }
   }),
-
-  run: async (context) => {
-    await context.drain(retryInline(context))
-    await context.drain(retryStored(context))
-
-    const [{ exhausted } = { exhausted: 0 }] = await context.read<{ exhausted: number }>({
-      text: `select count(*)::int as exhausted from submissions_purgeretry where attempt_count >= ${maxAttempts}`
-    })
-    if (exhausted === 0) return undefined
-    context.log.error(
-      { event: events.retriesExhausted, exhausted },
-      `${exhausted} purge retries are exhausted: each failed ${maxAttempts} times and waits for a person`
-    )
-    return { note: `${exhausted} exhausted after ${maxAttempts} attempts, waiting for a person` }
-  }
-})
-
-const waiting = {
-  from: 'submissions_purgeretry retry',
-  time: 'retry.next_retry_at',
-  key: 'retry.id',
-  keyType: 'bigint',
-  join: 'join submissions_submission s on s.id = retry.submission_id',
-  where: `retry.next_retry_at <= $1 and retry.attempt_count < ${maxAttempts}`
-} satisfies TimeOrder
-
-/** Settles the retries of submissions that are purged. The submission is looked up by its id, whatever the planner expects. */
-const settle = (isDue: string): Change => ({
-  text: `
-    delete from ${waiting.from}
-    where ${isDue}
-    and (select s.content_purged_at from submissions_submission s where s.id = retry.submission_id) is not null`,
-  counts: 'affected'
-})
-
-/** Puts off the retries of submissions whose run is active; no attempt is counted. */
-const wait = (isDue: string): Change => ({
-  text: `
-    update ${waiting.from}
-    set next_retry_at = $1 + make_interval(secs => ${activeRunWaitsSeconds})
-    from submissions_submission s
-    where ${isDue}
-    and s.id = retry.submission_id
-    and ${hasActiveRun}`
-})
-
-/** Whatever needs no file deleted: submissions without files, those purged already, those with an active run. */
-const retryInline = (context: RunContext<unknown>): Work<KeyRange> =>
-  workByRange(context, waiting, (isDue) => [
-    {
-      text: `
-        with settled as (
+  work: {
+    changes: [
+      {
+        text: `
           update submissions_submission s
           set ${purged}
-          from ${waiting.from}
-          where ${isDue}
-          and s.id = retry.submission_id
-          and s.content_purged_at is null
-          and ${isInline}
-          returning retry.id
-        )
-        delete from ${waiting.from}
-        where retry.id in (select id from settled)`,
-      counts: 'affected'
-    },
-    settle(isDue),
-    wait(isDue)
-  ])
-
-interface Page {
-  readonly rows: readonly Row[]
-  /** By submission, filled once the files were tried. */
-  outcomes: readonly FileOutcome[]
-}
-
-interface Row extends StoredSubmission {
-  readonly retryId: string
-  readonly at: string
-}
-
-const retryStored = (context: RunContext<unknown>): Work<Page> => ({
-  next: async (after, size) => {
-    const last = after?.rows.at(-1)
-    const rows = await context.read<Row>({
-      text: `
-        select ${storedColumns}, retry.id::text as "retryId", retry.next_retry_at::text as at
-        from ${waiting.from}
-        ${waiting.join}
-        where ${isBehind(last)}
-        order by retry.next_retry_at, retry.id
-        limit ($2 ->> 'size')::int`,
-      input: { last, size }
-    })
-    return rows.length > 0 ? { rows, outcomes: [] } : undefined
-  },
-  isLeft: (page) => {
-    const last = page?.rows.at(-1)
-    const text = `
-      from ${waiting.from}
-      ${waiting.join}
-      where ${isBehind(last)}`
-    return isAny(context, { text, input: { last } })
-  },
-  // Two retries of one submission are one deletion.
-  prepare: async (page) => {
-    const submissions = new Map(page.rows.map((row) => [row.id, row]))
-    page.outcomes = await deleteStoredFiles(context, [...submissions.values()])
-  },
-  change: ({ rows, outcomes }, skipLocked) => {
-    const isOfPage =
-      "retry.submission_id in (select id::uuid from jsonb_array_elements_text($2 -> 'ids') as page (id))"
-    const isDue = `${waiting.where} and ${isOfPage} ${passOver(waiting, skipLocked, isOfPage)}`
-    return {
+          where ${submissionsOfPage}
+          and ${isInline(`select retry.submission_id from ${retry} where ${isOfPage}`)}`
+      },
+      settle,
+      wait
+    ],
+    outside: {
+      ...deleteFiles,
+      where: `(s.content_purged_at is null and not ${hasActiveRun} and ${deleteFiles.where})`,
       changes: [
         {
           text: `
             update submissions_submission s
             set ${purged}
-            from ${waiting.from}, ${pickedFrom('gone')}
-            where ${isAsPicked}
-            and retry.submission_id = s.id
-            and s.content_purged_at is null
-            and ${isDue}`
+            from ${pickedFrom('gone')}
+            where ${submissionsOfPage}
+            and ${isAsPicked}`
         },
-        settle(isDue),
-        wait(isDue),
+        settle,
         {
           text: `
-            update ${waiting.from}
+            update ${retry}
             set attempt_count = retry.attempt_count + 1,
               last_attempt_at = $1,
               last_error = picked.error,
-              next_retry_at = case
-                when retry.attempt_count + 1 >= ${maxAttempts}
-                then retry.next_retry_at + make_interval(days => ${exhaustedForDays})
-                else $1 + make_interval(secs => (array[${retryAfterSeconds.join(', ')}])[retry.attempt_count + 1])
-              end
+              next_retry_at = $1 + make_interval(
+                secs => coalesce((array[${retryAfterSeconds.join(', ')}])[retry.attempt_count + 1], ${retriedEverySeconds})
+              )
             from submissions_submission s, ${pickedFrom('failing')}
-            where ${isAsPicked}
-            and retry.submission_id = s.id
+            where ${isOfPage}
+            and s.id = retry.submission_id
             and s.content_purged_at is null
-            and ${isDue}`,
+            and ${isAsPicked}`,
           counts: 'failed'
-        }
-      ],
-      input: { ...pickByOutcome(rows, outcomes), ids: rows.map(({ id }) => id) }
+        },
+        wait
+      ]
     }
+  },
+  notice: {
+    text: `select count(*)::int as count from submissions_purgeretry where attempt_count >= ${maxAttempts}`,
+    event: events.retriesExhausted,
+    describe: (count) => `${count} exhausted after ${maxAttempts} attempts, tried again every 24 hours`
   }
 })
-
-const isBehind = (last: Row | undefined): string => `
-  ${waiting.where}
-  and s.content_purged_at is null
-  and not ${hasActiveRun}
-  and ${mayHaveFiles}
-  ${
-    last
-      ? "and (retry.next_retry_at, retry.id) > (($2 #>> '{last,at}')::timestamptz, ($2 #>> '{last,retryId}')::bigint)"
-      : ''
-  }`

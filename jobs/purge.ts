@@ -1,4 +1,5 @@
-import type { FileOutcome, StoredSubmission } from './stored-files.ts'
+import type { KnownRelease, Outside, OutsideContext, TableUse } from './define-job.ts'
+import { findNameFault } from './file-places.ts'
 
 // What the purge and its retries have in common. `s` is the submission, `picked` what was known of it when its files were
 // deleted.
@@ -7,7 +8,7 @@ import type { FileOutcome, StoredSubmission } from './stored-files.ts'
 export const purged =
   "content = '', input_file = '', expires_at = null, content_purged_at = $1, modified = $1"
 
-/** A run that may still write files. */
+/** A run that may still read or write files. */
 export const hasActiveRun = `
   exists (
     select from validations_validationrun run
@@ -15,21 +16,13 @@ export const hasActiveRun = `
     and run.status in ('RUNNING', 'PENDING')
   )`
 
-/** No file and no run that may have stored one: there is nothing to delete before the row is changed. */
-export const isInline = `
-  (
-    coalesce(s.input_file, '') = ''
-    and not exists (select from validations_validationrun run where run.submission_id = s.id)
-  )`
-
 /**
- * The same of many submissions: their runs are looked up together, in the order of the index, which takes a third of the
- * time.
+ * No file, and no run that may have stored one: there is nothing to delete outside the database. The runs of all
+ * submissions are looked up together, in the order of the index, which takes a third of the time.
  *
- * @param ids `select …`: the ids of all submissions that are asked about, or of more. Of one that is not among them it is
- *   not seen that it has a run.
+ * @param ids `select …`: the submissions that are asked about.
  */
-export const isInlineAmong = (ids: string): string => `
+export const isInline = (ids: string): string => `
   (
     coalesce(s.input_file, '') = ''
     and s.id not in (
@@ -39,24 +32,7 @@ export const isInlineAmong = (ids: string): string => `
     )
   )`
 
-/** A file, or a run that may have stored one. Looked up for each row: a plan for all would read the whole table of runs. */
-export const mayHaveFiles = `
-  (
-    coalesce(s.input_file, '') <> ''
-    or (select run.id from validations_validationrun run where run.submission_id = s.id limit 1) is not null
-  )`
-
-/** What the files of a submission are found by. */
-export const storedColumns = `
-  s.id,
-  s.org_id::text as "orgId",
-  s.input_file as "inputFile",
-  array(select run.id::text from validations_validationrun run where run.submission_id = s.id) as "runIds"`
-
-/**
- * Looked at again: a submission that got a run or another file since its files were picked is left as it is, and its next
- * turn finds the files already gone.
- */
+/** Still as it was when its files were deleted: no other file, no other run. What differs keeps its files for its next turn. */
 export const isAsPicked = `
   (
     s.id = picked.id
@@ -64,31 +40,155 @@ export const isAsPicked = `
     and not exists (
       select from validations_validationrun run
       where run.submission_id = s.id
-      and (run.status in ('RUNNING', 'PENDING') or run.id <> all (picked.run_ids))
+      and (run.status in ('RUNNING', 'PENDING') or run.org_id || '/' || run.id <> all (picked.runs))
     )
   )`
 
 /** The submissions under a name of the input, as `picked`. */
-export const pickedFrom = (name: string): string =>
-  `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, input_file text, run_ids uuid[], error text)`
+export const pickedFrom = (name: 'gone' | 'failing'): string =>
+  `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, input_file text, runs text[], error text)`
 
-/** The submissions as they stand in the input, by what became of their files. */
-export const pickByOutcome = (submissions: readonly StoredSubmission[], outcomes: readonly FileOutcome[]) => {
-  const byId = new Map(submissions.map((submission) => [submission.id, submission]))
-  const tried = outcomes.flatMap(({ id, error }) => {
-    const submission = byId.get(id)
-    return submission
-      ? [{ id, input_file: submission.inputFile ?? '', run_ids: submission.runIds, error }]
-      : []
-  })
-  return {
-    gone: tried.filter(({ error }) => error === ''),
-    failing: tried.filter(({ error }) => error !== '')
+/** Deletes the files of a group of submissions; each job says what then happens to the rows. */
+export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> = {
+  needs: 'files',
+  // Looked up for each row: a plan for all would read the whole table of runs.
+  where: `
+    (
+      coalesce(s.input_file, '') <> ''
+      or (select run.id from validations_validationrun run where run.submission_id = s.id limit 1) is not null
+    )`,
+  columns: `
+    s.id,
+    coalesce(s.input_file, '') as file,
+    array(
+      select run.org_id || '/' || run.id
+      from validations_validationrun run
+      where run.submission_id = s.id
+    ) as runs`,
+  act: async (rows: readonly Picked[], context) => {
+    // Two retries of one submission are one deletion.
+    const submissions = [...new Map(rows.map((row) => [row.id, row])).values()]
+    await provePlaces(submissions, context)
+    const outcomes = (
+      await Promise.all(submissions.map((submission) => tryDeletion(submission, context)))
+    ).filter((outcome) => outcome !== undefined)
+    return {
+      input: {
+        gone: outcomes.filter(({ error }) => error === ''),
+        failing: outcomes.filter(({ error }) => error !== '')
+      },
+      missing: outcomes.filter(({ isMissing }) => isMissing).length
+    }
   }
 }
 
-/** Seconds until the next attempt of a purge, after the first, second, … failed one; after the one behind the last it is exhausted. */
+interface Picked {
+  readonly id: string
+  /** Empty where the content is inline. */
+  readonly file: string
+  /** `ORG/RUN` of each run: its bundle lies under its own organization. */
+  readonly runs: readonly string[]
+}
+
+/**
+ * Not found is the same as gone only in the right place, so each place is proven before the first file goes.
+ *
+ * @throws Error that says which place is not proven: the run fails, and nothing of the page is changed.
+ */
+const provePlaces = async (
+  submissions: readonly Picked[],
+  { files, signal }: OutsideContext
+): Promise<void> => {
+  const names = submissions.map(({ file }) => file).filter((file) => file !== '' && !findNameFault(file))
+  const folders = new Set(names.map((name) => name.slice(0, Math.max(name.indexOf('/'), 0))))
+  const hasRuns = submissions.some(({ runs }) => runs.length > 0)
+  await Promise.all([
+    ...files!.uploads.flatMap((place) => [...folders].map((folder) => place.prove(folder, signal))),
+    ...(hasRuns ? files!.bundles.map((place) => place.prove('runs', signal)) : [])
+  ])
+}
+
+const tryDeletion = async ({ id, file, runs }: Picked, { files, signal, log }: OutsideContext) => {
+  const uploads = file ? files!.uploads.map((place) => place.delete(file, signal)) : []
+  const bundles = runs.flatMap((run) =>
+    files!.bundles.map((place) => place.deleteFolder(`runs/${run}/`, signal))
+  )
+  const results = await Promise.allSettled([...uploads, ...bundles])
+  const failed = results.find((result) => result.status === 'rejected')
+  if (failed && signal.aborted) return undefined
+  if (failed) log.warn({ submission_id: id }, 'files of a submission could not be deleted')
+  return {
+    id,
+    input_file: file,
+    runs,
+    error: failed ? describeReason(failed.reason) : '',
+    isMissing: !failed && file !== '' && (await Promise.all(uploads)).every((isDeleted) => !isDeleted)
+  }
+}
+
+// What the column is cut to; the rest of a storage client's message is its request.
+const maxReason = 2_000
+
+/** The reason of a failed purge as its retry keeps it: without credentials, at most 2,000 characters, never empty. */
+export const describeReason = (reason: unknown): string => {
+  const message = reason instanceof Error ? reason.message : String(reason)
+  return (
+    message
+      // PostgreSQL's text can't hold it.
+      .replaceAll('\0', ' ')
+      .replaceAll(/(\w+:\/\/)[^\s/]*@/g, '$1')
+      .replaceAll(/\bBearer\s+\S+/gi, 'Bearer [removed]')
+      .replaceAll(/([?&][^=\s&]*(?:token|signature|credential|key|secret)[^=\s&]*)=[^\s&]*/gi, '$1=[removed]')
+      .slice(0, maxReason) || 'unknown error'
+  )
+}
+
+/** Seconds until the next attempt of a purge, after the first, second, … failed one; then it is exhausted. */
 export const retryAfterSeconds = [60, 300, 3_600, 21_600] as const
 
-/** As many failed attempts exhaust a purge retry: from then on it waits for a person. */
+/** As many failed attempts exhaust a purge retry: it is reported, and tried again every 24 hours. */
 export const maxAttempts = retryAfterSeconds.length + 1
+
+/** The releases that both jobs know: a later one keeps outputs by a retention of their own, and names with the content. */
+export const knownSubmissions: KnownRelease = {
+  columns: {
+    submissions_submission: [
+      'id',
+      'created',
+      'modified',
+      'name',
+      'content',
+      'input_file',
+      'file_type',
+      'original_filename',
+      'size_bytes',
+      'checksum_sha256',
+      'metadata',
+      'retention_policy',
+      'expires_at',
+      'content_purged_at',
+      'latest_run_id',
+      'org_id',
+      'project_id',
+      'user_id',
+      'workflow_id'
+    ]
+  },
+  referencedBy: { submissions_submission: ['submissions_purgeretry', 'validations_validationrun'] }
+}
+
+/** What both jobs do with a submission. */
+export const purgedSubmission: Required<Pick<TableUse, 'update'>> = {
+  update: {
+    content: 'text',
+    input_file: 'character varying',
+    expires_at: 'timestamp with time zone',
+    content_purged_at: 'timestamp with time zone',
+    modified: 'timestamp with time zone'
+  }
+}
+
+/** What both jobs read of a submission's runs. */
+export const readRuns: TableUse = {
+  select: { id: 'uuid', org_id: 'bigint', submission_id: 'uuid', status: 'character varying' }
+}

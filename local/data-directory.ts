@@ -9,6 +9,7 @@ export interface DataDirectory {
   /** False for a scratch folder, which is gone after the end. */
   readonly isKept: boolean
   readonly database: string
+  /** What stands for the application's bucket. */
   readonly storage: string
   readonly emulator: string
   readonly workerLog: string

@@ -1,4 +1,5 @@
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { parseFilePlaces } from '../jobs/file-places.ts'
 
 /** What `npm start` is told. */
 export interface LocalOptions {
@@ -11,6 +12,9 @@ export interface LocalOptions {
   readonly host: string
   readonly data?: string
   readonly databaseUrl?: string
+  /** Where the stored files of that database are; without them nothing that has files is purged. */
+  readonly uploadsUrl?: string
+  readonly bundlesUrl?: string
   readonly clock?: Date
   readonly readyFile?: string
 }
@@ -25,6 +29,10 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
     .option('--host <address>', 'where all of it listens: whoever reaches it may do everything', '127.0.0.1')
     .option('--data <folder>', 'keep database, stored files, jobs and attempts here between starts')
     .option('--database-url <url>', 'clean this database of the application instead of demo data')
+    .addOption(placesOption('--uploads-url <urls>', "where that database's uploads are").env('UPLOADS_URL'))
+    .addOption(
+      placesOption('--bundles-url <urls>', "where the bundles of that database's runs are").env('BUNDLES_URL')
+    )
     .option(
       '--clock <instant>',
       'virtual time from this instant on, such as 2026-10-03T15:00:00Z',
@@ -40,7 +48,29 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
       "error: option '--database-url <url>' must be postgres://user:password@host:port/database, got something else"
     )
   }
+  const { databaseUrl, uploadsUrl, bundlesUrl } = options
+  if (databaseUrl === undefined) {
+    // The two variables may be meant for `npm run worker`.
+    if (['uploadsUrl', 'bundlesUrl'].some((name) => command.getOptionValueSource(name) === 'cli')) {
+      command.error(
+        "error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given with '--database-url <url>': the demo data has files of its own"
+      )
+    }
+  } else if ((uploadsUrl === undefined) !== (bundlesUrl === undefined)) {
+    command.error("error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given together")
+  }
   return options
+}
+
+const placesOption = (flags: string, description: string): Option =>
+  new Option(flags, `${description}, gs://bucket[/prefix] or file:///folder, several by spaces`).argParser(
+    readPlaces
+  )
+
+const readPlaces = (text: string): string => {
+  const [fault] = text === 'unknown' ? [] : parseFilePlaces('It', text).faults
+  if (fault === undefined) return text
+  throw new InvalidArgumentError(`${fault}.`)
 }
 
 const readStage =

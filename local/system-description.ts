@@ -9,7 +9,7 @@ const presetUrl = 'http://127.0.0.1:8085'
 export const describeSystem = (
   { addresses, data, caller }: LocalSystem,
   { jobs }: Declaration,
-  { databaseUrl, clock }: Pick<LocalOptions, 'databaseUrl' | 'clock'>
+  { databaseUrl, uploadsUrl = 'unknown', bundlesUrl = 'unknown', clock }: LocalOptions
 ): string => {
   const { consoleUrl, schedulerUrl, workerUrl, project, region, stage } = addresses
   const location = `projects/${project}/locations/${region}`
@@ -21,14 +21,24 @@ export const describeSystem = (
     `scheduler    ${schedulerUrl}/v1/${location}/jobs`,
     `worker       ${workerUrl}`,
     `database     ${addresses.databaseUrl}`,
-    `stored files ${data.storage}`,
+    ...(databaseUrl === undefined
+      ? [`stored files ${data.storage}`]
+      : [`uploads      ${uploadsUrl}`, `bundles      ${bundlesUrl}`]),
     `worker's log ${data.workerLog}`,
     data.isKept
       ? `data         ${data.path}, kept`
       : 'data         a scratch folder, gone at the end: --data FOLDER keeps it',
     ...(databaseUrl === undefined
       ? []
-      : ['', 'The jobs clean the database you gave. Files outside of the folder above are not deleted.']),
+      : [
+          '',
+          'The jobs clean the database you gave.',
+          ...(uploadsUrl === 'unknown'
+            ? [
+                'Nobody said where its files are: what has files is not purged. --uploads-url and --bundles-url say so.'
+              ]
+            : ['Stored files are deleted in the places above.'])
+        ]),
     '',
     `npm run scheduler -- list --stage local${schedulerUrl === presetUrl ? '' : ` --url ${schedulerUrl}`}`,
     `export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER=${schedulerUrl}/ CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true CLOUDSDK_CORE_PROJECT=${project}`,

@@ -14,6 +14,7 @@ import { registerConsole } from './console/console.ts'
 import type { SystemAddresses } from './console/context.ts'
 import { type DataDirectory, openDataDirectory } from './data-directory.ts'
 import { checkDatabase, startDemoDatabase } from './database/application-database.ts'
+import { uploadFolders } from './database/demo-data.ts'
 import type { PostgresServer } from './database/embedded-postgres.ts'
 import type { LocalOptions } from './options.ts'
 import { checkPort } from './port.ts'
@@ -64,7 +65,7 @@ export const startSystem = async (
   const database = opened.adopt(await findDatabase(options, declaration, data), (one) => one.stop())
   signal.throwIfAborted()
 
-  const environment = buildEnvironment(declaration, database.url, data)
+  const environment = buildEnvironment(declaration, database.url, options, data)
   const sql = opened.adopt(openDatabase(readEnvironment(environment).database), (one) =>
     one.end({ timeout: 1 })
   )
@@ -140,10 +141,11 @@ export const startSystem = async (
 type FoundDatabase = Pick<PostgresServer, 'url' | 'ended' | 'stop'>
 
 const findDatabase = async (
-  { databaseUrl }: LocalOptions,
+  options: LocalOptions,
   declaration: Declaration,
   data: DataDirectory
 ): Promise<FoundDatabase> => {
+  const { databaseUrl } = options
   if (databaseUrl === undefined) {
     return startDemoDatabase({
       directory: data.database,
@@ -151,24 +153,40 @@ const findDatabase = async (
       ...(data.isKept ? {} : { removeAtEnd: data.path })
     })
   }
-  await checkDatabase(readEnvironment(buildEnvironment(declaration, databaseUrl, data)).database)
+  await checkDatabase(readEnvironment(buildEnvironment(declaration, databaseUrl, options, data)).database)
   return { url: databaseUrl, ended: new Promise(() => {}), stop: () => Promise.resolve() }
 }
 
 /**
  * What the declared service gets, but for what exists in Google Cloud only: its secrets and its bucket. The worker
- * connects as the owner of the database.
+ * connects as the owner of the database. Of a database that is given nobody knows where its files are until it is said.
  */
 const buildEnvironment = (
   { service }: Declaration,
   databaseUrl: string,
-  data: DataDirectory
-): Record<string, string> => ({
-  ...service.environment,
-  PORT: '0',
-  DATABASE_URL: databaseUrl,
-  STORAGE_URL: pathToFileURL(data.storage).href
-})
+  options: LocalOptions,
+  { storage }: DataDirectory
+): Record<string, string> => {
+  const bucket = pathToFileURL(storage).href
+  const files =
+    options.databaseUrl === undefined
+      ? { UPLOADS_URL: uploadFolders.map((folder) => `${bucket}/${folder}`).join(' '), BUNDLES_URL: bucket }
+      : {
+          UPLOADS_URL: options.uploadsUrl ?? 'unknown',
+          BUNDLES_URL: options.bundlesUrl ?? 'unknown',
+          // For files in Google Cloud, and for a server that stands for it.
+          ...pickVariables('GOOGLE_APPLICATION_CREDENTIALS', 'HOME', 'STORAGE_EMULATOR_HOST')
+        }
+  return { ...service.environment, PORT: '0', DATABASE_URL: databaseUrl, ...files }
+}
+
+const pickVariables = (...names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name]
+      return value === undefined ? [] : [[name, value]]
+    })
+  )
 
 const buildWorkerCommand = (environment: Record<string, string>): WorkerCommand => ({
   command: process.execPath,

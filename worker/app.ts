@@ -2,7 +2,7 @@ import { fastify, LogController, type FastifyInstance, type FastifyReply, type F
 import type { Logger } from 'pino'
 import { endpointOf, type Job } from '../jobs/define-job.ts'
 import { findParameterFaults, type ParameterValues } from '../jobs/parameters.ts'
-import { findTick } from './deliveries.ts'
+import { readScheduleTime } from './deliveries.ts'
 import { errors } from './errors.ts'
 import { findTrace } from './log.ts'
 import { runJob, type RunnerOptions, type RunResult } from './runner.ts'
@@ -57,16 +57,20 @@ export const buildApp = (options: AppOptions): FastifyInstance => {
 
 const answerRun = async (options: AppOptions, job: Job, request: FastifyRequest, reply: FastifyReply) => {
   const parameters = readParameters(job, request.body)
-  const tick = findTick(request.headers['x-cloudscheduler-scheduletime'], options.now())
+  const scheduleTime = readScheduleTime(request.headers['x-cloudscheduler-scheduletime'])
   const log = options.log.child(findTrace(request.headers, options.project))
   const settings = options.settings[job.id] ?? {}
-  return answerResult(job, await runJob(options, { job, settings, tick, parameters, log }), reply)
+  return answerResult(job, await runJob(options, { job, settings, scheduleTime, parameters, log }), reply)
 }
 
 const answerResult = (job: Job, result: RunResult, reply: FastifyReply): object => {
   if (result.kind === 'failed') {
     reply.code(500)
     return { task: job.id, status: 'failed', error: 'internal error', run_id: result.runId }
+  }
+  if (result.kind === 'refused') {
+    const { runId, reason, due } = result
+    return { task: job.id, status: 'refused', error: reason, run_id: runId, affected: 0, failed: 0, due }
   }
   const { record } = result
   if (result.kind === 'skipped') {
@@ -83,6 +87,9 @@ const answerResult = (job: Job, result: RunResult, reply: FastifyReply): object 
     run_id: record.id,
     affected: record.affected,
     failed: record.failed,
+    held: record.held,
+    waiting: record.waiting,
+    missing: record.missing,
     batches: record.batches,
     more: record.more,
     dry_run: record.dryRun,

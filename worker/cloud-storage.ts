@@ -1,52 +1,145 @@
 import { setMaxListeners } from 'node:events'
-import { Storage } from '@google-cloud/storage'
+import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
-import type { ObjectStorage } from '../jobs/define-job.ts'
+import type { FileStore } from './stored-files.ts'
 
-// Deletions under way at once: Cloud Storage answers in about 20 ms, and 32 of them fit into one worker's memory.
-const concurrency = 32
+// Requests under way at once in a place. More than the rows of a group (drain.ts): the first deletion of each begins at once.
+const concurrency = 64
+const pageSize = 1_000
 
 /**
- * Stored files in a bucket of Cloud Storage, by Google's client with its own retries (408, 429 and 5xx).
+ * Opens Google's client of Cloud Storage, with its own retries (408, 429, 5xx and lost connections).
  *
- * @param prefix the folder of the bucket that paths are relative to; empty for the whole bucket.
+ * @returns what opens the stored files in a folder of a bucket, or in the whole of it where the prefix is empty.
  */
-export const openCloudStorage = (bucketName: string, prefix: string): ObjectStorage => {
+export const openCloudStorage = (): ((bucketName: string, prefix: string) => FileStore) => {
   // A deletion is the same however often it is sent, so it may be retried even where Google's client is careful.
   const storage = new Storage({ retryOptions: { autoRetry: true, idempotencyStrategy: 0 } })
-  const bucket = storage.bucket(bucketName)
+  return (bucketName, prefix) => openBucket(storage.bucket(bucketName), prefix)
+}
+
+const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
   const limit = pLimit(concurrency)
-  const nameOf = (path: string): string => (prefix ? `${prefix}/${path}` : path)
-
-  const deleteObject = (name: string, signal: AbortSignal): Promise<void> =>
-    limit(async () => {
-      signal.throwIfAborted()
-      await untilAborted(bucket.file(name).delete({ ignoreNotFound: true }), signal)
-    })
-
-  return {
-    delete: (path, signal) => deleteObject(nameOf(path), signal),
-    deletePrefix: async (path, signal) => {
-      let pageToken: string | undefined
-      do {
+  const nameOf = (name: string): string => (placePrefix ? `${placePrefix}/${name}` : name)
+  const ask = <Value>(request: () => Promise<Value>, signal: AbortSignal): Promise<Value> =>
+    untilAborted(
+      limit(async () => {
         signal.throwIfAborted()
-        const [files, next] = await untilAborted(
-          limit(() =>
-            bucket.getFiles({
-              prefix: nameOf(path),
-              autoPaginate: false,
-              maxResults: 1_000,
-              fields: 'items/name,nextPageToken',
-              ...(pageToken ? { pageToken } : {})
-            })
-          ),
-          signal
-        )
-        await Promise.all(files.map((file) => deleteObject(file.name, signal)))
-        pageToken = (next as { pageToken?: string } | null)?.pageToken
-      } while (pageToken)
+        try {
+          return await request()
+        } catch (error) {
+          // Its message would be the whole page.
+          throw isForeign(error) ? describeForeign(`(${error.code})`, error) : error
+        }
+      }),
+      signal
+    )
+
+  /** A page of the names under a prefix, and where the next one begins. */
+  const list = async (prefix: string, maxResults: number, signal: AbortSignal, pageToken?: string) => {
+    const query = {
+      prefix,
+      maxResults,
+      autoPaginate: false,
+      fields: 'kind,items/name,nextPageToken',
+      ...(pageToken ? { pageToken } : {})
+    }
+    const [files, , answer] = await ask(() => bucket.getFiles(query), signal)
+    const { kind, nextPageToken } = answer as { kind?: string; nextPageToken?: string }
+    const names = files.map(({ name }) => name)
+    // A page of a proxy, with 200, would be an empty list; and what is listed is deleted.
+    if (kind !== 'storage#objects' || !names.every((name) => name.startsWith(prefix))) {
+      throw describeForeign('to a listing')
+    }
+    return { names, nextPageToken }
+  }
+
+  const deleteObject = async (name: string, signal: AbortSignal): Promise<boolean> => {
+    try {
+      const [answer] = await ask(() => bucket.file(name).delete(), signal)
+      // Cloud Storage says 204, and nothing else.
+      if (answer.statusCode === 204 || isJson(answer)) return true
+      throw describeForeign(`to a deletion (${answer.statusCode})`)
+    } catch (error) {
+      if (!isNotFound(error)) throw error
+      if (error.message.includes(`No such object: ${bucket.name}/`)) return false
+      // Of the object or of the bucket: other servers do not say, and Google's did not always.
+      const { names } = await list(name, 1, signal)
+      if (names.includes(name)) throw error
+      return false
     }
   }
+
+  return {
+    prove: async (folder, signal) => {
+      try {
+        const [metadata] = await ask(() => bucket.getMetadata(), signal)
+        if (metadata.kind !== 'storage#bucket') throw describeForeign('to the question for the bucket')
+        if (metadata.name !== bucket.name) throw new Error(`the bucket is another, '${metadata.name}'`)
+        const prefix = [placePrefix, folder].map((part) => part && `${part}/`).join('')
+        const { names } = await list(prefix, 1, signal)
+        if (names.length === 0) {
+          throw new Error(
+            `there is no object under ${prefix}; correct the place or, if it is the right place, put an object there: ` +
+              `echo | gcloud storage cp - gs://${bucket.name}/${prefix}.keep`
+          )
+        }
+      } catch (error) {
+        throw explain(error, bucket.name)
+      }
+    },
+
+    delete: (name, signal) => deleteObject(nameOf(name), signal),
+
+    deleteFolder: async (folder, signal) => {
+      const prefix = `${nameOf(folder)}/`
+      let deleted = 0
+      let pageToken: string | undefined
+      do {
+        const { names, nextPageToken } = await list(prefix, pageSize, signal, pageToken)
+        const outcomes = await Promise.all(names.map((name) => deleteObject(name, signal)))
+        deleted += outcomes.filter((wasThere) => wasThere).length
+        pageToken = nextPageToken
+      } while (pageToken)
+      return deleted
+    }
+  }
+}
+
+/** Cloud Storage's own 404, in its JSON. */
+const isNotFound = (error: unknown): error is ApiError & { readonly code: 404 } =>
+  error instanceof ApiError &&
+  error.code === 404 &&
+  error.errors?.some(({ reason }) => reason === 'notFound') === true
+
+/** An answer without Cloud Storage's JSON: the page of a proxy. */
+const isForeign = (error: unknown): error is ApiError =>
+  error instanceof ApiError && error.response !== undefined && !isJson(error.response)
+
+const isJson = ({ headers }: { readonly headers: object }): boolean =>
+  String((headers as Record<string, unknown>)['content-type']).startsWith('application/json')
+
+const describeForeign = (what: string, cause?: Error): Error =>
+  new Error(
+    `the answer ${what} is not Cloud Storage's; look at what stands between: a proxy, a firewall, STORAGE_EMULATOR_HOST`,
+    { cause }
+  )
+
+/** Why a bucket could not be looked at, and what to do. */
+const explain = (error: unknown, bucketName: string): unknown => {
+  if (!(error instanceof ApiError)) return error
+  const answer = `(${error.code}: ${error.message})`
+  if (isNotFound(error)) {
+    return new Error(`there is no bucket '${bucketName}' ${answer}; correct its name`, { cause: error })
+  }
+  if (error.code === 401 || error.code === 403) {
+    return new Error(
+      `the worker's account may not look at it ${answer}; ` +
+        `it needs roles/storage.legacyBucketWriter on gs://${bucketName}, which 'pulumi up --refresh' gives`,
+      { cause: error }
+    )
+  }
+  return new Error(`Cloud Storage does not answer ${answer}; the next run asks again`, { cause: error })
 }
 
 /** Google's client takes no signal: what it still does after this is a deletion, which may as well succeed. */
@@ -54,6 +147,7 @@ const untilAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Prom
   new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error)
     setMaxListeners(0, signal)
+    if (signal.aborted) abort()
     signal.addEventListener('abort', abort, { once: true })
     promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
   })

@@ -1,5 +1,4 @@
-import postgres, { type PendingQuery, type Row, type RowList, type Sql } from 'postgres'
-import type { Statement } from '../jobs/define-job.ts'
+import postgres, { type PendingQuery, type RowList, type Sql } from 'postgres'
 import type { DatabaseAddress } from './environment.ts'
 
 // As many runs as there are jobs, and one for health: more connections would be taken from the application.
@@ -61,31 +60,16 @@ const readArray = (text: string): (string | null)[] =>
   )
 
 /**
- * Sends a job's statement.
- *
- * @param now the instant of the run, as PostgreSQL wrote it.
- */
-export const ask = <Answer extends object>(
-  sql: Sql,
-  now: string,
-  { text, input = {} }: Statement
-): PendingQuery<Answer[]> =>
-  sql.unsafe<Answer[]>(text, [sql.typed(now, timestamptz), sql.json(input as never)])
-
-const timestamptz = 1184
-
-/**
  * Sends the first statement of a run until a connection answers: those that died while idle (a restart, a failover, a
  * pooler's time-out) are noticed only when they are used.
  *
- * @param send sends a statement that may be sent twice; no other one is.
+ * @param send sends what may be sent twice; nothing else is.
  * @throws the last error when no connection can be had.
  */
-export const sendFirst = async (send: () => PendingQuery<Row[]>): Promise<void> => {
+export const sendFirst = async <Value>(send: () => PromiseLike<Value>): Promise<Value> => {
   for (let tries = 1; ; tries += 1) {
     try {
-      await send()
-      return
+      return await send()
     } catch (error) {
       if (tries > maxConnections) throw error
     }
@@ -95,6 +79,10 @@ export const sendFirst = async (send: () => PendingQuery<Row[]>): Promise<void> 
 /** The SQLSTATE of an error, or postgres.js's own code of a connection that failed. */
 export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+
+/** Whether PostgreSQL itself answered with the error: its code is a SQLSTATE then. */
+export const isFromServer = (error: unknown): boolean =>
+  error instanceof Error && error.name === 'PostgresError'
 
 /**
  * Waits for a statement, and cancels it when it takes too long: a role may lack a statement_timeout, and one set on the

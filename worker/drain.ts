@@ -1,90 +1,274 @@
-import type { Sql } from 'postgres'
+import type { MaybeRow, PendingQuery, RowList, Sql } from 'postgres'
 import { statementTimeout } from '../jobs/budget.ts'
-import type { JobLog, Work } from '../jobs/define-job.ts'
-import { codeOf, withTimeout } from './database.ts'
-import { changeBatch, countFailure, isLeaseLost } from './ledger.ts'
+import type { JobLog, Outside, OutsideContext, OutsideResult, Selection, Work } from '../jobs/define-job.ts'
+import { codeOf, isFromServer, withTimeout } from './database.ts'
+import { changeBatch, countFailure, type Batch, type BatchCounts } from './ledger.ts'
+import {
+  deleteRange,
+  findBound,
+  findOutsideRows,
+  findTiedBound,
+  isAnyReady,
+  leftInRange,
+  lockRows,
+  type Bound,
+  type PageStatement,
+  type Range
+} from './pages.ts'
+import { ask } from './statements.ts'
 
-/** What the batches of a run may use up. */
-export interface Limits {
+/** A run that works through its due rows. */
+export interface Drain {
+  readonly sql: Sql
+  readonly runId: string
+  /** The instant of the run, as the ledger has it. */
+  readonly startedAt: string
+  readonly selection: Selection
+  readonly work: Work
+  /** What is there for rows that need something outside the database; its signal aborts when no new batch may begin. */
+  readonly services: OutsideContext
   readonly batchSize: number
-  /** Counts a batch. */
-  readonly count: () => void
-  /** Whether as many batches have been counted as the run may make. */
-  readonly isFull: () => boolean
-  /** Aborts when no new batch may begin. */
-  readonly signal: AbortSignal
+  readonly maxBatches: number
   /** Milliseconds that a statement may still take, now. */
   readonly remaining: () => number
+  readonly log: JobLog
+}
+
+/** What a run leaves to the next one. */
+export interface Left {
+  /** Whether due rows are left: its limits were reached, or someone held them. */
+  readonly more: boolean
+  /** Due rows that were passed over because someone held or changed them. */
+  readonly held: number
 }
 
 /**
- * Works through the pages of a job, each in one statement; a page with a row that can't be changed is taken again in
- * smaller ones, until the row stands alone, is counted as failed and left behind.
- *
- * @returns whether due rows were left because the limits were reached.
+ * Works through the due rows in their order, page by page, each in one statement. A page with a row that can't be changed is
+ * taken again in smaller ones, until the row stands alone; it is counted as failed and passed over.
  */
-export const drainPages = async <Page>(
-  sql: Sql,
-  runId: string,
-  work: Work<Page>,
-  limits: Limits,
-  log: JobLog
-): Promise<boolean> => {
-  let after: Page | undefined
-  let size = limits.batchSize
+export const drainRows = async (drain: Drain): Promise<Left> => {
+  const progress: Progress = { batches: 0, held: 0 }
+  let from: Bound | undefined
+  let size = drain.batchSize
   for (;;) {
-    if (limits.signal.aborted || limits.isFull()) return work.isLeft(after)
-    const page = await work.next(after, size)
-    if (!page) return false
+    if (isOver(drain, progress)) return leave(drain, from, progress)
+    const to = await findEnd(drain, { from }, size)
+    if (!to) return { more: progress.held > 0, held: progress.held }
+    const range = { from, to }
+    let remaining: number
     try {
-      await work.prepare?.(page)
-      if (await changePage(sql, runId, work, page, limits)) limits.count()
-      size = Math.min(size * growth, limits.batchSize)
+      remaining = (await changeRange(drain, range, progress)).remaining
     } catch (error) {
-      if (isLeaseLost(error) || !isOfRows(error)) throw error
-      // The run's time is up, not the rows' fault: they are the next run's.
-      if (codeOf(error) === cancelled && limits.signal.aborted) return true
+      if (!isOfRows(error)) throw error
+      if (isOutOfTime(drain, error)) return leave(drain, from, progress)
       if (size > 1) {
         size = Math.max(1, Math.floor(size / growth))
         continue
       }
-      log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
-      if (!(await countFailure(sql, runId)))
-        throw new Error('the lease of the run was lost', { cause: error })
-      limits.count()
+      await passOver(drain, error, progress)
+      from = to
+      continue
     }
-    // Of a page whose files were under way at the end, rows may be left: looked for from its beginning, they are found.
-    if (!limits.signal.aborted) after = page
+    if (remaining > 0) {
+      const before = progress.held
+      progress.held += remaining
+      if (!(await workOutside(drain, range, progress))) return leave(drain, from, progress)
+      // Some that were left may have stopped being due.
+      if (progress.held > before)
+        progress.held = Math.min(progress.held, before + (await countLeft(drain, range)))
+    }
+    size = Math.min(size * growth, drain.batchSize)
+    from = to
   }
+}
+
+interface Progress {
+  /** Batches that found something to change: no page without ready rows keeps a run from those behind it. */
+  batches: number
+  held: number
 }
 
 // A page of 5,000 with one bad row is narrowed down to it in 7 steps, and grows back as fast.
 const growth = 4
-const cancelled = '57014'
 
-/** Errors that some row of a page may be the cause of: bad data, a constraint, a trigger's refusal, too much work. */
-const isOfRows = (error: unknown): boolean => /^(22|23|P0)/.test(codeOf(error)) || codeOf(error) === cancelled
+// Between the look at a group and the first deletion of each of its rows lie milliseconds: all of them begin at once.
+const groupSize = 50
 
-/** A lock that someone holds longer than the lock time-out, or a deadlock. */
-const isLocked = (error: unknown): boolean => ['55P03', '40P01'].includes(codeOf(error))
+const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean =>
+  services.signal.aborted || batches >= maxBatches
 
-/** Changes the rows of a page that are still due; false when none was. */
-const changePage = async <Page>(
-  sql: Sql,
-  runId: string,
-  work: Work<Page>,
-  page: Page,
-  limits: Limits
-): Promise<boolean> => {
-  const run = async (skipLocked: boolean) => {
-    const statement = changeBatch(sql, runId, work.change(page, skipLocked))
-    const [row] = await withTimeout(statement, Math.min(statementTimeout * 1000, limits.remaining()))
-    return row?.touched !== '0'
-  }
-  try {
-    return await run(false)
-  } catch (error) {
-    if (!isLocked(error)) throw error
-    return run(true)
+const leave = async (drain: Drain, from: Bound | undefined, { held }: Progress): Promise<Left> => {
+  const [row] = await read<{ any: boolean }>(drain, isAnyReady(drain.selection, { from }))
+  return { more: held > 0 || (row?.any ?? false), held }
+}
+
+const countLeft = async (drain: Drain, range: Range): Promise<number> => {
+  const { selection } = drain
+  const text = `select count(*)::int from (${leftInRange(selection, range)}) rows`
+  const [row] = await read<{ count: number }>(drain, { text, range, input: selection.input ?? {} })
+  return row!.count
+}
+
+/** The place that ends the next page; undefined when no due row is left. */
+const findEnd = async (drain: Drain, range: Range, size: number): Promise<Bound | undefined> => {
+  const [found] = await read<{ at: string; isTied: boolean }>(drain, findBound(drain.selection, range, size))
+  if (!found) return undefined
+  if (!found.isTied) return { at: found.at }
+  const [tied] = await read<Bound>(drain, findTiedBound(drain.selection, range, size))
+  return tied
+}
+
+const changeRange = (drain: Drain, range: Range, progress: Progress): Promise<BatchCounts> => {
+  const { selection, work } = drain
+  const { input = {} } = selection
+  const remaining = { text: leftInRange(selection, range), counts: 'remaining' } as const
+  return sendBatch(drain, progress, (isPassingOver) =>
+    work === 'delete'
+      ? {
+          rows: { range, input },
+          changes: [
+            { text: deleteRange(selection, range, isPassingOver), counts: 'affected' },
+            ...(isPassingOver ? [remaining] : [])
+          ]
+        }
+      : {
+          rows: { range, input },
+          lock: lockRows(selection, range, isPassingOver),
+          changes: [...work.changes, remaining]
+        }
+  )
+}
+
+/**
+ * Works through the rows of a range that need something done outside the database first, in small groups.
+ *
+ * @returns whether it came to the end of the range.
+ */
+const workOutside = async (drain: Drain, range: Range, progress: Progress): Promise<boolean> => {
+  const { work, services, selection, batchSize } = drain
+  const outside = work === 'delete' ? undefined : work.outside
+  if (!outside || !services[outside.needs]) return true
+  const size = Math.min(groupSize, batchSize)
+  let { from } = range
+  for (;;) {
+    if (isOver(drain, progress)) return false
+    const group = { from, to: range.to }
+    const rows = await read<Required<Bound>>(drain, findOutsideRows(selection, outside, group, size))
+    const last = rows.at(-1)
+    if (!last) return true
+    await workGroup(drain, outside, rows, progress)
+    // Files may have been under way: their rows are found again from the beginning of the range.
+    if (services.signal.aborted) return false
+    if (rows.length < size) return true
+    from = { at: last.at, key: last.key }
   }
 }
+
+const workGroup = async (
+  drain: Drain,
+  outside: Outside,
+  rows: readonly Required<Bound>[],
+  progress: Progress
+): Promise<void> => {
+  const { services } = drain
+  let result: OutsideResult
+  try {
+    result = await outside.act(rows, services)
+  } catch (error) {
+    // Nothing is known of these rows, so nothing is recorded.
+    if (services.signal.aborted) return
+    throw error
+  }
+  await changeKeys(
+    drain,
+    outside,
+    rows.map(({ key }) => key),
+    result,
+    progress
+  )
+}
+
+/** Changes the rows of some keys; those that can't be changed are found by halving, counted as failed, and passed over. */
+const changeKeys = async (
+  drain: Drain,
+  outside: Outside,
+  keys: readonly string[],
+  { input, missing = 0 }: OutsideResult,
+  progress: Progress
+): Promise<void> => {
+  const { selection } = drain
+  try {
+    const { affected, failed, waiting } = await sendBatch(drain, progress, (isPassingOver) => ({
+      rows: { keys, input: { ...selection.input, ...input }, range: {} },
+      lock: lockRows(selection, undefined, isPassingOver),
+      changes: outside.changes,
+      missing
+    }))
+    progress.held -= affected + failed + waiting
+    const left = keys.length - affected - failed - waiting
+    if (left > 0)
+      drain.log.warn({ rows: left }, 'rows changed while they were worked on, and are left as they are')
+  } catch (error) {
+    if (!isOfRows(error)) throw error
+    if (isOutOfTime(drain, error)) return
+    if (keys.length === 1) {
+      progress.held -= 1
+      return passOver(drain, error, progress)
+    }
+    const half = Math.ceil(keys.length / 2)
+    await changeKeys(drain, outside, keys.slice(0, half), { input, missing }, progress)
+    await changeKeys(drain, outside, keys.slice(half), { input }, progress)
+  }
+}
+
+/** Sends a batch; once more without the rows that someone holds, where it waited for one of them in vain. */
+const sendBatch = async (
+  drain: Drain,
+  progress: Progress,
+  build: (isPassingOver: boolean) => Omit<Batch, 'isPassingOver'>
+): Promise<BatchCounts> => {
+  const { sql, runId } = drain
+  const send = async (isPassingOver: boolean): Promise<BatchCounts> => {
+    const [row] = await limit(drain, changeBatch(sql, runId, { ...build(isPassingOver), isPassingOver }))
+    const { affected, failed, waiting } = row!.counts
+    if (affected + failed + waiting > 0) progress.batches += 1
+    return row!.counts
+  }
+  try {
+    return await send(false)
+  } catch (error) {
+    if (!isLocked(error)) throw error
+    return send(true)
+  }
+}
+
+/** A row that can't be changed is a fact of the run, and no other row waits for it. */
+const passOver = async ({ sql, runId, log }: Drain, error: unknown, progress: Progress): Promise<void> => {
+  progress.batches += 1
+  log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
+  if (!(await countFailure(sql, runId))) throw new Error('the lease of the run was lost', { cause: error })
+}
+
+const read = <Row extends object>(drain: Drain, statement: PageStatement): Promise<readonly Row[]> =>
+  limit(drain, ask<Row>(drain.sql, drain.startedAt, statement))
+
+const limit = <Rows extends readonly MaybeRow[]>(
+  { remaining }: Drain,
+  query: PendingQuery<Rows>
+): Promise<RowList<Rows>> => withTimeout(query, Math.min(statementTimeout * 1000, remaining()))
+
+const cancelled = '57014'
+
+/** Whether the run's time was up, which is no fault of the rows. */
+const isOutOfTime = ({ services }: Drain, error: unknown): boolean =>
+  codeOf(error) === cancelled && services.signal.aborted
+
+/**
+ * Whether some row of a page may be the cause of an error: bad data, a constraint, whatever a trigger raises, too much work.
+ * All but what says something of the connection, the role, the server, or the run itself.
+ */
+const isOfRows = (error: unknown): boolean =>
+  isFromServer(error) && !/^(08|25|28|3D|53|57P|58|SJ)/.test(codeOf(error))
+
+/** A lock that someone holds longer than the lock time-out, a deadlock, or a change that came in between. */
+const isLocked = (error: unknown): boolean => ['55P03', '40P01', '40001'].includes(codeOf(error))

@@ -1,8 +1,10 @@
 import type { Sql } from 'postgres'
-import type { Statement } from '../jobs/define-job.ts'
-import { ask, withTimeout } from './database.ts'
+import type { Selection } from '../jobs/define-job.ts'
+import { withTimeout } from './database.ts'
+import { countReady } from './pages.ts'
+import { ask } from './statements.ts'
 
-/** How many rows a run would act on, and the ids of some. */
+/** How many rows a run would act on, and the names of some. */
 export interface DueRows {
   readonly count: number
   readonly sample: readonly string[]
@@ -11,23 +13,17 @@ export interface DueRows {
 const sampleSize = 10
 
 /**
- * Counts the due rows of a job by its own predicate, in one read-only transaction: the statement makes its own
- * transaction read-only before it looks at the first row, so that not even a function that writes could.
+ * Counts the due rows of a job, in one read-only transaction.
  *
- * @param now the instant of the run, as PostgreSQL wrote it.
+ * @param now the instant of the run, as the ledger has it.
  * @param milliseconds the longest it may take.
  */
 export const countDueRows = async (
   sql: Sql,
   now: string,
-  due: Statement,
+  selection: Selection,
   milliseconds: number
 ): Promise<DueRows> => {
-  const isReadOnly = `(select set_config('transaction_read_only', 'on', true)) = 'on'`
-  const text = `
-    select
-      (select count(*) from (${due.text}) due where ${isReadOnly})::int as count,
-      array(select id::text from (${due.text}) due where ${isReadOnly} limit ${sampleSize}) as sample`
-  const [row] = await withTimeout(ask<DueRows>(sql, now, { ...due, text }), milliseconds)
+  const [row] = await withTimeout(ask<DueRows>(sql, now, countReady(selection, sampleSize)), milliseconds)
   return row ?? { count: 0, sample: [] }
 }

@@ -1,4 +1,5 @@
 import { parse } from 'pg-connection-string'
+import { parseFilePlaces } from '../jobs/file-places.ts'
 import { jobs } from '../jobs/index.ts'
 import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
@@ -22,7 +23,8 @@ export interface Environment {
   readonly database: DatabaseAddress
   /** False turns the scheduled endpoints off: the same image may run where it must not clean. */
   readonly isWorker: boolean
-  readonly storageUrl: URL
+  /** Where uploads and the runs' bundles are; undefined where nobody knows, and nothing that has files may be purged. */
+  readonly files: { readonly uploads: readonly URL[]; readonly bundles: readonly URL[] } | undefined
   readonly stage: string
   readonly logLevel: string
   readonly timeZone: string
@@ -68,7 +70,7 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
     port: take('PORT', 'a port from 0 to 65535', readPort),
     database: take('DATABASE_URL', databaseUrlForm, readDatabaseUrl),
     isWorker: take('APP_IS_WORKER', "'true' or 'false'", oneOf(['true', 'false'])) === 'true',
-    storageUrl: take('STORAGE_URL', 'gs://bucket or file:///folder', readStorageUrl),
+    files: readFiles(variables, faults),
     stage: take('STAGE', 'the name of a stage', (value) => value),
     logLevel: take('LOG_LEVEL', `one of ${logLevels.join(', ')}`, oneOf(logLevels), 'info'),
     timeZone: take(
@@ -128,12 +130,27 @@ const readTime = (value: string): Date | undefined => {
   return isTime && !Number.isNaN(Date.parse(value)) ? new Date(value) : undefined
 }
 
-const readStorageUrl = (value: string): URL | undefined => {
-  if (!URL.canParse(value)) return undefined
-  const url = new URL(value)
-  const isComplete =
-    url.protocol === 'gs:' ? url.hostname !== '' : url.protocol === 'file:' && url.hostname === ''
-  return isComplete ? url : undefined
+const readFiles = (
+  { STORAGE_URL, UPLOADS_URL, BUNDLES_URL }: NodeJS.ProcessEnv,
+  faults: string[]
+): Environment['files'] => {
+  if (STORAGE_URL) {
+    faults.push(
+      'STORAGE_URL must be left out: UPLOADS_URL and BUNDLES_URL say where the uploads and the bundles of runs are'
+    )
+    return undefined
+  }
+  const isUnknown = [UPLOADS_URL, BUNDLES_URL].map((value) => value?.trim() === 'unknown')
+  if (isUnknown[0] !== isUnknown[1]) {
+    faults.push(
+      `UPLOADS_URL and BUNDLES_URL must both be 'unknown', or neither, got '${UPLOADS_URL ?? ''}' and '${BUNDLES_URL ?? ''}'`
+    )
+  }
+  if (isUnknown.includes(true)) return undefined
+  const uploads = parseFilePlaces('UPLOADS_URL', UPLOADS_URL)
+  const bundles = parseFilePlaces('BUNDLES_URL', BUNDLES_URL)
+  faults.push(...uploads.faults, ...bundles.faults)
+  return { uploads: uploads.places, bundles: bundles.places }
 }
 
 const readSettings = (value: string | undefined, faults: string[]): SettingsByJob => {

@@ -1,35 +1,73 @@
-import { realpath, rm, unlink } from 'node:fs/promises'
+import { opendir, realpath, rm, unlink } from 'node:fs/promises'
 import { dirname, relative, resolve, sep } from 'node:path'
-import type { ObjectStorage } from '../jobs/define-job.ts'
+import type { FileStore } from './stored-files.ts'
 
 /**
- * Stored files in a folder, for one machine. Nothing outside of the folder can be deleted, whatever a path says: `..`,
- * absolute paths and links that lead out are refused.
+ * Stored files in a folder, for one machine. Nothing outside of the folder can be deleted: a link that leads out is
+ * refused.
  *
- * @param root an absolute path; it must exist once something is deleted.
+ * @param root an absolute path; it must exist once something is asked of it.
  */
-export const openFolderStorage = (root: string): ObjectStorage => ({
-  delete: async (path, signal) => {
-    const target = await findInside(root, path)
-    signal.throwIfAborted()
-    if (target) await unlink(target).catch(ignoreMissing)
+export const openFolder = (root: string): FileStore => ({
+  prove: async (folder, signal) => {
+    // As the folder of a file, so that a link in its place is followed as it is for that file.
+    const keep = await findInside(root, `${folder}/.keep`)
+    for await (const path of listFiles(keep && dirname(keep), signal)) if (path) return
+    const target = resolve(root, folder)
+    throw new Error(
+      `there is no file under ${target}; correct the path or, if it is the right place, put a file there: ` +
+        `mkdir -p '${target}' && touch '${target}/.keep'`
+    )
   },
-  deletePrefix: async (prefix, signal) => {
-    const target = await findInside(root, prefix)
+
+  delete: async (name, signal) => {
+    const target = await findInside(root, name)
+    signal.throwIfAborted()
+    return target !== undefined && wasThere(unlink(target))
+  },
+
+  deleteFolder: async (folder, signal) => {
+    const target = await findInside(root, folder)
+    let deleted = 0
+    for await (const path of listFiles(target, signal)) if (await wasThere(unlink(path))) deleted += 1
+    // What is left are folders. A link in the folder's place goes, and nothing that it leads to.
     signal.throwIfAborted()
     if (target) await rm(target, { recursive: true, force: true })
+    return deleted
   }
 })
 
-/** The path below the root, its folder's links resolved; undefined when that folder is not there. */
-const findInside = async (root: string, path: string): Promise<string | undefined> => {
-  const target = resolve(root, path)
-  const refusal = new Error(`a stored file must be inside of the storage folder, got '${path.slice(0, 100)}'`)
-  if (!isBelow(root, target)) throw refusal
+/** Files and links below a folder; none where it is not there or is a link itself. */
+async function* listFiles(folder: string | undefined, signal: AbortSignal): AsyncGenerator<string> {
+  signal.throwIfAborted()
+  if (folder === undefined || (await realpath(folder).catch(ignoreMissing)) !== folder) return
+  try {
+    for await (const entry of await opendir(folder, { recursive: true })) {
+      signal.throwIfAborted()
+      if (!entry.isDirectory()) yield resolve(entry.parentPath, entry.name)
+    }
+  } catch (error) {
+    // Someone else deletes there as well.
+    ignoreMissing(error as NodeJS.ErrnoException)
+  }
+}
+
+/**
+ * The path below the root, its folder's links resolved; undefined when that folder is not there.
+ *
+ * @throws Error when the root itself is not there: then nothing is known of a file.
+ */
+const findInside = async (root: string, name: string): Promise<string | undefined> => {
+  const realRoot = await realpath(root).catch(ignoreMissing)
+  if (realRoot === undefined) throw new Error(`there is no folder ${root}; correct the path`)
+  const target = resolve(realRoot, name)
   const folder = await realpath(dirname(target)).catch(ignoreMissing)
   if (folder === undefined) return undefined
-  const realRoot = await realpath(root)
-  if (folder !== realRoot && !isBelow(realRoot, folder)) throw refusal
+  if (folder !== realRoot && !isBelow(realRoot, folder)) {
+    throw new Error(
+      `a stored file must be inside of its folder, got ${JSON.stringify(name.slice(0, 100))}, which a link leads out of it`
+    )
+  }
   return resolve(folder, relative(dirname(target), target))
 }
 
@@ -37,6 +75,9 @@ const isBelow = (root: string, path: string): boolean => {
   const way = relative(root, path)
   return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && resolve(root, way) === path
 }
+
+const wasThere = async (deletion: Promise<void>): Promise<boolean> =>
+  (await deletion.then(() => true).catch(ignoreMissing)) ?? false
 
 const ignoreMissing = (error: NodeJS.ErrnoException): undefined => {
   if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined

@@ -1,12 +1,12 @@
 import type { Sql } from 'postgres'
-import type { Job } from '../jobs/define-job.ts'
+import type { Job, KnownRelease } from '../jobs/define-job.ts'
 
 // A clock further off than this makes "not in the future" and every age wrong.
 const maxClockDifferenceSeconds = 120
 
 /**
  * Why a job must not touch the database as it is now: a table or column that is not there or has another type, a right
- * that is missing, clocks that differ. Looked at before every run, so that no migration of the application can turn a
+ * that is missing, a release of the application that the job does not know, clocks that differ. Looked at before every run, so that no migration of the application can turn a
  * run into a wrong delete.
  *
  * @param now the worker's clock.
@@ -16,6 +16,8 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
   const wanted = listRights(job)
   const found = await sql<Found[]>`
     select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
+      -- Not by the text, which a setting may quote.
+      coalesce(attribute.atttypid = to_regtype(nullif(wanted.type, '')), false) as fits,
       coalesce(
         case wanted.privilege
           when 'delete' then has_table_privilege(relation.oid, wanted.privilege)
@@ -23,25 +25,83 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
         end,
         true
       ) as granted,
-      extract(epoch from clock_timestamp())::float8 as seconds
+      (extract(epoch from clock_timestamp()) * 1000)::bigint::text as milliseconds
     from unnest(
       ${wanted.map(({ table }) => table)}::text[],
       ${wanted.map(({ column }) => column ?? '')}::text[],
-      ${wanted.map(({ privilege }) => privilege)}::text[]
-    ) with ordinality as wanted (table_name, column_name, privilege, position)
+      ${wanted.map(({ privilege }) => privilege)}::text[],
+      ${wanted.map(({ type }) => type ?? '')}::text[]
+    ) with ordinality as wanted (table_name, column_name, privilege, type, position)
     left join pg_class relation on relation.oid = to_regclass(quote_ident(wanted.table_name))
     left join pg_attribute attribute on attribute.attrelid = relation.oid
       and attribute.attname = wanted.column_name
       and not attribute.attisdropped
     order by wanted.position`
   const faults = wanted.flatMap(({ table, column, privilege, type }, index) => {
-    const { type: isType, granted } = found[index] ?? { type: null, granted: true }
-    if (column !== undefined && isType !== type)
+    const { type: isType, fits, granted } = found[index]!
+    if (column !== undefined && !fits)
       return [`${table}.${column} must be of type ${type}, got ${isType ?? 'no such column'}`]
     if (granted) return []
     return [`the role lacks a right: grant ${privilege}${column ? ` (${column})` : ''} on ${table} to it`]
   })
-  return [...new Set([...faults, ...findClockFaults(found[0]?.seconds, now)])]
+  return [
+    ...new Set([
+      ...faults,
+      ...(job.release ? await findReleaseFaults(sql, job.release) : []),
+      ...findClockFaults(Number(found[0]?.milliseconds ?? now), now)
+    ])
+  ]
+}
+
+/**
+ * A later release keeps more with a row than the job knows: it would delete what must stay, and leave what must go. Seen in
+ * the catalogue alone, which every role may read.
+ */
+const findReleaseFaults = async (
+  sql: Sql,
+  { columns = {}, referencedBy = {}, absent = [] }: KnownRelease
+): Promise<string[]> => {
+  const tables = [...new Set([...Object.keys(columns), ...Object.keys(referencedBy)])]
+  const [found] = await sql<{ columns: string[]; references: string[]; tables: string[] }[]>`
+    select
+      array(
+        select tables.name || '.' || attribute.attname
+        from unnest(${tables}::text[]) tables (name)
+        join pg_attribute attribute on attribute.attrelid = to_regclass(quote_ident(tables.name))
+        where attribute.attnum > 0
+        and not attribute.attisdropped
+        order by attribute.attnum
+      ) as columns,
+      array(
+        select distinct tables.name || ' ' || referencing.relname
+        from unnest(${tables}::text[]) tables (name)
+        join pg_constraint reference on reference.confrelid = to_regclass(quote_ident(tables.name))
+        join pg_class referencing on referencing.oid = reference.conrelid
+        where reference.contype = 'f'
+      ) as references,
+      array(
+        select tables.name
+        from unnest(${[...absent]}::text[]) tables (name)
+        where to_regclass(quote_ident(tables.name)) is not null
+      ) as tables`
+  const known = new Set(
+    Object.entries(columns).flatMap(([table, names]) => names.map((name) => `${table}.${name}`))
+  )
+  const knownReferences = new Set(
+    Object.entries(referencedBy).flatMap(([table, names]) => names.map((name) => `${table} ${name}`))
+  )
+  const unknown = [
+    ...found!.columns.filter((column) => !known.has(column)).map((column) => `the column ${column}`),
+    ...found!.references
+      .filter((reference) => !knownReferences.has(reference))
+      .map((reference) => `the table ${reference.split(' ')[1]} (it references ${reference.split(' ')[0]})`),
+    ...found!.tables.map((table) => `the table ${table}`)
+  ]
+  if (unknown.length === 0) return []
+  return [
+    `the application must be of a release that this job knows, got ${unknown.join(', ')}: pause the job and leave its work ` +
+      'to the application, or deploy a worker for that release (docs/operating.md)'
+  ]
 }
 
 /** A right that a job needs: on a column of a type, or on a whole table. */
@@ -54,8 +114,9 @@ interface Right {
 
 interface Found {
   readonly type: string | null
+  readonly fits: boolean
   readonly granted: boolean
-  readonly seconds: number
+  readonly milliseconds: string
 }
 
 const listRights = (job: Job): Right[] =>
@@ -66,8 +127,8 @@ const listRights = (job: Job): Right[] =>
     ...(use.delete ? [{ table, privilege: 'delete' } as const] : [])
   ])
 
-const findClockFaults = (seconds: number | undefined, now: Date): string[] => {
-  const difference = seconds === undefined ? 0 : Math.abs(seconds - now.getTime() / 1000)
+const findClockFaults = (milliseconds: number, now: Date): string[] => {
+  const difference = Math.abs(milliseconds - now.getTime()) / 1000
   if (difference < maxClockDifferenceSeconds) return []
   return [
     `the clocks of the database and the worker must differ by less than ${maxClockDifferenceSeconds} s, ` +

@@ -1,5 +1,6 @@
 import { pino, type DestinationStream, type Logger } from 'pino'
-import { codeOf } from './database.ts'
+import type { PostgresError } from 'postgres'
+import { isFromServer } from './database.ts'
 
 const severities: Readonly<Record<string, string>> = {
   debug: 'DEBUG',
@@ -26,11 +27,28 @@ export const openLog = (level: string, destination?: DestinationStream): Logger 
     ...(destination ? [destination] : [])
   )
 
-/** What an error says, unless PostgreSQL may quote a row in it: bad data (22), a violation (23), a trigger's words (P0). */
+/**
+ * What an error says, where that can't be the content of a row. A trigger or a constraint puts any text under any SQLSTATE,
+ * so of PostgreSQL's errors only those speak for themselves that end a connection; the others are told by their SQLSTATE.
+ */
 export const messageOf = (error: unknown): string => {
-  if (/^(22|23|P0)/.test(codeOf(error)))
-    return `the database refused the data of a row (SQLSTATE ${codeOf(error)})`
-  return error instanceof Error ? error.message : String(error)
+  if (!isFromServer(error)) return error instanceof Error ? error.message : String(error)
+  const { severity, code, message, constraint_name: constraint } = error as PostgresError
+  if (severity === 'FATAL' || severity === 'PANIC') return message
+  const words = sentences[code] ?? 'the database refused a statement or the data of a row'
+  return `${words} (SQLSTATE ${code}${constraint ? `, constraint ${constraint}` : ''})`
+}
+
+// What the worker itself may cause.
+const sentences: Readonly<Record<string, string>> = {
+  '57014': 'a statement took longer than its time limit',
+  '55P03': 'a lock was held by someone else for longer than the lock time-out',
+  '40P01': 'a deadlock with another transaction was resolved',
+  '40001': 'another transaction changed the same rows',
+  '42501': 'the role lacks a right',
+  '25006': 'the transaction is read-only',
+  SJ001: 'the lease of the run was lost: another worker has given it up, or will',
+  SJ002: 'the transaction isolation must be read committed'
 }
 
 /** An error as it may be logged: PostgreSQL's `detail` and `where` are left out too, they quote rows. */

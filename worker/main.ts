@@ -5,7 +5,7 @@ import { readEnvironment } from './environment.ts'
 import { findGuardFaults } from './guards.ts'
 import { openLog } from './log.ts'
 import { migrate } from './migrations.ts'
-import { openStorage } from './storage.ts'
+import { openStoredFiles } from './stored-files.ts'
 
 // Cloud Run kills 10 s after SIGTERM; whatever hangs then, the log is flushed before.
 const exitAfterMs = 8_000
@@ -29,7 +29,8 @@ const main = async (): Promise<void> => {
     jobs,
     sql,
     log,
-    storage: openStorage(environment.storageUrl),
+    files: environment.files && openStoredFiles(environment.files),
+    executions: undefined,
     stopping: stopping.signal,
     now: () => new Date()
   })

@@ -87,6 +87,91 @@ const migrations: readonly string[] = [
      where id = this_run;
      return sum_touched;
    end
+   $run_batch$;`,
+
+  // Rows that other rows have a say in are locked by a statement of its own, and judged by the next one: a statement that
+  // waits for a row sees that row's new version, but all others as they were before it waited.
+  `alter table scheduled_jobs.run
+     add column held bigint not null default 0,
+     add column waiting bigint not null default 0,
+     add column missing bigint not null default 0;
+   create function scheduled_jobs.run_batch(
+     this_run uuid,
+     -- select array_agg(key): the rows that the changes are for; null where they find their rows themselves.
+     lock_rows text,
+     changes text[],
+     -- For each change, what the rows that it touches count as: affected, failed, waiting, remaining, or nothing.
+     counted_as text[],
+     input jsonb,
+     keys text[],
+     from_time timestamptz,
+     from_key text,
+     to_time timestamptz,
+     to_key text,
+     files_missing integer,
+     -- Whether rows that someone holds were passed over: then some may remain though all that were locked have changed.
+     is_passing_over boolean,
+     longest_wait text,
+     lease_seconds integer,
+     out affected bigint,
+     out failed bigint,
+     out waiting bigint,
+     out remaining bigint
+   ) language plpgsql set datestyle = 'ISO, YMD' set timezone = 'UTC' set intervalstyle = 'postgres' as $run_batch$
+   declare
+     instant timestamptz;
+     touched bigint;
+     is_touched boolean := false;
+   begin
+     affected := 0;
+     failed := 0;
+     waiting := 0;
+     remaining := 0;
+     perform set_config('lock_timeout', longest_wait, true), set_config('synchronous_commit', 'off', true);
+     select started_at into instant
+     from scheduled_jobs.run
+     where id = this_run
+     and state = 'running'
+     and lease_expires_at > clock_timestamp()
+     for update;
+     if not found then
+       raise exception using
+         errcode = 'SJ001',
+         message = format('the lease of run %s was lost: another worker has given it up, or will', this_run);
+     end if;
+     if lock_rows is not null then
+       if current_setting('transaction_isolation') <> 'read committed' then
+         raise exception using
+           errcode = 'SJ002',
+           message = format('the transaction isolation must be read committed, got %s: a row would be judged by old rows',
+             current_setting('transaction_isolation'));
+       end if;
+       execute lock_rows using instant, input, keys, from_time, from_key, to_time, to_key into keys;
+     end if;
+     for position in 1 .. cardinality(changes) loop
+       continue when counted_as[position] in ('waiting', 'remaining')
+         and not is_passing_over
+         and affected + failed >= coalesce(cardinality(keys), 0);
+       execute changes[position] using instant, input, keys, from_time, from_key, to_time, to_key;
+       get diagnostics touched = row_count;
+       case counted_as[position]
+         when 'affected' then affected := affected + touched;
+         when 'failed' then failed := failed + touched;
+         when 'waiting' then waiting := waiting + touched;
+         when 'remaining' then remaining := touched;
+         else null;
+       end case;
+       is_touched := is_touched or (touched > 0 and counted_as[position] <> 'remaining');
+     end loop;
+     update scheduled_jobs.run run
+     set affected = run.affected + run_batch.affected,
+       failed = run.failed + run_batch.failed,
+       waiting = run.waiting + run_batch.waiting,
+       missing = run.missing + files_missing,
+       batches = run.batches + case when is_touched then 1 else 0 end,
+       lease_expires_at = clock_timestamp() + make_interval(secs => lease_seconds)
+     where run.id = this_run;
+   end
    $run_batch$;`
 ]
 

@@ -4,6 +4,7 @@ import type { Job } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { SettingsByJob } from '../jobs/settings.ts'
 import { ticksBetween } from '../schedule/ticks.ts'
+import { timeText } from './pages.ts'
 
 // A tick may be late: a cold start, Cloud Scheduler's retries while the service was not reachable.
 const graceMs = 10 * 60_000
@@ -18,22 +19,22 @@ export interface WatchOptions {
   readonly timeZone: string
   /** Ticks up to this instant are not missed: someone is at work. */
   readonly maintenanceUntil?: Date
-  readonly now: () => Date
 }
 
 /**
- * Looks for ticks that were never delivered, and reports each once: an ERROR line and a row of the ledger. Done beside
- * every run, so that the job of every five minutes keeps watch over the weekly one.
+ * Looks for ticks for which no run completed, and reports each once by an ERROR line: one that was never delivered, which gets
+ * a row of the ledger too, or one whose runs all failed. Done beside every run, so that the job of every five minutes keeps
+ * watch over the weekly one. The database's clock decides, as it does for the ticks themselves.
  *
  * A job is watched from the first run after it, or its schedule, was new. A delivery counts for a tick when its time
  * lies in the tick's minute.
  */
 export const reportMissedTicks = async (options: WatchOptions, log: Logger): Promise<void> => {
-  const { sql, jobs, settings, timeZone, now } = options
-  const until = new Date(now().getTime() - graceMs)
+  const { sql, jobs, settings, timeZone } = options
   const schedules = jobs.map((job) => settings[job.id]?.schedule ?? job.schedule)
   const ids = jobs.map((job) => job.id)
-  for (const { job, schedule, checkedUntil } of await readWatched(sql, ids, schedules, timeZone, now())) {
+  for (const { job, schedule, checkedUntil, now } of await readWatched(sql, ids, schedules, timeZone)) {
+    const until = new Date(Date.parse(now) - graceMs)
     const since = new Date(Math.max(Date.parse(checkedUntil), until.getTime() - farthestMs))
     if (since >= until) continue
     const ticks = ticksBetween({ schedule, timeZone }, since, until)
@@ -41,10 +42,12 @@ export const reportMissedTicks = async (options: WatchOptions, log: Logger): Pro
     if (ticks.length === 0) continue
     const { maintenanceUntil = since } = options
     const watched = settings[job]?.paused ? [] : ticks.filter((tick) => tick > maintenanceUntil)
-    for (const tick of await recordMissed(sql, job, checkedUntil, until, watched)) {
+    for (const { tick, isDelivered } of await recordMissed(sql, job, checkedUntil, until, watched)) {
       log.error(
         { event: events.overdue, 'logging.googleapis.com/labels': { job, tick } },
-        `${job} missed its tick of ${tick}: it was not delivered, or the job is paused by hand`
+        isDelivered
+          ? `${job} has not completed its tick of ${tick}: every run of it failed`
+          : `${job} missed its tick of ${tick}: it was not delivered, or the job is paused by hand`
       )
     }
   }
@@ -54,6 +57,8 @@ interface Watched {
   readonly job: string
   readonly schedule: string
   readonly checkedUntil: string
+  /** The database's clock. */
+  readonly now: string
 }
 
 /** Up to where each job was looked at; a job that is new, or whose schedule is, is watched from now on. */
@@ -61,12 +66,12 @@ const readWatched = async (
   sql: Sql,
   ids: readonly string[],
   schedules: readonly string[],
-  timeZone: string,
-  now: Date
+  timeZone: string
 ): Promise<readonly Watched[]> => {
   const catalogue = sql`unnest(${ids}::text[], ${schedules}::text[]) as catalogue (job, schedule)`
   const read = () => sql<Watched[]>`
-    select job, schedule, to_char(checked_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') as "checkedUntil"
+    select job, schedule, ${sql.unsafe(timeText('checked_until'))} as "checkedUntil",
+      ${sql.unsafe(timeText('clock_timestamp()'))} as now
     from scheduled_jobs.watch
     join ${catalogue} using (job, schedule)
     where time_zone = ${timeZone}`
@@ -74,7 +79,7 @@ const readWatched = async (
   if (watched.length === ids.length) return watched
   await sql`
     insert into scheduled_jobs.watch as watch (job, schedule, time_zone, checked_until)
-    select job, schedule, ${timeZone}, ${now.toISOString()}::timestamptz
+    select job, schedule, ${timeZone}, clock_timestamp()
     from ${catalogue}
     on conflict (job) do update
     set schedule = excluded.schedule, time_zone = excluded.time_zone, checked_until = excluded.checked_until
@@ -89,27 +94,43 @@ const recordMissed = async (
   checkedUntil: string,
   until: Date,
   ticks: readonly Date[]
-): Promise<string[]> => {
-  const missed = await sql<{ tick: string }[]>`
+): Promise<readonly Overdue[]> => {
+  const overdue = await sql<Overdue[]>`
     with moved as (
       update scheduled_jobs.watch
       set checked_until = ${until.toISOString()}::timestamptz
       where job = ${job}
       and checked_until = ${checkedUntil}::timestamptz
       returning 1
+    ),
+    due as (
+      select due.tick, count(run.id) > 0 as is_delivered,
+        coalesce(bool_or(
+          run.state in ('completed', 'skipped')
+          or (run.state = 'running' and run.lease_expires_at > clock_timestamp())
+        ), false) as is_done
+      from unnest(${ticks.map((tick) => tick.toISOString())}::timestamptz[]) as due (tick)
+      left join scheduled_jobs.run run on run.job = ${job}
+        and run.tick >= due.tick
+        and run.tick < due.tick + interval '1 minute'
+      where exists (select from moved)
+      group by due.tick
+    ),
+    missed as (
+      insert into scheduled_jobs.run
+        (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at, finished_at)
+      select gen_random_uuid(), ${job}, due.tick, 0, false, '{}', 'missed', '', clock_timestamp(), clock_timestamp(),
+        clock_timestamp()
+      from due
+      where not is_delivered
     )
-    insert into scheduled_jobs.run
-      (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at, finished_at)
-    select gen_random_uuid(), ${job}, due.tick, 0, false, '{}', 'missed', '', clock_timestamp(), clock_timestamp(),
-      clock_timestamp()
-    from unnest(${ticks.map((tick) => tick.toISOString())}::timestamptz[]) as due (tick)
-    where exists (select from moved)
-    and not exists (
-      select from scheduled_jobs.run run
-      where run.job = ${job}
-      and run.tick >= due.tick
-      and run.tick < due.tick + interval '1 minute'
-    )
-    returning to_char(tick at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as tick`
-  return missed.map(({ tick }) => tick).toSorted()
+    select to_char(tick at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as tick, is_delivered as "isDelivered"
+    from due
+    where not is_done`
+  return overdue.toSorted((a, b) => (a.tick < b.tick ? -1 : 1))
+}
+
+interface Overdue {
+  readonly tick: string
+  readonly isDelivered: boolean
 }

@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Sql } from 'postgres'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
-import type { Job, ObjectStorage, RunContext } from '../jobs/define-job.ts'
+import type { Job, OutsideContext, Selection } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
-import type { CommonParameters, ParameterValues } from '../jobs/parameters.ts'
+import type { ParameterValues } from '../jobs/parameters.ts'
+import type { Executions, StoredFiles } from '../jobs/services.ts'
 import type { JobSettings } from '../jobs/settings.ts'
-import { ask, sendFirst } from './database.ts'
-import { drainPages } from './drain.ts'
+import { sendFirst, withTimeout } from './database.ts'
+import { drainRows, type Left } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
 import { findGuardFaults } from './guards.ts'
 import {
@@ -18,18 +19,24 @@ import {
   pruneLedger,
   recordSkip,
   renewLease,
-  type BatchCounts,
   type Begin,
   type Delivery,
+  type RunCounts,
   type RunRecord
 } from './ledger.ts'
 import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { messageOf } from './log.ts'
+import { ask } from './statements.ts'
 
 /** What runs need of the process around them. */
 export interface RunnerOptions extends WatchOptions {
-  readonly storage: ObjectStorage
+  /** Where the application keeps its files; undefined where nobody has said: then no purge runs. */
+  readonly files: StoredFiles | undefined
+  /** Undefined where Cloud Run is not to be asked. */
+  readonly executions: Executions | undefined
   readonly revision: string
+  /** The worker's clock: a run refuses when it differs from the database's, which decides everything else. */
+  readonly now: () => Date
   /** Aborts when the worker is asked to stop. */
   readonly stopping: AbortSignal
 }
@@ -38,8 +45,8 @@ export interface RunnerOptions extends WatchOptions {
 export interface RunRequest {
   readonly job: Job
   readonly settings: JobSettings
-  /** RFC 3339; undefined for a manual run. */
-  readonly tick: string | undefined
+  /** RFC 3339; undefined where the delivery came without. */
+  readonly scheduleTime: string | undefined
   readonly parameters: ParameterValues
   readonly log: Logger
 }
@@ -48,6 +55,7 @@ export interface RunRequest {
 export type RunResult =
   | { readonly kind: 'completed'; readonly record: RunRecord; readonly duplicate: boolean }
   | { readonly kind: 'under way' | 'skipped'; readonly record: RunRecord }
+  | { readonly kind: 'refused'; readonly runId: string; readonly reason: string; readonly due: number }
   | { readonly kind: 'failed'; readonly runId: string }
 
 // After SIGTERM Cloud Run waits 10 s: 5 for the statement under way, the rest for the answer and the exit.
@@ -57,26 +65,49 @@ const warnShare = 0.8
 
 /** Runs a job once: at most one effect a tick, one run of a job at a time, and all that it did in the ledger. */
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
-  const { job, settings, tick, parameters } = request
+  const { sql } = options
+  const { job, settings, scheduleTime, parameters } = request
   const { dry_run: asked = false, ...others } = parameters
   const delivery: Delivery = {
     runId: randomUUID(),
     job: job.id,
-    tick,
+    scheduleTime,
     dryRun: asked || (settings.shadow ?? false),
     parameters,
     revision: options.revision
   }
-  const labels = { job: job.id, run_id: delivery.runId, ...(tick ? { tick } : {}) }
-  const log = request.log.child({ 'logging.googleapis.com/labels': labels })
+  const labelled = (isTick: boolean): Logger =>
+    request.log.child({
+      'logging.googleapis.com/labels': {
+        job: job.id,
+        run_id: delivery.runId,
+        ...(scheduleTime && isTick ? { tick: scheduleTime } : {})
+      }
+    })
   try {
-    await sendFirst(() => abandonDeadRuns(options.sql, job.id))
-    const begin = await beginRun(options.sql, delivery)
-    if (begin.kind !== 'begun') return await answerWithout(options.sql, delivery, begin, log)
+    const faults = [
+      ...findServiceFaults(options, job),
+      ...(await sendFirst(() => findGuardFaults(sql, job, options.now())))
+    ]
+    // By a clock that may be wrong no lease is judged.
+    if (faults.length === 0) await abandonDeadRuns(sql, job.id)
+    const begin = await beginRun(sql, delivery)
+    const log = labelled(begin.isTick)
+    if (begin.kind !== 'begun') return await answerWithout(sql, delivery, begin, log)
     log.info(
       { event: events.started, attempt: begin.attempt, dry_run: delivery.dryRun, parameters },
       `${job.id} started`
     )
+    if (faults.length > 0) {
+      return await fail(
+        options,
+        job,
+        delivery,
+        begin,
+        new Error(`nothing was touched: ${faults.join('; ')}`),
+        log
+      )
+    }
     // On a connection of its own, so that nobody waits for it but behind an empty run.
     const [result] = await Promise.all([
       work(options, { ...request, parameters: others, log }, delivery, begin),
@@ -84,10 +115,15 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
     ])
     return result
   } catch (error) {
-    log.error({ event: events.failed, err: error }, `${job.id} failed before it began`)
+    labelled(true).error({ event: events.failed, err: error }, `${job.id} failed before it began`)
     return { kind: 'failed', runId: delivery.runId }
   }
 }
+
+const findServiceFaults = ({ files }: RunnerOptions, { work }: Job): string[] =>
+  work !== 'delete' && work.outside?.needs === 'files' && !files
+    ? ["UPLOADS_URL and BUNDLES_URL must say where the application's files are, got 'unknown'"]
+    : []
 
 const answerWithout = async (
   sql: Sql,
@@ -124,35 +160,110 @@ const work = async (
   const budget = budgetOf(settings.attemptDeadline ?? job.attemptDeadline)
   using timing = startTiming(options, runId, budget)
   try {
-    const faults = await findGuardFaults(sql, job, options.now())
-    if (faults.length > 0) throw new Error(`nothing was touched: ${faults.join('; ')}`)
-    const context = buildContext(options, request, runId, begin.startedAt, timing)
-    const ceiling = settings.maxRows
+    const selection = select(options, request)
+    const { maxRows } = settings
     const due =
-      dryRun || ceiling
-        ? await countDueRows(sql, begin.startedAt, job.due(request.parameters), timing.remaining())
-        : undefined
-    if (!dryRun && ceiling && due && due.count > ceiling) {
-      throw new Error(
-        `nothing was touched: ${due.count} ${job.rows[1]} are due, more than this job's maxRows of ${ceiling}; ` +
-          'look at a dry run, then raise maxRows in the stage configuration'
-      )
-    }
-    const summary = dryRun ? undefined : await job.run(context)
+      dryRun || maxRows ? await countDueRows(sql, begin.startedAt, selection, timing.remaining()) : undefined
+    const refusal =
+      due && maxRows && due.count > maxRows ? describeRefusal(job, due.count, maxRows) : undefined
+    if (refusal && due && !dryRun) return await refuse(options, delivery, begin, refusal, due.count, log)
+    const left = dryRun ? nothingLeft : await drain(options, request, delivery, begin, timing, selection)
+    const notice = dryRun ? '' : await findNotice(options, request, begin, selection, timing)
     const record = await endRun(sql, runId, {
       state: 'completed',
-      more: context.more(),
+      ...left,
       ...(dryRun && due ? { found: due.count } : {}),
-      describe: (counts) => describeRun(job, dryRun ? due : undefined, counts, context.more(), summary?.note)
+      describe: (counts) =>
+        dryRun && due ? describeDryRun(job, due, refusal) : describeRun(job, counts, left, notice)
     })
     if (!record) throw new Error('the lease was lost: another worker has given this run up')
     logEnd(log, record, due, budget, begin.attempt)
     return { kind: 'completed', record, duplicate: false }
   } catch (error) {
-    log.error({ event: events.failed, err: error, attempt: begin.attempt }, `${job.id} failed`)
-    await recordFailure(sql, runId, error, log)
-    return { kind: 'failed', runId }
+    return await fail(options, job, delivery, begin, error, log)
   }
+}
+
+const nothingLeft: Left = { more: false, held: 0 }
+
+/** What the job selects; its statements are told whether executions are asked for. */
+const select = ({ executions }: RunnerOptions, { job, parameters }: RunRequest): Selection => {
+  const selection = job.selection(parameters)
+  return { ...selection, input: { ...selection.input, asks: executions !== undefined } }
+}
+
+const drain = (
+  { sql, files, executions }: RunnerOptions,
+  { job, parameters, log }: RunRequest,
+  { runId }: Delivery,
+  { startedAt }: { readonly startedAt: string },
+  { signal, remaining }: Timing,
+  selection: Selection
+): Promise<Left> => {
+  const services: OutsideContext = {
+    ...(files ? { files } : {}),
+    ...(executions ? { executions } : {}),
+    signal,
+    log
+  }
+  const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
+    parameters
+  return drainRows({
+    sql,
+    runId,
+    startedAt,
+    selection,
+    work: job.work,
+    services,
+    batchSize,
+    maxBatches,
+    remaining,
+    log
+  })
+}
+
+/** What the job reports with every run, as long as it is so. */
+const findNotice = async (
+  { sql }: RunnerOptions,
+  { job, log }: RunRequest,
+  { startedAt }: { readonly startedAt: string },
+  selection: Selection,
+  { remaining }: Timing
+): Promise<string> => {
+  if (!job.notice) return ''
+  const { text, event, describe } = job.notice
+  const query = ask<{ count: number }>(sql, startedAt, { text, input: selection.input ?? {}, range: {} })
+  const [{ count } = { count: 0 }] = await withTimeout(query, remaining())
+  if (count === 0) return ''
+  log.error({ event, count }, `${job.rows[1]}: ${describe(count)}`)
+  return describe(count)
+}
+
+/** A refusal is an answer: tried again, it would be the same. */
+const refuse = async (
+  { sql }: RunnerOptions,
+  { runId }: Delivery,
+  { attempt }: { readonly attempt: number },
+  reason: string,
+  due: number,
+  log: Logger
+): Promise<RunResult> => {
+  log.error({ event: events.refused, attempt, due }, reason)
+  await endRun(sql, runId, { state: 'failed', error: reason })
+  return { kind: 'refused', runId, reason, due }
+}
+
+const fail = async (
+  { sql }: RunnerOptions,
+  job: Job,
+  { runId }: Delivery,
+  { attempt }: { readonly attempt: number },
+  error: unknown,
+  log: Logger
+): Promise<RunResult> => {
+  log.error({ event: events.failed, err: error, attempt }, `${job.id} failed`)
+  await recordFailure(sql, runId, error, log)
+  return { kind: 'failed', runId }
 }
 
 interface Timing extends Disposable {
@@ -198,57 +309,32 @@ const startTiming = ({ sql, stopping }: RunnerOptions, runId: string, budgetSeco
   }
 }
 
-const buildContext = (
-  { sql, storage }: RunnerOptions,
-  { job, parameters, log }: RunRequest,
-  runId: string,
-  startedAt: string,
-  { signal, remaining }: Timing
-): RunContext<CommonParameters> & { readonly more: () => boolean } => {
-  let isMore = false
-  let batches = 0
-  const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
-    parameters
-  return {
-    parameters,
-    read: (statement) => ask(sql, startedAt, statement),
-    storage,
-    signal,
-    log,
-    drain: async (pages) => {
-      const limits = {
-        batchSize,
-        count: () => {
-          batches += 1
-        },
-        isFull: () => batches >= maxBatches,
-        signal,
-        remaining
-      }
-      isMore = (await drainPages(sql, runId, pages, limits, log)) || isMore
-    },
-    more: () => isMore
-  }
+const countRows = ({ rows }: Job, count: number): string => `${count} ${rows[count === 1 ? 0 : 1]}`
+
+const describeRefusal = (job: Job, due: number, maxRows: number): string =>
+  `nothing was touched: ${countRows(job, due)} are due, more than this job's maxRows of ${maxRows}; ` +
+  'look at a dry run, then raise maxRows in the stage configuration'
+
+const describeDryRun = (job: Job, { count, sample }: DueRows, refusal: string | undefined): string => {
+  const names = sample.length > 0 ? `, such as ${sample.join(', ')}` : ''
+  return `Dry run: ${countRows(job, count)} would be ${job.verb}${names}${refusal ? `; the run would refuse: ${refusal}` : ''}.`
 }
 
 const describeRun = (
   job: Job,
-  due: DueRows | undefined,
-  { affected, failed }: BatchCounts,
-  isMore: boolean,
-  note = ''
-): string => {
-  const rows = (count: number) => `${count} ${job.rows[count === 1 ? 0 : 1]}`
-  if (due) {
-    const sample = due.sample.length > 0 ? `, such as ${due.sample.join(', ')}` : ''
-    return `Dry run: ${rows(due.count)} would be ${job.verb}${sample}.`
-  }
-  const sentences = [`${rows(affected)} ${job.verb}`]
-  if (failed > 0) sentences.push(`${failed} failed`)
-  if (isMore) sentences.push('more are due and left to the next run')
-  if (note) sentences.push(note)
-  return `${sentences.join('; ')}.`
-}
+  { affected, failed, waiting, missing }: RunCounts,
+  { more, held }: Left,
+  notice: string
+): string =>
+  `${[
+    `${countRows(job, affected)} ${job.verb}`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(waiting > 0 ? [`${waiting} must wait`] : []),
+    ...(missing > 0 ? [`${missing} stored ${missing === 1 ? 'file was' : 'files were'} not found`] : []),
+    ...(held > 0 ? [`${held} passed over, in use by someone else`] : []),
+    ...(more ? ['more are due and left to the next run'] : []),
+    ...(notice ? [notice] : [])
+  ].join('; ')}.`
 
 const logEnd = (
   log: Logger,
@@ -257,10 +343,17 @@ const logEnd = (
   budget: number,
   attempt: number
 ): void => {
-  const { affected, failed, batches, more, dryRun, durationMs } = record
-  const fields = { attempt, affected, failed, batches, more, dry_run: dryRun, duration_ms: durationMs }
+  const { affected, failed, held, waiting, missing, batches, more, dryRun, durationMs } = record
+  const counts = { affected, failed, held, waiting, missing, batches, more }
   const sample = due && dryRun ? { sample_ids: due.sample } : {}
-  log.info({ event: events.completed, ...fields, ...sample }, record.output)
+  log.info(
+    { event: events.completed, attempt, ...counts, dry_run: dryRun, duration_ms: durationMs, ...sample },
+    record.output
+  )
+  if (failed > 0)
+    log.error({ event: events.rowsFailed, failed, affected }, `${failed} rows failed: ${record.output}`)
+  if (missing > 0)
+    log.warn({ event: events.filesMissing, missing }, `${missing} stored files were not where they should be`)
   if (durationMs <= budget * warnShare * 1000) return
   log.warn(
     { event: events.overBudget, duration_ms: durationMs, budget_seconds: budget },

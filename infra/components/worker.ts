@@ -48,7 +48,7 @@ export class Worker extends ComponentResource {
   }
 
   /** Members only: a binding or a policy would take away what others have been given. */
-  private grant({ service, project, storageBucket }: Declaration, account: Account, apis: Apis) {
+  private grant({ service, project, storageBuckets }: Declaration, account: Account, apis: Apis) {
     const options = { parent: this, dependsOn: apis }
     const grants: (SecretIamMember | BucketIAMMember | IAMMember)[] = Object.entries(service.secrets).map(
       ([variable, secret]) =>
@@ -58,14 +58,17 @@ export class Worker extends ComponentResource {
           options
         )
     )
-    // The least of Google's roles that deletes and lists objects: it reads none.
-    grants.push(
-      new BucketIAMMember(
-        'deletes-stored-files',
-        { bucket: storageBucket, role: 'roles/storage.legacyBucketWriter', member: account.member },
-        options
+    // The least of Google's roles that deletes and lists objects and sees the bucket: it reads no object.
+    for (const [index, bucket] of storageBuckets.entries()) {
+      grants.push(
+        new BucketIAMMember(
+          `deletes-stored-files-${bucket}`,
+          { bucket, role: 'roles/storage.legacyBucketWriter', member: account.member },
+          // Once it was the only one. Deleted under its old name after it was created anew, the right would be gone.
+          { ...options, aliases: index === 0 ? [{ name: 'deletes-stored-files' }] : [] }
+        )
       )
-    )
+    }
     if (service.cloudSqlInstance) {
       grants.push(
         new IAMMember(

@@ -34,7 +34,11 @@ select id,
   coalesce(purged_at, now() - interval '60 days'),
   format('Building %s', n + 1),
   case when purged_at is null and not has_file then format('{"building": %s, "zones": []}', n + 1) else '' end,
-  case when purged_at is null and has_file then format('submissions/%s/%s/model.json', n % 3 + 1, id) else '' end,
+  case when purged_at is null and has_file then format(
+    'submissions/o%s/building-%s/u%s/%s/%s_model.json',
+    n % 3 + 1, n % 6 + 1, n % 12 + 1, to_char(now() - interval '60 days' - n * interval '1 hour', 'YYYYMMDD'),
+    left(replace(id::text, '-', ''), 12)
+  ) else '' end,
   'json',
   format('building-%s.json', n + 1),
   1200 + n,

@@ -2,6 +2,9 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Sql } from 'postgres'
 
+/** Where uploads are in the application's bucket: those since May 2026 in the second, some older ones still in the first. */
+export const uploadFolders = ['public', 'private'] as const
+
 /**
  * Fills an empty database of the application with rows in every state that a job knows, and the storage folder with
  * the files that they name: the upload of a submission, the output of its runs.
@@ -9,16 +12,19 @@ import type { Sql } from 'postgres'
 export const writeDemoData = async (sql: Sql, storageFolder: string): Promise<void> => {
   await sql.unsafe(await readFile(join(import.meta.dirname, 'demo-data.sql'), 'utf8'))
   const files = await sql<{ path: string }[]>`
-    select input_file as path
+    select case when created < now() - interval '60 days 20 hours' then 'public/' else 'private/' end || input_file as path
     from submissions_submission
     where input_file <> ''
     union all
     select format('runs/%s/%s/%s', run.org_id, run.id, file)
     from validations_validationrun run
     join submissions_submission submission on submission.id = run.submission_id
-    cross join unnest(array['output.json', 'logs/run.log']) file
+    cross join unnest(array['input.json', 'output.json', 'attempts/1/run.log']) file
     where submission.content_purged_at is null`
-  await Promise.all(files.map(({ path }) => writeStoredFile(join(storageFolder, path))))
+  // A place from which all files are gone is still the right one.
+  const kept = [...uploadFolders.map((folder) => `${folder}/submissions/.keep`), 'runs/.keep']
+  const paths = [...files.map(({ path }) => path), ...kept]
+  await Promise.all(paths.map((path) => writeStoredFile(join(storageFolder, path))))
 }
 
 const writeStoredFile = async (path: string): Promise<void> => {

@@ -56,7 +56,8 @@ export const startWorkerProcess = (
     PORT: '0',
     DATABASE_URL: databaseUrl,
     APP_IS_WORKER: 'true',
-    STORAGE_URL: `file://${directory}`,
+    UPLOADS_URL: `file://${directory}`,
+    BUNDLES_URL: `file://${directory}`,
     STAGE: 'bench',
     ...environment
   })

@@ -30,7 +30,8 @@ export const coldStartBenchmark: Benchmark = {
     const environment = {
       DATABASE_URL: database.url,
       APP_IS_WORKER: 'true',
-      STORAGE_URL: `file://${bundles.directory}`,
+      UPLOADS_URL: `file://${bundles.directory}`,
+      BUNDLES_URL: `file://${bundles.directory}`,
       STAGE: 'bench'
     }
     const rounds: Round[] = []

@@ -113,7 +113,7 @@ export const addStoredSubmissions = (sql: Sql, count: number, seed: number): Pro
     seed,
     `${insertSubmissions} from (${oldTimes(count, "interval '1 second'")}) rows`,
     `update submissions_submission
-     set content = '', input_file = 'uploads/' || id || '.json'`
+     set content = '', input_file = 'submissions/' || id || '.json'`
   )
 
 /** Adds expired submissions that hold their contents themselves. */

@@ -38,7 +38,9 @@ describe('each key says what it must be and what it got', () => {
     ['cloudSqlInstance', 'validibot', 'PROJECT:REGION:INSTANCE', "'validibot'"],
     ['vpcNetwork', 'a network', 'the name or path of a network', "'a network'"],
     ['vpcSubnetwork', 'A', 'the name or path of a subnetwork', "'A'"],
-    ['storageBucket', 'gs://media', 'the name of a bucket, without gs://', "'gs://media'"],
+    ['uploadsUrl', undefined, 'one or several of gs://bucket[/prefix], separated by spaces', 'nothing'],
+    ['bundlesUrl', '', 'one or several of gs://bucket[/prefix], separated by spaces', 'nothing'],
+    ['bundlesUrl', 'file:///a', 'one or several of gs://bucket[/prefix], separated by spaces', "'file:///a'"],
     ['logLevel', 'error', 'debug or info', "'error'"],
     ['timeoutSeconds', 3601, 'a whole number of seconds from 1 to 3600', '3601'],
     ['cpu', 3, 'one of 1, 2, 4', '3'],
@@ -61,6 +63,18 @@ describe('each key says what it must be and what it got', () => {
       expect(faultsOf('dev', { [key]: value })).toContain(`${key} must be ${must}, got ${got}`)
     })
   }
+})
+
+it('a place of stored files that would be cut off is refused by what it holds', () => {
+  expect(faultsOf('dev', { uploadsUrl: 'gs://files/public gs://files/../private' })).toEqual([
+    "uploadsUrl must be one or several of gs://bucket[/prefix] and file:///folder, each once and separated by spaces, got 'gs://files/../private': its folder must have no segment '.' or '..'"
+  ])
+})
+
+it('the one bucket of before is refused with the two keys that took its place', () => {
+  expect(faultsOf('dev', { storageBucket: 'media' })).toEqual([
+    'storageBucket must be left out: uploadsUrl and bundlesUrl say where the uploads and the bundles of runs are'
+  ])
 })
 
 it('a job to adopt that is not in the catalogue is refused with the ids that are', () => {

@@ -18,7 +18,7 @@ describe('who may do what', () => {
     inventory = await takeInventory(declareStage('prod'))
   })
 
-  it('exactly: read the one secret, delete in the one bucket, reach Cloud SQL, invoke the one service', () => {
+  it('exactly: read the one secret, delete in the bucket of the files, reach Cloud SQL, invoke the one service', () => {
     const grants = ofType(inventory, /iam/i).map(({ inputs }) => inputs)
     const runtime = 'serviceAccount:validibot-jobs-run@your-google-project.iam.gserviceaccount.com'
     const caller = 'serviceAccount:validibot-jobs-call@your-google-project.iam.gserviceaccount.com'
@@ -30,7 +30,7 @@ describe('who may do what', () => {
           role: 'roles/secretmanager.secretAccessor',
           member: runtime
         },
-        { bucket: 'validibot-media', role: 'roles/storage.legacyBucketWriter', member: runtime },
+        { bucket: 'validibot-storage', role: 'roles/storage.legacyBucketWriter', member: runtime },
         { project: 'your-google-project', role: 'roles/cloudsql.client', member: runtime },
         {
           name: 'validibot-jobs-worker',
@@ -47,6 +47,20 @@ describe('who may do what', () => {
     expect(ofType(others, /iam/i).map(({ inputs }) => inputs.role)).not.toContain('roles/cloudsql.client')
     expect(Object.keys(others)).not.toContain('gcp:projects/service:Service sqladmin')
     expect(JSON.stringify(others)).not.toContain('cloudsql')
+  })
+
+  it('is granted on each bucket once, the first one keeping the right that it was given under another name', async () => {
+    const others = await inventoryWith('prod', {
+      uploadsUrl: 'gs://uploads/public gs://uploads/private gs://old',
+      bundlesUrl: 'gs://bundles gs://uploads'
+    })
+    const grants = Object.entries(others).filter(([key]) => key.includes('BucketIAMMember'))
+    expect(grants.map(([key, { inputs, aliases }]) => [key.split(' ')[1], inputs.bucket, aliases])).toEqual([
+      ['deletes-stored-files-bundles', 'bundles', undefined],
+      ['deletes-stored-files-old', 'old', undefined],
+      ['deletes-stored-files-uploads', 'uploads', ['deletes-stored-files']]
+    ])
+    expect(JSON.stringify(others)).toContain('gs://uploads/public gs://uploads/private gs://old')
   })
 
   it('is granted to members one by one, never by a binding or a policy', () => {

@@ -11,11 +11,11 @@ import { stages } from '../../infra/stages.ts'
 const projectDirectory = path.join(import.meta.dirname, '../..')
 
 it('the file of a stage lies over the defaults of Pulumi.yaml', () => {
-  const { memory, protect, storageBucket } = readStageConfiguration('prod')
-  expect({ memory, protect, storageBucket }).toEqual({
+  const { memory, protect, bundlesUrl } = readStageConfiguration('prod')
+  expect({ memory, protect, bundlesUrl }).toEqual({
     memory: '512Mi',
     protect: true,
-    storageBucket: 'validibot-media'
+    bundlesUrl: [new URL('gs://validibot-storage')]
   })
 })
 

@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { untilBlocked } from '../blocked.ts'
-import { addRun, addRuns, addSubmission, clearTables, readRows } from '../rows.ts'
-import { createWorkerAt } from '../worker/worker-under-test.ts'
+import type { Executions } from '../../jobs/services.ts'
+import { addRun, addRuns, addStepRun, addSubmission, clearTables, readRows } from '../rows.ts'
+import { createWorker, createWorkerAt } from '../worker/worker-under-test.ts'
 
 const now = '2026-03-01T04:10:00.123456+00:00'
-const { sql, run } = await createWorkerAt(now)
+const worker = await createWorkerAt(now)
+const { sql, run } = worker
 
 beforeEach(() => clearTables(sql))
 
@@ -85,6 +87,14 @@ describe('cleanup-stuck-runs', () => {
     ])
   })
 
+  it('leaves the steps of a run as they are', async () => {
+    const stuck = await addRun(sql, { status: 'RUNNING', started_at: '-1 hour' })
+    await addStepRun(sql, { validation_run_id: stuck })
+    const before = await readRows(sql, 'validations_validationsteprun')
+    expect(await runJob()).toMatchObject({ affected: 1 })
+    expect(await readRows(sql, 'validations_validationsteprun')).toEqual(before)
+  })
+
   it('leaves a run alone that ends between being found and being changed', async () => {
     const [ended, stuck] = await addRuns(sql, 2, { status: 'RUNNING', started_at: '-1 hour' })
     const answer = await sql.begin(async (transaction) => {
@@ -104,5 +114,110 @@ describe('cleanup-stuck-runs', () => {
     expect(await readRows(sql, 'validations_validationrun', `id = '${stuck}'`)).toMatchObject([
       { status: 'FAILED' }
     ])
+  })
+})
+
+describe('a run whose execution is asked about', async () => {
+  const nameOf = (letter: string) => `projects/p/locations/l/jobs/validator/executions/${letter}`
+  const answers = new Map<string, { state: 'executing' | 'finished' | 'unknown'; reason?: string }>()
+  const asked: string[] = []
+  let beforeAnswer: () => Promise<unknown> = () => Promise.resolve()
+  const executions: Executions = {
+    find: async (name) => {
+      asked.push(name)
+      await beforeAnswer()
+      return answers.get(name) ?? { state: 'unknown', reason: 'Cloud Run answered 403' }
+    }
+  }
+  const asking = await createWorker({ now: worker.clock.now, executions }, worker)
+
+  beforeEach(() => {
+    answers.clear()
+    asked.length = 0
+    asking.lines.length = 0
+    beforeAnswer = () => Promise.resolve()
+  })
+
+  const ask = async (parameters?: object) => (await asking.run('cleanup-stuck-runs', parameters)).body
+  const addExecuting = async (letter: string, overrides = {}) => {
+    const id = await addRun(sql, { status: 'RUNNING', started_at: '-1 hour' })
+    await addStepRun(sql, {
+      validation_run_id: id,
+      status: 'RUNNING',
+      output: { execution_name: nameOf(letter) },
+      ...overrides
+    })
+    return id
+  }
+
+  it('waits while that executes, however long it takes', async () => {
+    await addExecuting('a')
+    answers.set(nameOf('a'), { state: 'executing' })
+    expect(await ask()).toMatchObject({ affected: 0, failed: 0, held: 0, waiting: 1 })
+    expect(await readRuns()).toMatchObject([{ status: 'RUNNING' }])
+  })
+
+  it('is marked as failed once that has finished, with all others', async () => {
+    const ids = [await addExecuting('a'), await addExecuting('b')]
+    ids.push(await addRun(sql, { status: 'RUNNING', started_at: '-2 hours' }))
+    answers.set(nameOf('a'), { state: 'finished' })
+    answers.set(nameOf('b'), { state: 'executing' })
+    expect(await ask()).toMatchObject({ affected: 2, failed: 0, waiting: 1, held: 0 })
+    expect(await readRows(sql, 'validations_validationrun', "status = 'RUNNING'")).toMatchObject([
+      { id: ids[1] }
+    ])
+  })
+
+  it('waits when Cloud Run can not tell, which is a WARNING with its reason', async () => {
+    const id = await addExecuting('a')
+    expect(await ask()).toMatchObject({ affected: 0, waiting: 1 })
+    expect(asking.lines.filter(({ severity }) => severity === 'WARNING')).toMatchObject([
+      { validation_run_id: id, reason: 'Cloud Run answered 403' }
+    ])
+  })
+
+  it('waits when its step has begun another execution while the first was asked about', async () => {
+    const id = await addExecuting('a')
+    answers.set(nameOf('a'), { state: 'finished' })
+    beforeAnswer = () =>
+      sql`update validations_validationsteprun set output = ${sql.json({ execution_name: nameOf('b') })} where validation_run_id = ${id}`
+    expect(await ask()).toMatchObject({ affected: 0, waiting: 1 })
+  })
+
+  it.each([
+    ['whose step is over', { status: 'SUCCEEDED' }],
+    ['whose step has an empty name', { output: { execution_name: '' } }],
+    ['whose step has no name', { output: {} }]
+  ])('%s is not asked about, and marked', async (_what, step) => {
+    await addExecuting('a', step)
+    expect(await ask()).toMatchObject({ affected: 1, waiting: 0 })
+    expect(asked).toEqual([])
+  })
+
+  it('is marked without a question where the worker is not to ask', async () => {
+    await addExecuting('a')
+    expect(await runJob()).toMatchObject({ affected: 1, waiting: 0 })
+    expect(asked).toEqual([])
+  })
+
+  it('does not keep those behind it from their turn, in batches of one', async () => {
+    for (const letter of ['a', 'b', 'c']) {
+      await addExecuting(letter)
+      answers.set(nameOf(letter), { state: letter === 'b' ? 'finished' : 'executing' })
+    }
+    expect(await ask({ batch_size: 1 })).toMatchObject({ affected: 1, waiting: 2, held: 0, more: false })
+  })
+
+  it('is looked for among 120 at once', async () => {
+    const ids = await addRuns(sql, 120, { status: 'RUNNING', started_at: '-1 hour' })
+    for (const [index, id] of ids.entries()) {
+      await addStepRun(sql, {
+        validation_run_id: id,
+        status: 'PENDING',
+        output: { execution_name: nameOf(`x${index}`) }
+      })
+      answers.set(nameOf(`x${index}`), { state: index % 3 === 0 ? 'executing' : 'finished' })
+    }
+    expect(await ask()).toMatchObject({ affected: 80, waiting: 40, held: 0, more: false })
   })
 })

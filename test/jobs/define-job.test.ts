@@ -12,8 +12,8 @@ const valid: JobDefinition = {
   batchSize: 1,
   parameters: z.object({}),
   tables: {},
-  due: () => ({ text: 'select 1 as id' }),
-  run: () => Promise.resolve()
+  selection: () => ({ from: 'rows', time: 'at', key: 'id', keyType: 'bigint', due: 'at < $1' }),
+  work: 'delete'
 }
 
 describe('defineJob', () => {

@@ -149,7 +149,10 @@ describe.each(cases)('$id', (job) => {
     const [refused] = await job.addDue(apart(5))
     await refuseChanges(job.table, [refused!])
     await run(job.id)
-    expect(lines.filter((line) => line.severity === 'ERROR')).toHaveLength(1)
+    expect(lines.filter((line) => line.severity === 'ERROR')).toMatchObject([
+      { message: 'a row could not be changed and is left as it is' },
+      { event: 'rows failed', failed: 1, affected: 4 }
+    ])
     expect(JSON.stringify(lines)).not.toContain('no change of a row of')
   })
 

@@ -1,5 +1,5 @@
 import * as fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { afterAll, describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
 import {
   addCallbackReceipts,
@@ -13,17 +13,18 @@ import {
   readRows,
   type Row
 } from '../rows.ts'
-import { createWorkerAt } from '../worker/worker-under-test.ts'
+import { createDatabase } from '../database.ts'
+import { debianPrograms, startDebianPostgres } from '../debian-postgres.ts'
+import { stopClock } from '../stopped-clock.ts'
+import { createWorker, type WorkerUnderTest } from '../worker/worker-under-test.ts'
 import { microsOf, model, textOf, type Tables } from './model.ts'
 
 // Enough for every job to meet every kind of row next to a boundary some hundred times.
 const mixtures = 50
+const mixturesOfSettings = 8
 const manyRows = 3
 
 const now = '2026-03-01T02:00:00.123456+00:00'
-const { sql, run, storage } = await createWorkerAt(now)
-await addOrganization(sql, 1)
-await addOrganization(sql, 2)
 
 const names = [
   'django_session',
@@ -50,7 +51,15 @@ const runs = fc.record({
   started_at: fc.option(times),
   submission_id: fc.option(fc.nat(20))
 })
-const retries = fc.record({ next_retry_at: times, attempt_count: fc.nat(6), submission_id: fc.nat(20) })
+const retries = fc.record({
+  next_retry_at: fc.oneof(
+    times,
+    fc.constantFrom(30n * day, 365n * day).map((ahead) => textOf(microsOf(now) + ahead))
+  ),
+  last_attempt_at: fc.option(times),
+  attempt_count: fc.nat(7),
+  submission_id: fc.nat(20)
+})
 const contents = fc.constantFrom<[string, string | null, boolean]>(
   ['text', '', false],
   ['text', null, false],
@@ -79,7 +88,7 @@ const mixture = fc.record({
 type Mixture = typeof mixture extends fc.Arbitrary<infer Value> ? Value : never
 
 /** Fills the tables, a statement each. */
-const fill = async (rows: Mixture): Promise<void> => {
+const fill = async ({ sql, storage }: WorkerUnderTest, rows: Mixture): Promise<void> => {
   await clearTables(sql)
   storage.clear()
   await addSessions(sql, rows.sessions.length, { expire_date: rows.sessions })
@@ -102,6 +111,7 @@ const fill = async (rows: Mixture): Promise<void> => {
   const known = rows.retries.filter((retry) => retry.submission_id < ids.length)
   await addPurgeRetries(sql, known.length, {
     next_retry_at: known.map((retry) => retry.next_retry_at),
+    last_attempt_at: known.map((retry) => retry.last_attempt_at),
     attempt_count: known.map((retry) => retry.attempt_count),
     submission_id: known.map((retry) => ids[retry.submission_id]!)
   })
@@ -113,7 +123,7 @@ const fill = async (rows: Mixture): Promise<void> => {
   for (const path of failing) storage.failing.set(path, new Error('away'))
 }
 
-const readTables = async (): Promise<Tables> =>
+const readTables = async ({ sql }: WorkerUnderTest): Promise<Tables> =>
   Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readRows(sql, name)] as const)))
 
 /** The order of the rows is no part of what they mean, nor is the number that a new retry gets. */
@@ -142,35 +152,80 @@ const parametersOf = (id: string, { days, minutes, batchSize }: Mixture) => ({
   ...(id === 'cleanup-stuck-runs' && minutes ? { timeout_minutes: minutes } : {})
 })
 
-describe('any mixture of rows', () => {
-  it('is left by all jobs, in any order and batches of any size, as the model leaves it', async () => {
-    await fc.assert(
-      fc.asyncProperty(mixture, async (rows) => {
-        await fill(rows)
-        const before = await readTables()
-        const failing = new Set(storage.failing.keys())
-        const given = { now, days: rows.days ?? 30, minutes: rows.minutes ?? 30, failing }
-        let tables = before
-        for (const job of rows.order) {
-          const parameters = parametersOf(job.id, rows)
-          const expected = model[job.id]!({ ...given, tables })
-          tables = expected.tables
-          const { affected, failed, waiting } = expected
-          const dry = await run(job.id, { ...parameters, dry_run: true })
-          expect([job.id, dry.body]).toMatchObject([
-            job.id,
-            { affected: affected + failed + waiting, failed: 0 }
-          ])
-          const real = await run(job.id, parameters)
-          expect([job.id, real.body]).toMatchObject([job.id, { affected, failed, more: false }])
-        }
-        expect(normalize(await readTables())).toEqual(normalize(tables))
-      }),
-      { numRuns: mixtures }
-    )
+/** Runs all jobs over any mixture of rows, and compares what is left with what the model leaves. */
+const compareWithModel = (worker: WorkerUnderTest, numRuns: number): Promise<void> =>
+  fc.assert(
+    fc.asyncProperty(mixture, async (rows) => {
+      const { run, storage } = worker
+      await fill(worker, rows)
+      const failing = new Set(storage.failing.keys())
+      const given = { now, days: rows.days ?? 30, minutes: rows.minutes ?? 30, failing }
+      let tables = await readTables(worker)
+      for (const job of rows.order) {
+        const parameters = parametersOf(job.id, rows)
+        const expected = model[job.id]!({ ...given, tables })
+        tables = expected.tables
+        const { affected, failed, waiting, found } = expected
+        const dry = await run(job.id, { ...parameters, dry_run: true })
+        expect([job.id, dry.body]).toMatchObject([job.id, { affected: found, failed: 0 }])
+        const real = await run(job.id, parameters)
+        expect([job.id, real.body]).toMatchObject([
+          job.id,
+          { affected, failed, waiting, held: 0, more: false }
+        ])
+      }
+      expect(normalize(await readTables(worker))).toEqual(normalize(tables))
+    }),
+    { numRuns }
+  )
+
+/** A worker whose role has settings of its own, on a database whose clock stands still. */
+const createWith = async (database: { url: string; sql: WorkerUnderTest['sql'] }, settings: object) => {
+  const { sql } = database
+  const clock = await stopClock(database.url, now)
+  const role = `role_${Object.keys(settings).length}_${process.pid}`
+  await sql.unsafe(`
+    create role ${role} superuser login password 'role';
+    ${Object.entries(settings)
+      .map(([name, value]) => `alter role ${role} set ${name} = '${value}';`)
+      .join('\n')}`)
+  const url = Object.assign(new URL(database.url), { username: role, password: 'role' }).href
+  const worker = await createWorker({ now: clock.now }, { url, sql })
+  await addOrganization(sql, 1)
+  await addOrganization(sql, 2)
+  afterAll(async () => {
+    await worker.pool.end({ timeout: 1 })
+    await sql.unsafe(`drop owned by ${role} cascade; drop role ${role}`).catch(() => undefined)
   })
+  return worker
+}
+
+// Each reads a time as another would not write it.
+const oddSettings = [
+  { datestyle: 'SQL, DMY', timezone: 'Asia/Kolkata', intervalstyle: 'sql_standard' },
+  {
+    datestyle: 'German, DMY',
+    timezone: 'America/New_York',
+    intervalstyle: 'iso_8601',
+    extra_float_digits: '-15'
+  },
+  {
+    datestyle: 'Postgres, MDY',
+    timezone: 'Asia/Kathmandu',
+    intervalstyle: 'postgres_verbose',
+    quote_all_identifiers: 'on',
+    transform_null_equals: 'on'
+  }
+]
+
+describe('any mixture of rows', async () => {
+  const worker = await createWith(await createDatabase(), {})
+
+  it('is left by all jobs, in any order and batches of any size, as the model leaves it', () =>
+    compareWithModel(worker, mixtures))
 
   it('of 3,000 rows and more ties than a batch holds is left as the model leaves it', async () => {
+    const { sql, storage, run } = worker
     const many = fc.record({
       rows: fc.array(times, { minLength: 300, maxLength: 300, size: 'max' }),
       batchSize: fc.integer({ min: 20, max: 1_000 })
@@ -182,7 +237,7 @@ describe('any mixture of rows', () => {
         const all = Array.from({ length: 10 }, () => rows).flat()
         await addSessions(sql, all.length, { expire_date: all })
         await addSubmissions(sql, all.length, { expires_at: all })
-        let tables = await readTables()
+        let tables = await readTables(worker)
         for (const id of ['clear-sessions', 'purge-expired-submissions']) {
           const expected = model[id]!({ tables, now, days: 30, minutes: 30, failing: new Set() })
           tables = expected.tables
@@ -190,9 +245,28 @@ describe('any mixture of rows', () => {
             affected: expected.affected
           })
         }
-        expect(normalize(await readTables())).toEqual(normalize(tables))
+        expect(normalize(await readTables(worker))).toEqual(normalize(tables))
       }),
       { numRuns: manyRows }
     )
   })
+})
+
+describe.each(oddSettings)(
+  'any mixture of rows, for a role with $datestyle in $timezone',
+  async (settings) => {
+    const worker = await createWith(await createDatabase(), settings)
+
+    it('is left as the model leaves it', () => compareWithModel(worker, mixturesOfSettings))
+  }
+)
+
+describe.skipIf(!debianPrograms)("on Debian's PostgreSQL", () => {
+  it.each(oddSettings)(
+    'any mixture of rows, for a role with $datestyle in $timezone, is left as the model leaves it',
+    async (settings) => {
+      await using server = await startDebianPostgres()
+      await compareWithModel(await createWith(server, settings), mixturesOfSettings)
+    }
+  )
 })

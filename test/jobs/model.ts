@@ -8,8 +8,10 @@ export interface Expected {
   readonly tables: Tables
   readonly affected: number
   readonly failed: number
-  /** Due, but put off without an attempt. */
+  /** Due, but must not be touched yet. */
   readonly waiting: number
+  /** What a dry run counts. */
+  readonly found: number
 }
 
 interface Given {
@@ -43,9 +45,9 @@ export const model: Readonly<Record<string, (given: Given) => Expected>> = {
       row.expires_at !== null &&
       microsOf(row.expires_at) <= microsOf(now) &&
       row.content_purged_at === null &&
-      !hasActiveRun(tables, row.id) &&
       !retries.some((retry) => retry.submission_id === row.id)
-    const due = tables.submissions_submission!.filter(isDue)
+    const expired = tables.submissions_submission!.filter(isDue)
+    const due = expired.filter((row) => !hasActiveRun(tables, row.id))
     const failed = due.filter((row) => !canDelete(tables, row, failing))
     return {
       tables: {
@@ -67,7 +69,8 @@ export const model: Readonly<Record<string, (given: Given) => Expected>> = {
       },
       affected: due.length - failed.length,
       failed: failed.length,
-      waiting: 0
+      waiting: expired.length - due.length,
+      found: due.length
     }
   },
 
@@ -75,7 +78,7 @@ export const model: Readonly<Record<string, (given: Given) => Expected>> = {
     let [affected, failed, waiting] = [0, 0, 0]
     const toPurge = new Set<unknown>()
     const kept = tables.submissions_purgeretry!.flatMap((retry) => {
-      if (microsOf(retry.next_retry_at) > microsOf(now) || Number(retry.attempt_count) >= 5) return [retry]
+      if (!isRetryDue(retry, now)) return [retry]
       const submission = tables.submissions_submission!.find((row) => row.id === retry.submission_id)!
       if (submission.content_purged_at === null && hasActiveRun(tables, submission.id)) {
         waiting += 1
@@ -99,7 +102,8 @@ export const model: Readonly<Record<string, (given: Given) => Expected>> = {
       },
       affected,
       failed,
-      waiting
+      waiting,
+      found: affected + failed + waiting
     }
   },
 
@@ -122,7 +126,8 @@ export const model: Readonly<Record<string, (given: Given) => Expected>> = {
       tables: { ...tables, validations_validationrun: runs.map((row) => (isStuck(row) ? fail(row) : row)) },
       affected: runs.filter(isStuck).length,
       failed: 0,
-      waiting: 0
+      waiting: 0,
+      found: runs.filter(isStuck).length
     }
   }
 }
@@ -151,7 +156,8 @@ const remove = (tables: Tables, table: string, isDue: (row: Row) => boolean): Ex
     tables: { ...tables, [table]: left },
     affected: tables[table]!.length - left.length,
     failed: 0,
-    waiting: 0
+    waiting: 0,
+    found: tables[table]!.length - left.length
   }
 }
 
@@ -174,17 +180,21 @@ const purge = (row: Row, now: string): Row => ({
   modified: now
 })
 
+/** Its time has come, or the application gave it up and put it far away, a day or more after its last attempt. */
+const isRetryDue = (retry: Row, now: string): boolean =>
+  microsOf(retry.next_retry_at) <= microsOf(now) ||
+  (Number(retry.attempt_count) >= 5 &&
+    microsOf(retry.next_retry_at) > microsOf(now) + 720n * hour &&
+    microsOf(retry.last_attempt_at ?? retry.created_at) <= microsOf(now) - 24n * hour)
+
 const failAttempt = (retry: Row, now: string): Row => {
   const attempts = Number(retry.attempt_count) + 1
-  const wait = [60n, 300n, 3_600n, 21_600n][attempts - 1]
+  const wait = [60n, 300n, 3_600n, 21_600n][attempts - 1] ?? 86_400n
   return {
     ...retry,
     attempt_count: attempts,
     last_attempt_at: now,
     last_error: 'away',
-    next_retry_at:
-      wait === undefined
-        ? textOf(microsOf(retry.next_retry_at) + 365n * 24n * hour)
-        : textOf(microsOf(now) + wait * second)
+    next_retry_at: textOf(microsOf(now) + wait * second)
   }
 }

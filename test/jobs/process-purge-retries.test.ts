@@ -36,6 +36,7 @@ const addFailed = async (file: string, retry = {}): Promise<string> => {
 describe('process-purge-retries', () => {
   it('takes a retry that is due at this very instant', async () => {
     await addFailed('a', { next_retry_at: '+0 seconds' })
+    storage.objects.add('a')
     expect(await runJob()).toMatchObject({ affected: 1, failed: 0, output: '1 purge retry settled.' })
     expect(await readRetries()).toEqual([])
   })
@@ -47,12 +48,10 @@ describe('process-purge-retries', () => {
     expect([await readRetries(), await readSubmissions()]).toEqual(before)
   })
 
-  it('takes a retry after 4 attempts and leaves one after 5', async () => {
-    await addFailed('fourth', { attempt_count: 4 })
-    await addFailed('fifth', { attempt_count: 5 })
-    expect(await runJob()).toMatchObject({ affected: 1 })
-    expect(await readRetries()).toMatchObject([{ attempt_count: 5 }])
-    expect(storage.calls).toEqual(['fourth'])
+  it('takes a retry however many attempts it has had', async () => {
+    for (const attempts of [0, 4, 5, 50]) await addFailed(`after-${attempts}`, { attempt_count: attempts })
+    expect(await runJob()).toMatchObject({ affected: 4 })
+    expect(await readRetries()).toEqual([])
   })
 
   it('purges the submission, of which all but content, file, expiry and times of change stays', async () => {
@@ -151,12 +150,16 @@ describe('an attempt that fails', () => {
     expect(await readSubmissions()).toEqual(submissions)
   })
 
-  it('for the fifth time exhausts the retry, which is put off by 365 days', async () => {
-    await addFailed('a', { attempt_count: 4, next_retry_at: '-1 minute' })
+  it.each([4, 5, 99])('after %i others is followed by the next in 24 hours', async (attempts) => {
+    await addFailed('a', { attempt_count: attempts, next_retry_at: '-1 minute' })
     storage.failing.set('a', new Error('still away'))
     expect(await runJob()).toMatchObject({ affected: 0, failed: 1 })
     expect(await readRetries()).toMatchObject([
-      { attempt_count: 5, last_attempt_at: now, next_retry_at: '2027-03-01T05:04:00.123456+00:00' }
+      {
+        attempt_count: attempts + 1,
+        last_attempt_at: now,
+        next_retry_at: '2026-03-02T05:05:00.123456+00:00'
+      }
     ])
   })
 
@@ -190,12 +193,12 @@ describe('an attempt that fails', () => {
     expect(JSON.stringify(lines)).not.toContain('a-name')
   })
 
-  it('from the purge on, five times in all, takes 7 hours and 6 minutes', async () => {
+  it('from the purge on, comes after 1, 5, 60 and 360 minutes, then every 24 hours', async () => {
     await addSubmission(sql, { content: '', input_file: 'a', expires_at: '-1 second' })
     storage.failing.set('a', new Error('away'))
     await run('purge-expired-submissions')
     const times = [(await readRetries())[0]?.next_retry_at]
-    for (let attempt = 2; attempt <= 5; attempt += 1) {
+    for (let attempt = 2; attempt <= 6; attempt += 1) {
       await clock.set(String(times.at(-1)))
       await runJob()
       times.push((await readRetries())[0]?.next_retry_at)
@@ -205,13 +208,14 @@ describe('an attempt that fails', () => {
       '2026-03-01T05:11:00.123456+00:00',
       '2026-03-01T06:11:00.123456+00:00',
       '2026-03-01T12:11:00.123456+00:00',
-      '2027-03-01T12:11:00.123456+00:00'
+      '2026-03-02T12:11:00.123456+00:00',
+      '2026-03-03T12:11:00.123456+00:00'
     ])
   })
 })
 
 describe('an exhausted retry', () => {
-  const note = '1 exhausted after 5 attempts, waiting for a person'
+  const note = '1 exhausted after 5 attempts, tried again every 24 hours'
 
   it('is reported in the output of the run that exhausts it, and in that of every run after', async () => {
     await addFailed('a', { attempt_count: 4 })
@@ -221,21 +225,52 @@ describe('an exhausted retry', () => {
   })
 
   it('is an ERROR line of the log in every run', async () => {
-    await addFailed('a', { attempt_count: 5 })
+    await addFailed('a', { attempt_count: 5, next_retry_at: '+1 hour' })
     await runJob()
     await runJob()
     expect(lines.filter((line) => line.severity === 'ERROR')).toMatchObject([
-      { event: 'retries exhausted', exhausted: 1 },
-      { event: 'retries exhausted', exhausted: 1 }
+      { event: 'retries exhausted', count: 1 },
+      { event: 'retries exhausted', count: 1 }
     ])
   })
 
-  it('is never dropped nor tried again, even after its 365 days', async () => {
-    await addFailed('a', { attempt_count: 5, next_retry_at: '-1 day' })
-    const before = await readRetries()
-    await runJob()
-    expect(await readRetries()).toEqual(before)
-    expect(storage.calls).toEqual([])
+  it('that succeeds at last is settled, and reported no more', async () => {
+    await addFailed('a', { attempt_count: 12 })
+    storage.objects.add('a')
+    expect((await runJob()).output).toBe('1 purge retry settled.')
+    expect([await readRetries(), [...storage.objects]]).toEqual([[], []])
+  })
+})
+
+describe('a retry that the application gave up, 365 days ahead', () => {
+  const givenUp = { attempt_count: 5, next_retry_at: '+364 days' }
+
+  it.each([
+    ['24 hours after its last attempt', { ...givenUp, last_attempt_at: '-24 hours' }, 1],
+    [
+      'less than 24 hours after its last attempt',
+      { ...givenUp, last_attempt_at: '-24 hours +1 microsecond' },
+      0
+    ],
+    ['24 hours after it was made, when no attempt is known', { ...givenUp, created_at: '-24 hours' }, 1],
+    [
+      'when it has attempts left, as someone put it off by hand',
+      { ...givenUp, attempt_count: 4, last_attempt_at: '-2 days' },
+      0
+    ]
+  ])('%s: %o are settled: %i', async (_when, retry, settled) => {
+    await addFailed('a', retry)
+    expect(await runJob()).toMatchObject({ affected: settled })
+    expect(await readRetries()).toHaveLength(1 - settled)
+  })
+
+  it('joins the others once it has failed again', async () => {
+    await addFailed('a', { ...givenUp, last_attempt_at: '-30 days' })
+    storage.failing.set('a', new Error('still away'))
+    expect(await runJob()).toMatchObject({ failed: 1 })
+    expect(await readRetries()).toMatchObject([
+      { attempt_count: 6, next_retry_at: '2026-03-02T05:05:00.123456+00:00' }
+    ])
   })
 })
 

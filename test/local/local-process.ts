@@ -80,7 +80,7 @@ export const startLocal = async (folder: string, ...options: string[]): Promise<
   const local = spawnLocal('--port', '0', '--worker-port', '0', '--ready-file', readyFile, ...options)
   await local.waitFor('Ctrl-C stops everything')
   const addresses = JSON.parse(await readFile(readyFile, 'utf8')) as LocalAddresses
-  const scratch = dirname(local.find(/stored files (\S+)/))
+  const scratch = dirname(local.find(/worker's log (\S+)/))
   const stop = async (): Promise<Ending> => {
     const processes = findDescendants(local.pid)
     local.kill('SIGTERM')

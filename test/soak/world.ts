@@ -70,6 +70,9 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   await createDatabase(server.url, databaseUrl, now)
   const sql = postgres(databaseUrl, { max: connections, onnotice: () => {}, connect_timeout: 30 })
   const storage = await openCloudStorageServer(bucket)
+  // What shows that a place is the right one also when every file in it is gone.
+  for (const folder of ['public/submissions', 'private/submissions', 'runs'])
+    storage.objects.add(`${folder}/.keep`)
   const proxy = await openProxy(databaseUrl)
   const [workerPort, schedulerPort, frontPort] = [
     await findFreePort(),
@@ -129,7 +132,8 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
             PORT: String(workerPort),
             DATABASE_URL: proxy.url,
             APP_IS_WORKER: 'true',
-            STORAGE_URL: `gs://${bucket}`,
+            UPLOADS_URL: `gs://${bucket}/public gs://${bucket}/private`,
+            BUNDLES_URL: `gs://${bucket}`,
             STORAGE_EMULATOR_HOST: storage.url,
             STAGE: 'soak',
             TIME_ZONE: options.timeZone,

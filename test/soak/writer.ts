@@ -47,9 +47,9 @@ export const createWriter = (
   return {
     added,
     write: async () => {
-      const file = { id: makeId(), runId: makeId(), path: `uploads/${makeId()}.json` }
-      store(file.path)
-      if (chance(0.5)) store(`runs/1/${file.runId}/output.json`)
+      const file = { id: makeId(), runId: makeId(), path: `submissions/o1/soak/u1/${makeId()}.json` }
+      store(`${random(2) === 0 ? 'public' : 'private'}/${file.path}`)
+      if (chance(0.5)) store(`runs/1/${file.runId}/attempts/1/output.json`)
       const [sessions, keys, receipts, submissions, runs] = [1, 1, 1, 0, 0].map((least) => least + random(4))
       await sql.unsafe(`
         select setseed(${random(2 ** 30) / 2 ** 30});

@@ -35,6 +35,9 @@ describe('a run', () => {
       run_id: expect.stringMatching(/^[0-9a-f-]{36}$/),
       affected: 2,
       failed: 0,
+      held: 0,
+      waiting: 0,
+      missing: 0,
       batches: 1,
       more: false,
       dry_run: false,
@@ -266,9 +269,14 @@ describe('an error of ours', () => {
     const faulty = closeWithTest(
       await createWorker(
         {
-          now: () => {
-            throw new Error('a secret of the code')
-          }
+          settings: new Proxy(
+            {},
+            {
+              get: () => {
+                throw new Error('a secret of the code')
+              }
+            }
+          )
         },
         worker
       )

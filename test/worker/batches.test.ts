@@ -30,7 +30,7 @@ describe('a row that someone holds', () => {
     const held = await addSession(sql, { expire_date: '-10 hours 30 minutes' })
     await whileHolding(`select from django_session where session_key = '${held}' for update`, async () => {
       const { body } = await run('clear-sessions', { batch_size: 4 })
-      expect(body).toMatchObject({ status: 'completed', affected: 20, failed: 0, more: false })
+      expect(body).toMatchObject({ status: 'completed', affected: 20, failed: 0, held: 1, more: true })
       expect(await sql`select session_key from django_session`).toEqual([{ session_key: held }])
     })
     expect((await run('clear-sessions')).body).toMatchObject({ affected: 1 })
@@ -42,7 +42,12 @@ describe('a row that someone holds', () => {
     const [runId] = await addRuns(sql, 1, { status: 'SUCCEEDED', submission_id: [withRun!] })
     worker.storage.objects.add(`runs/1/${runId}/output.json`)
     await whileHolding(`select from submissions_submission where id = '${held}' for update`, async () => {
-      expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 2, failed: 0 })
+      expect((await run('purge-expired-submissions')).body).toMatchObject({
+        affected: 2,
+        failed: 0,
+        held: 1,
+        more: true
+      })
     })
     expect([...worker.storage.objects]).toEqual([])
     expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 1 })
@@ -110,19 +115,14 @@ describe('a run', () => {
     })
     // Storage that hangs until the run's signal ends it, after its first ten files.
     const tried = new EventEmitter()
-    let deletions = 0
-    const hanging = {
-      delete: async (_path: string, signal: AbortSignal) => {
-        deletions += 1
-        if (deletions <= 10) return
-        tried.emit('hanging')
-        await once(signal, 'abort')
-        signal.throwIfAborted()
-      },
-      deletePrefix: async () => {}
-    }
     const stopping = new AbortController()
-    const stopped = closeWithTest(await createWorker({ storage: hanging, stopping: stopping.signal }, worker))
+    const stopped = closeWithTest(await createWorker({ stopping: stopping.signal }, worker))
+    stopped.storage.beforeDeletion = async (_name, signal) => {
+      if (stopped.storage.calls.length <= 10) return
+      tried.emit('hanging')
+      await once(signal, 'abort')
+      signal.throwIfAborted()
+    }
     const answer = stopped.run('purge-expired-submissions', { batch_size: 5 })
     await once(tried, 'hanging')
     stopping.abort()

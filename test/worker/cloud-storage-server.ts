@@ -2,21 +2,26 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/** What a deletion is answered with: a status, no answer ever, or a connection that breaks. */
-export type Fault = number | 'hang' | 'break'
+/**
+ * What a request is answered with: a status, no answer ever, a connection that breaks, a status with a page in place of
+ * JSON, or a body.
+ */
+export type Fault = number | 'hang' | 'break' | { readonly page: number } | { readonly body: object }
 
 /**
- * The part of Cloud Storage's JSON API that deletes and lists: https://cloud.google.com/storage/docs/json_api/v1/objects.
- * Google's client is sent here by STORAGE_EMULATOR_HOST.
+ * The part of Cloud Storage's JSON API that the worker asks, for the faults that fake-gcs-server can't be told to have:
+ * https://cloud.google.com/storage/docs/json_api/v1. Google's client is sent here by STORAGE_EMULATOR_HOST.
  */
 export interface CloudStorageServer {
   readonly url: string
   readonly objects: Set<string>
-  /** What happens to the next requests for an object, first one first; then it is deleted. */
+  /** What happens to the next requests, first one first, by an object's name, `LIST prefix` or `BUCKET`. */
   readonly faults: Map<string, Fault[]>
   /** Milliseconds that a deletion takes. */
   delay: number
-  /** Requests so far, `DELETE name` or `LIST prefix`. */
+  /** What a deletion that has arrived waits for. */
+  beforeDeletion: ((name: string) => Promise<void>) | undefined
+  /** Requests so far: `DELETE name`, `LIST prefix` or `BUCKET`. */
   readonly requests: string[]
   /** The most deletions that were under way at once. */
   readonly peak: number
@@ -33,28 +38,33 @@ export const openCloudStorageServer = async (bucket: string): Promise<CloudStora
   let underWay = 0
   let peak = 0
   // Google's client leaves /storage/v1 out when it is sent elsewhere.
-  const root = `/b/${bucket}/o`
+  const root = `/b/${bucket}`
 
   const answer = (response: ServerResponse, status: number, body?: object): void => {
-    response.writeHead(status, { 'content-type': 'application/json' })
+    response.writeHead(status, body && { 'content-type': 'application/json; charset=UTF-8' })
     response.end(body && JSON.stringify(body))
   }
-  const refuse = (response: ServerResponse, code: number, message: string): void =>
-    answer(response, code, {
-      error: { code, message, errors: [{ message, domain: 'global', reason: 'error' }] }
-    })
-  const remove = (name: string, request: IncomingMessage, response: ServerResponse): void => {
-    const fault = faults.get(name)?.shift()
-    if (fault === 'hang') return
-    if (fault === 'break') {
-      request.socket.destroy()
-      return
+  const refuse = (response: ServerResponse, code: number, message: string): void => {
+    const reason = code === 404 ? 'notFound' : 'error'
+    answer(response, code, { error: { code, message, errors: [{ message, domain: 'global', reason }] } })
+  }
+  /** Answers with the next fault of a request, if it has one. */
+  const fail = (key: string, request: IncomingMessage, response: ServerResponse): boolean => {
+    const fault = faults.get(key)?.shift()
+    if (fault === undefined) return false
+    if (fault === 'break') request.socket.destroy()
+    else if (typeof fault === 'number') refuse(response, fault, `fault ${fault}`)
+    else if (typeof fault === 'object' && 'body' in fault) answer(response, 200, fault.body)
+    else if (typeof fault === 'object') {
+      response.writeHead(fault.page, { 'content-type': 'text/html' })
+      response.end('<!doctype html><title>The page of a proxy</title>')
     }
-    if (fault !== undefined)
-      return answer(response, fault, { error: { code: fault, message: `fault ${fault}` } })
-    if (!objects.delete(name))
-      return answer(response, 404, { error: { code: 404, message: `No such object: ${name}` } })
-    answer(response, 204)
+    return true
+  }
+  const remove = (name: string, request: IncomingMessage, response: ServerResponse): void => {
+    if (fail(name, request, response)) return
+    if (objects.delete(name)) answer(response, 204)
+    else refuse(response, 404, `No such object: ${bucket}/${name}`)
   }
   const list = (url: URL, response: ServerResponse): void => {
     const prefix = url.searchParams.get('prefix') ?? ''
@@ -72,19 +82,27 @@ export const openCloudStorageServer = async (bucket: string): Promise<CloudStora
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://localhost')
     if (request.method === 'GET' && url.pathname === root) {
-      requests.push(`LIST ${url.searchParams.get('prefix') ?? ''}`)
-      list(url, response)
-    } else if (request.method === 'DELETE' && url.pathname.startsWith(`${root}/`)) {
-      const name = decodeURIComponent(url.pathname.slice(root.length + 1))
+      requests.push('BUCKET')
+      if (!fail('BUCKET', request, response)) answer(response, 200, { kind: 'storage#bucket', name: bucket })
+    } else if (request.method === 'GET' && url.pathname === `${root}/o`) {
+      const key = `LIST ${url.searchParams.get('prefix') ?? ''}`
+      requests.push(key)
+      if (!fail(key, request, response)) list(url, response)
+    } else if (request.method === 'DELETE' && url.pathname.startsWith(`${root}/o/`)) {
+      const name = decodeURIComponent(url.pathname.slice(root.length + 3))
       requests.push(`DELETE ${name}`)
       underWay += 1
       peak = Math.max(peak, underWay)
       response.on('close', () => {
         underWay -= 1
       })
-      if (storage.delay > 0) setTimeout(() => remove(name, request, response), storage.delay)
+      if (storage.beforeDeletion)
+        void storage.beforeDeletion(name).then(() => remove(name, request, response))
+      else if (storage.delay > 0) setTimeout(() => remove(name, request, response), storage.delay)
       else remove(name, request, response)
-    } else refuse(response, 400, `${request.method} ${request.url} is not a part of this server`)
+    } else if (url.pathname.startsWith(`${root}/`)) {
+      refuse(response, 400, `${request.method} ${request.url} is not a part of this server`)
+    } else refuse(response, 404, 'The specified bucket does not exist.')
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -94,6 +112,7 @@ export const openCloudStorageServer = async (bucket: string): Promise<CloudStora
     faults,
     requests,
     delay: 0,
+    beforeDeletion: undefined,
     get peak() {
       return peak
     },

@@ -1,16 +1,14 @@
 import { afterAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { openStorage } from '../../worker/storage.ts'
-import { createDatabase } from '../database.ts'
-import { addRun, addSubmission } from '../rows.ts'
-import { openCloudStorageServer } from './cloud-storage-server.ts'
-import { createWorker } from './worker-under-test.ts'
+import type { FilePlace } from '../../jobs/services.ts'
+import { openStoredFiles } from '../../worker/stored-files.ts'
+import { type Fault, openCloudStorageServer } from './cloud-storage-server.ts'
 
-const server = await openCloudStorageServer('uploads')
+const server = await openCloudStorageServer('validibot-storage')
 vi.stubEnv('STORAGE_EMULATOR_HOST', server.url)
-const { url, sql } = await createDatabase()
-const storage = openStorage(new URL('gs://uploads'))
-const never = new AbortController().signal
-const worker = await createWorker({ storage }, { url, sql })
+const open = (url: string): FilePlace => openStoredFiles({ uploads: [new URL(url)], bundles: [] }).uploads[0]!
+const place = open('gs://validibot-storage/public')
+const { signal } = new AbortController()
+const input = 'submissions/o1/pslug/u7/20260314/0123456789ab_model.idf'
 
 beforeEach(() => {
   server.objects.clear()
@@ -18,101 +16,214 @@ beforeEach(() => {
   server.requests.length = 0
   server.delay = 0
 })
-afterAll(async () => {
-  await worker.pool.end({ timeout: 1 })
-  await server.close()
-})
+afterAll(() => server.close())
 
-describe('stored files in a bucket, through Google’s client', () => {
-  it('are deleted by their path, whatever characters it has', async () => {
-    const paths = ['uploads/a.json', 'uploads/ä b?#%.json', '../outside.json', '/absolute.json']
-    for (const path of paths) {
-      server.objects.add(path)
-      await storage.delete(path, never)
-    }
-    expect(server.objects.size).toBe(0)
+const proxyPage = "is not Cloud Storage's; look at what stands between"
+const reasonOf = (request: Promise<unknown>): Promise<string> =>
+  request.then(
+    () => 'nothing',
+    (error: unknown) => (error as Error).message
+  )
+
+describe('a deletion', () => {
+  it('is of the object below the folder that the place names', async () => {
+    server.objects.add(`public/${input}`).add(input).add(`private/${input}`)
+    expect(await place.delete(input, signal)).toBe(true)
+    expect([...server.objects]).toEqual([input, `private/${input}`])
   })
 
-  it('that are gone already count as deleted', async () => {
-    await expect(storage.delete('uploads/gone.json', never)).resolves.toBeUndefined()
+  it('in the whole bucket is of the object itself', async () => {
+    server.objects.add(`public/${input}`).add(input)
+    expect(await open('gs://validibot-storage').delete(input, signal)).toBe(true)
+    expect([...server.objects]).toEqual([`public/${input}`])
   })
 
-  it('below a prefix of the bucket are those that STORAGE_URL names', async () => {
-    server.objects.add('media/uploads/a.json').add('uploads/a.json')
-    await openStorage(new URL('gs://uploads/media/')).delete('uploads/a.json', never)
-    expect([...server.objects]).toEqual(['uploads/a.json'])
+  it.each([
+    'a b',
+    'ä/ö',
+    'x#y',
+    'x?y=z',
+    '100%',
+    '%2e%2e/x',
+    'a+b',
+    '日本/🏠.idf',
+    '..a/b..',
+    'a:b@c',
+    '[*]'
+  ])('sends the name encoded: %s', async (name) => {
+    server.objects.add(`public/${name}`).add('public/a').add('public/x')
+    expect(await place.delete(name, signal)).toBe(true)
+    expect([...server.objects]).toEqual(['public/a', 'public/x'])
+    expect(server.requests).toEqual([`DELETE public/${name}`])
   })
 
-  it('are listed by pages: all 10,000 below a prefix are deleted, 32 at a time, and no other', async () => {
-    for (let index = 0; index < 10_000; index += 1)
-      server.objects.add(`runs/1/a/${String(index).padStart(5, '0')}.json`)
-    server.objects.add('runs/1/ab/other.json').add('runs/1/b/other.json')
-    server.delay = 1
-    await storage.deletePrefix('runs/1/a/', never)
-    expect([...server.objects]).toEqual(['runs/1/ab/other.json', 'runs/1/b/other.json'])
-    expect(server.requests.filter((request) => request === 'LIST runs/1/a/')).toHaveLength(10)
-    expect(server.peak).toBe(32)
+  it('reads the folder of a place as the URL encodes it', async () => {
+    server.objects.add('a b/ä#/x')
+    expect(await open('gs://validibot-storage/a%20b/%C3%A4%23/').delete('x', signal)).toBe(true)
   })
 
-  it.each([408, 429, 500, 503, 'break'] as const)('are tried again by the client after %s', async (fault) => {
-    server.objects.add('uploads/a.json')
-    server.faults.set('uploads/a.json', [fault])
-    await storage.delete('uploads/a.json', never)
-    expect(server.objects.size).toBe(0)
+  it('of an object that is not there says so', async () => {
+    expect(await place.delete(input, signal)).toBe(false)
+    expect(server.requests).toEqual([`DELETE public/${input}`])
+  })
+
+  it('of an object in a bucket that is not there is an error', async () => {
+    const reason = await reasonOf(open('gs://validibot-storag/public').delete(input, signal))
+    expect(reason).toContain('The specified bucket does not exist.')
+  })
+
+  it.each<[string, Fault, string]>([
+    ['a proxy’s page with 404', { page: 404 }, `the answer (404) ${proxyPage}`],
+    ['a proxy’s page with 200', { page: 200 }, `the answer to a deletion (200) ${proxyPage}`],
+    ['403', 403, 'fault 403'],
+    ['409', 409, 'fault 409'],
+    ['412', 412, 'fault 412']
+  ])('that is answered with %s is an error', async (_title, fault, reason) => {
+    server.objects.add(`public/${input}`)
+    server.faults.set(`public/${input}`, [fault])
+    expect(await reasonOf(place.delete(input, signal))).toContain(reason)
+  })
+
+  it('that is answered with a 404 which does not say of what is decided by the listing', async () => {
+    server.faults.set(`public/${input}`, [404, 404])
+    expect(await place.delete(input, signal)).toBe(false)
+    server.objects.add(`public/${input}`)
+    expect(await reasonOf(place.delete(input, signal))).toContain('fault 404')
+    server.faults.set(`public/${input}`, [404]).set(`LIST public/${input}`, [404])
+    expect(await reasonOf(place.delete(input, signal))).toContain('fault 404')
+  })
+
+  it.each<Fault>([408, 429, 500, 503, 'break'])('is tried again by the client after %s', async (fault) => {
+    server.objects.add(`public/${input}`)
+    server.faults.set(`public/${input}`, [fault])
+    expect(await place.delete(input, signal)).toBe(true)
     expect(server.requests).toHaveLength(2)
   })
 
-  it('that may not be deleted are an error with its reason', async () => {
-    server.faults.set('uploads/a.json', [403])
-    await expect(storage.delete('uploads/a.json', never)).rejects.toThrow('fault 403')
-  })
-
-  it('that hang are let go when the run ends', async () => {
-    server.faults.set('uploads/a.json', ['hang'])
+  it('that hangs is let go when the run ends', async () => {
+    server.faults.set(`public/${input}`, ['hang'])
     const ending = new AbortController()
-    const deletion = storage.delete('uploads/a.json', ending.signal)
+    const deletion = place.delete(input, ending.signal)
     await vi.waitUntil(() => server.requests.length === 1)
     ending.abort(new Error('the budget is used up'))
     await expect(deletion).rejects.toThrow('the budget is used up')
   })
+
+  it('is not sent once the run has ended', async () => {
+    const ended = AbortSignal.abort(new Error('the budget is used up'))
+    await expect(place.delete(input, ended)).rejects.toThrow('the budget is used up')
+    await expect(place.deleteFolder('runs/1/a/', ended)).rejects.toThrow('the budget is used up')
+    await expect(place.prove('submissions', ended)).rejects.toThrow('the budget is used up')
+    expect(server.requests).toEqual([])
+  })
 })
 
-describe('a purge from a bucket', () => {
-  it('deletes the uploaded file and all that its runs stored, then the content', async () => {
-    const submission = await addSubmission(sql, {
-      content: '',
-      input_file: 'uploads/a.json',
-      expires_at: '-1 day'
-    })
-    const run = await addRun(sql, { submission_id: submission })
-    server.objects
-      .add('uploads/a.json')
-      .add(`runs/1/${run}/in.json`)
-      .add(`runs/1/${run}/out/x.bin`)
-      .add('uploads/b.json')
-    expect((await worker.run('purge-expired-submissions')).body).toMatchObject({ affected: 1, failed: 0 })
-    expect([...server.objects]).toEqual(['uploads/b.json'])
+describe('the deletion of a folder', () => {
+  it('is of all 3,500 objects below it, by pages, 64 at a time, and of no other', async () => {
+    const others = ['public/runs/1/ab/other.json', 'public/runs/1/a', 'runs/1/a/other.json']
+    for (let index = 0; index < 3_500; index += 1)
+      server.objects.add(`public/runs/1/a/attempts/${String(index).padStart(4, '0')}.json`)
+    for (const name of others) server.objects.add(name)
+    server.delay = 1
+    expect(await place.deleteFolder('runs/1/a/', signal)).toBe(3_500)
+    expect([...server.objects]).toEqual(others)
+    expect(server.requests.filter((request) => request === 'LIST public/runs/1/a/')).toHaveLength(4)
+    expect(server.peak).toBe(64)
   })
 
-  it('that is refused keeps the submission as it is, and its reason in the retry', async () => {
-    const submission = await addSubmission(sql, {
-      content: '',
-      input_file: 'uploads/c.json',
-      expires_at: '-1 day'
-    })
-    server.objects.add('uploads/c.json')
-    server.faults.set('uploads/c.json', [403])
-    expect((await worker.run('purge-expired-submissions')).body).toMatchObject({ affected: 0, failed: 1 })
-    const rows = await sql`
-      select last_error, content_purged_at
-      from submissions_purgeretry
-      join submissions_submission s on s.id = submission_id
-      where s.id = ${submission}`
-    expect(rows).toMatchObject([
-      { content_purged_at: null, last_error: expect.stringContaining('fault 403') as string }
-    ])
-    await sql`update submissions_purgeretry set next_retry_at = now()`
-    expect((await worker.run('process-purge-retries')).body).toMatchObject({ affected: 1, failed: 0 })
-    expect(server.objects.size).toBe(0)
+  it('is of a folder also where no slash says so', async () => {
+    server.objects.add('public/runs/1/a/x').add('public/runs/1/ab/x')
+    expect(await place.deleteFolder('runs/1/a', signal)).toBe(1)
+    expect([...server.objects]).toEqual(['public/runs/1/ab/x'])
+  })
+
+  it('that holds nothing deletes nothing', async () => {
+    expect(await place.deleteFolder('runs/1/a/', signal)).toBe(0)
+  })
+
+  it('counts no object that disappears meanwhile', async () => {
+    const items = ['public/runs/1/a/x', 'public/runs/1/a/y'].map((name) => ({ name }))
+    server.faults.set('LIST public/runs/1/a/', [{ body: { kind: 'storage#objects', items } }])
+    server.objects.add('public/runs/1/a/y')
+    expect(await place.deleteFolder('runs/1/a/', signal)).toBe(1)
+  })
+
+  it.each<[string, Fault]>([
+    ['public/runs/1/a/y', 403],
+    ['LIST public/runs/1/a/', 403],
+    ['LIST public/runs/1/a/', 404],
+    ['LIST public/runs/1/a/', { page: 404 }],
+    ['LIST public/runs/1/a/', { page: 200 }],
+    ['LIST public/runs/1/a/', { body: { kind: 'storage#objects', items: [{ name: 'public/other' }] } }]
+  ])('in which %s is answered with %o is an error', async (request, fault) => {
+    server.objects.add('public/runs/1/a/x').add('public/runs/1/a/y').add('public/other')
+    server.faults.set(request, [fault])
+    await expect(place.deleteFolder('runs/1/a/', signal)).rejects.toThrow(/fault 40|is not Cloud Storage's/)
+    expect([...server.objects]).toContain('public/other')
+  })
+})
+
+describe('the proof of a place', () => {
+  const must = (url = place.url) => `UPLOADS_URL must name where the stored files are, got ${url}: `
+
+  it('is an object under the first folder of the names', async () => {
+    server.objects.add(`public/${input}`)
+    await expect(place.prove('submissions', signal)).resolves.toBeUndefined()
+    expect(server.requests).toEqual(['BUCKET', 'LIST public/submissions/'])
+  })
+
+  it('is an object that was put there for it', async () => {
+    server.objects.add('public/submissions/.keep')
+    await expect(place.prove('submissions', signal)).resolves.toBeUndefined()
+  })
+
+  it.each([
+    'submissions/x',
+    'private/submissions/x',
+    'public/submissions2/x',
+    'public/runs/1/a/submissions/x'
+  ])('is not %s, and the sentence says what to do', async (name) => {
+    server.objects.add(name)
+    expect(await reasonOf(place.prove('submissions', signal))).toBe(
+      `${must()}there is no object under public/submissions/; correct the place or, if it is the right place, ` +
+        'put an object there: echo | gcloud storage cp - gs://validibot-storage/public/submissions/.keep'
+    )
+  })
+
+  it('fails for a bucket that is not there', async () => {
+    const typo = 'gs://validibot-storag/public'
+    expect(await reasonOf(open(typo).prove('submissions', signal))).toMatch(
+      /^UPLOADS_URL must .+: there is no bucket 'validibot-storag' \(404: The specified bucket does not exist\.\); correct its name$/
+    )
+  })
+
+  it('names the other setting where it is that one’s', async () => {
+    const { bundles } = openStoredFiles({ uploads: [], bundles: [new URL('gs://validibot-storage')] })
+    expect(await reasonOf(bundles[0]!.prove('runs', signal))).toContain(
+      'BUNDLES_URL must name where the stored files are, got gs://validibot-storage: there is no object under runs/; '
+    )
+  })
+
+  it.each<[string, Fault, string]>([
+    ['BUCKET', { page: 404 }, `the answer (404) ${proxyPage}`],
+    ['BUCKET', { page: 200 }, `the answer to the question for the bucket ${proxyPage}`],
+    ['BUCKET', { body: { kind: 'storage#bucket', name: 'other' } }, "the bucket is another, 'other'"],
+    [
+      'BUCKET',
+      403,
+      "the worker's account may not look at it (403: fault 403); it needs roles/storage.legacyBucketWriter on gs://validibot-storage"
+    ],
+    ['LIST public/submissions/', { page: 200 }, `the answer to a listing ${proxyPage}`],
+    ['LIST public/submissions/', 403, "the worker's account may not look at it"]
+  ])('fails where %s is answered with %o', async (request, fault, reason) => {
+    server.objects.add(`public/${input}`)
+    server.faults.set(request, [fault])
+    expect(await reasonOf(place.prove('submissions', signal))).toContain(must() + reason)
+  })
+
+  it('waits for a 503 to pass', async () => {
+    server.objects.add(`public/${input}`)
+    server.faults.set('BUCKET', [503]).set('LIST public/submissions/', [503])
+    await expect(place.prove('submissions', signal)).resolves.toBeUndefined()
   })
 })

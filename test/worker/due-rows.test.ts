@@ -1,6 +1,6 @@
 import * as z from 'zod'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { defineJob, type JobDefinition } from '../../jobs/define-job.ts'
+import { defineJob, type Selection } from '../../jobs/define-job.ts'
 import { jobs } from '../../jobs/index.ts'
 import { addPurgeRetry, addSessions, addSubmission, checksumOf, clearTables, readRows } from '../rows.ts'
 import { closeWithTest, createWorker } from './worker-under-test.ts'
@@ -20,8 +20,8 @@ beforeEach(async () => {
   storage.clear()
 })
 
-/** A seventh job that says what is due in some way of its own, and deletes nothing. */
-const createWith = async (due: JobDefinition['due']) =>
+/** A seventh job that selects sessions in some way of its own. */
+const createWith = async (selection: Partial<Selection>) =>
   closeWithTest(
     await createWorker(
       {
@@ -36,8 +36,15 @@ const createWith = async (due: JobDefinition['due']) =>
             batchSize: 1,
             parameters: z.object({}),
             tables: {},
-            due,
-            run: () => Promise.reject(new Error('a dry run must not run the job'))
+            selection: () => ({
+              from: 'django_session',
+              time: 'expire_date',
+              key: 'session_key',
+              keyType: 'varchar',
+              due: 'true',
+              ...selection
+            }),
+            work: 'delete'
           })
         ]
       },
@@ -77,17 +84,21 @@ describe('a dry run', () => {
     expect(await checksumOf(sql, 'submissions_purgeretry')).toBe(retries)
   })
 
-  it.each([
-    ['what it selects', 'select note(session_key) as id from django_session'],
-    ['its condition', "select session_key as id from django_session where note(session_key) <> ''"],
-    ['its order', 'select session_key as id from django_session order by note(session_key)'],
-    ['what it selects from', 'select id from note_all() as note (id)']
-  ])('writes nothing even where the due rows come from a function that does: in %s', async (_where, text) => {
-    await addSessions(sql, 3)
-    const answer = await (await createWith(() => ({ text }))).run('count-sessions', { dry_run: true })
-    expect(answer.statusCode).toBe(500)
-    expect(await sql`select from notes`).toHaveLength(0)
-  })
+  it.each<[string, Partial<Selection>]>([
+    ['what it selects', { label: 'note(session_key)' }],
+    ['its condition', { due: "note(session_key) <> ''" }],
+    ['what other rows say', { ready: "note(session_key) <> ''" }],
+    ['its order', { time: 'note(session_key)' }],
+    ['what it selects from', { from: 'note_all() session_key', time: 'session_key' }]
+  ])(
+    'writes nothing even where the due rows come from a function that does: in %s',
+    async (_where, selection) => {
+      await addSessions(sql, 3)
+      const answer = await (await createWith(selection)).run('count-sessions', { dry_run: true })
+      expect(answer.statusCode).toBe(500)
+      expect(await sql`select from notes`).toHaveLength(0)
+    }
+  )
 
   it('leaves the connection able to write', async () => {
     await addSessions(sql, 3, { expire_date: '-1 day' })

@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest'
+import { filePlacesForm } from '../../jobs/file-places.ts'
 import { readEnvironment } from '../../worker/environment.ts'
 
 const complete = {
   PORT: '8080',
   DATABASE_URL: 'postgres://worker:pass%20word@database.internal:6432/app',
   APP_IS_WORKER: 'true',
-  STORAGE_URL: 'gs://bucket',
+  UPLOADS_URL: 'gs://bucket/public gs://bucket/private',
+  BUNDLES_URL: 'gs://bucket',
   STAGE: 'dev'
 }
 const read = (changes: NodeJS.ProcessEnv = {}) => readEnvironment({ ...complete, ...changes })
@@ -35,7 +37,10 @@ describe('readEnvironment', () => {
         password: 'pass word'
       },
       isWorker: true,
-      storageUrl: new URL('gs://bucket'),
+      files: {
+        uploads: [new URL('gs://bucket/public'), new URL('gs://bucket/private')],
+        bundles: [new URL('gs://bucket')]
+      },
       stage: 'dev',
       logLevel: 'info',
       timeZone: 'Australia/Sydney',
@@ -49,7 +54,8 @@ describe('readEnvironment', () => {
       read({
         HOST: '0.0.0.0',
         APP_IS_WORKER: 'false',
-        STORAGE_URL: 'file:///var/files',
+        UPLOADS_URL: 'file:///var/files/private',
+        BUNDLES_URL: 'file:///var/files gs://bundles/old',
         LOG_LEVEL: 'debug',
         TIME_ZONE: 'Europe/Berlin',
         JOB_SETTINGS: '{"clear-sessions": {"shadow": true}}',
@@ -59,7 +65,10 @@ describe('readEnvironment', () => {
     ).toMatchObject({
       host: '0.0.0.0',
       isWorker: false,
-      storageUrl: new URL('file:///var/files'),
+      files: {
+        uploads: [new URL('file:///var/files/private')],
+        bundles: [new URL('file:///var/files'), new URL('gs://bundles/old')]
+      },
       logLevel: 'debug',
       timeZone: 'Europe/Berlin',
       settings: { 'clear-sessions': { shadow: true } },
@@ -101,6 +110,10 @@ describe('readEnvironment', () => {
     expect(database).toEqual({ host: 'h', port: 5432, database: 'app', username: 'u', ...ssl })
   })
 
+  it('takes it that nobody knows where the stored files are', () => {
+    expect(read({ UPLOADS_URL: 'unknown', BUNDLES_URL: 'unknown' }).files).toBeUndefined()
+  })
+
   it('takes a port of 0, which is any free one', () => {
     expect(read({ PORT: '0' }).port).toBe(0)
   })
@@ -112,7 +125,8 @@ describe('readEnvironment', () => {
         'PORT must be a port from 0 to 65535, got nothing',
         'DATABASE_URL must be postgres://user:password@host:port/database, got nothing',
         "APP_IS_WORKER must be 'true' or 'false', got nothing",
-        'STORAGE_URL must be gs://bucket or file:///folder, got nothing',
+        `UPLOADS_URL must be ${filePlacesForm}, got nothing`,
+        `BUNDLES_URL must be ${filePlacesForm}, got nothing`,
         'STAGE must be the name of a stage, got nothing'
       ].join('\n  ')
     )
@@ -125,12 +139,29 @@ describe('readEnvironment', () => {
     [{ PORT: '-1' }, "PORT must be a port from 0 to 65535, got '-1'"],
     [{ APP_IS_WORKER: 'True' }, "APP_IS_WORKER must be 'true' or 'false', got 'True'"],
     [{ APP_IS_WORKER: '1' }, "APP_IS_WORKER must be 'true' or 'false', got '1'"],
-    [{ STORAGE_URL: 'bucket' }, "STORAGE_URL must be gs://bucket or file:///folder, got 'bucket'"],
-    [{ STORAGE_URL: 'gs://' }, "STORAGE_URL must be gs://bucket or file:///folder, got 'gs://'"],
-    [{ STORAGE_URL: 's3://bucket' }, "STORAGE_URL must be gs://bucket or file:///folder, got 's3://bucket'"],
     [
-      { STORAGE_URL: 'file://host/folder' },
-      "STORAGE_URL must be gs://bucket or file:///folder, got 'file://host/folder'"
+      { UPLOADS_URL: 'bucket' },
+      `UPLOADS_URL must be ${filePlacesForm}, got 'bucket': it begins with neither gs:// nor file:///`
+    ],
+    [
+      { BUNDLES_URL: 'gs://bucket?a' },
+      `BUNDLES_URL must be ${filePlacesForm}, got 'gs://bucket?a': it must have no '?'; in a folder's name it is %3F`
+    ],
+    [
+      { UPLOADS_URL: 'gs://bucket unknown' },
+      `UPLOADS_URL must be ${filePlacesForm}, got 'unknown': it begins with neither gs:// nor file:///`
+    ],
+    [
+      { UPLOADS_URL: 'unknown' },
+      "UPLOADS_URL and BUNDLES_URL must both be 'unknown', or neither, got 'unknown' and 'gs://bucket'"
+    ],
+    [
+      { BUNDLES_URL: 'unknown', UPLOADS_URL: '' },
+      "UPLOADS_URL and BUNDLES_URL must both be 'unknown', or neither, got '' and 'unknown'"
+    ],
+    [
+      { STORAGE_URL: 'gs://bucket' },
+      'STORAGE_URL must be left out: UPLOADS_URL and BUNDLES_URL say where the uploads and the bundles of runs are'
     ],
     [{ LOG_LEVEL: 'trace' }, "LOG_LEVEL must be one of debug, info, warn, error, silent, got 'trace'"],
     [{ TIME_ZONE: 'Sydney' }, "TIME_ZONE must be a time zone such as Australia/Sydney, got 'Sydney'"],

@@ -1,34 +1,19 @@
-import * as z from 'zod'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { budgetOf } from '../../jobs/budget.ts'
-import { defineJob } from '../../jobs/define-job.ts'
 import { createDatabase } from '../database.ts'
+import { addSubmission } from '../rows.ts'
 import { closeWithTest, createWorker, openPool } from './worker-under-test.ts'
 
 const attemptDeadline = 60
 const heartbeatMs = 20_000
+const job = 'purge-expired-submissions'
 
-/** A worker with one job, which does not end before it is told to; what it sends to the database is counted. */
-const createWithHangingJob = async () => {
+/** A worker whose run does not end before a file may go; what it sends to the database is counted. */
+const createWithHangingStorage = async () => {
   const begun = Promise.withResolvers<void>()
   const released = Promise.withResolvers<void>()
-  const job = defineJob({
-    id: 'hang',
-    schedule: '0 0 * * *',
-    description: 'Hang.',
-    attemptDeadline,
-    rows: ['row', 'rows'],
-    verb: 'changed',
-    batchSize: 1,
-    parameters: z.object({}),
-    tables: {},
-    due: () => ({ text: 'select 1 as id' }),
-    run: () => {
-      begun.resolve()
-      return released.promise
-    }
-  })
   const database = await createDatabase()
+  await addSubmission(database.sql, { content: '', input_file: 'a', expires_at: '-1 day' })
   const pool = openPool(database.url)
   onTestFinished(() => pool.end())
   let sent = 0
@@ -38,15 +23,20 @@ const createWithHangingJob = async () => {
       return Reflect.apply(target, self, parts) as unknown
     }
   })
-  const { run } = closeWithTest(await createWorker({ jobs: [job], sql }, database))
+  const settings = { [job]: { attemptDeadline } }
+  const { run, storage } = closeWithTest(await createWorker({ settings, sql }, database))
+  storage.beforeDeletion = () => {
+    begun.resolve()
+    return released.promise
+  }
   return { run, begun: begun.promise, release: released.resolve, countSent: () => sent }
 }
 
 it('a run that hangs renews its lease to the end of its budget, and no longer', async () => {
-  const { run, begun, release, countSent } = await createWithHangingJob()
+  const { run, begun, release, countSent } = await createWithHangingStorage()
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] })
   try {
-    const answer = run('hang')
+    const answer = run(job)
     await begun
     /** Lets the next heartbeat come, and says whether it sends a renewal. */
     const beat = (): boolean => {
@@ -58,7 +48,7 @@ it('a run that hangs renews its lease to the end of its budget, and no longer', 
       expect(beat()).toBe(true)
     expect(beat()).toBe(false)
     release()
-    expect((await answer).statusCode).toBe(200)
+    expect((await answer).body).toMatchObject({ run_id: expect.any(String) })
   } finally {
     vi.useRealTimers()
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
-import { addSession, addSessions } from '../rows.ts'
-import { createWorker, type Answer } from './worker-under-test.ts'
+import { addSession, addSessions, readRows } from '../rows.ts'
+import { closeWithTest, createWorker, createWorkerAt, type Answer } from './worker-under-test.ts'
 
 const worker = await createWorker()
 const { sql, run } = worker
@@ -120,31 +120,75 @@ describe('a tick', () => {
 })
 
 describe('a manual run', () => {
-  it('is never deduplicated: forced at noon, forced again, then the tick itself are three runs', async () => {
-    const next = new Date(Date.now() + 3_600_000).toISOString()
+  it('is never deduplicated: forced at noon, forced again, without a time, then the tick itself are four runs', async () => {
+    const { run: runAt, clock } = closeWithTest(await createWorkerAt('2026-03-01T12:00:00Z'))
+    const next = scheduled('2026-03-02T02:00:00Z')
     const answers = [
-      await run('clear-sessions', undefined, scheduled(next)),
-      await run('clear-sessions', undefined, scheduled(next)),
-      await run('clear-sessions')
+      await runAt('clear-sessions', undefined, next),
+      await runAt('clear-sessions', undefined, next),
+      await runAt('clear-sessions')
     ]
-    // The hour has passed: the worker's clock says so, the header is the same.
-    const later = await createWorker({ now: () => new Date(Date.now() + 60_000) }, worker)
-    const soon = new Date(Date.now() + 30_000).toISOString()
-    answers.push(await run('clear-sessions', undefined, scheduled(soon)))
-    answers.push(await later.run('clear-sessions', undefined, scheduled(soon)))
+    await clock.set('2026-03-02T02:00:01Z')
+    answers.push(await runAt('clear-sessions', undefined, next))
     expect(answers.every((answer) => answer.statusCode === 200 && !('duplicate' in answer.body))).toBe(true)
-    expect(new Set(answers.map((answer) => answer.body.run_id)).size).toBe(5)
+    expect(new Set(answers.map((answer) => answer.body.run_id)).size).toBe(4)
+    expect((await runAt('clear-sessions', undefined, next)).body).toMatchObject({ duplicate: true })
   })
 
-  it('takes a time up to five seconds ahead for a tick', async () => {
-    const now = new Date()
-    const still = await createWorker({ now: () => now }, worker)
-    const within = new Date(now.getTime() + 5_000).toISOString()
-    const beyond = new Date(now.getTime() + 5_001).toISOString()
-    await still.run('clear-sessions', undefined, scheduled(within))
-    await still.run('clear-sessions', undefined, scheduled(beyond))
-    expect(await recordsOf(within)).toHaveLength(1)
-    expect(await recordsOf(beyond)).toHaveLength(0)
+  it("takes a time up to five seconds ahead of the database's clock for a tick", async () => {
+    const { run: runAt, sql: sqlAt } = closeWithTest(await createWorkerAt('2026-03-01T02:00:00Z'))
+    const beyond = '2026-03-01T02:00:05.001Z'
+    await runAt('clear-sessions', undefined, scheduled('2026-03-01T02:00:05Z'))
+    await runAt('clear-sessions', undefined, scheduled(beyond))
+    await runAt('clear-sessions', undefined, scheduled('9999-12-31T23:59:59-11:00'))
+    expect(await sqlAt`select tick from scheduled_jobs.run order by tick`).toEqual([
+      { tick: new Date('2026-03-01T02:00:05Z') },
+      { tick: null },
+      { tick: null }
+    ])
+  })
+})
+
+describe("a worker whose clock differs from the database's", () => {
+  it.each([-100, 100])('by %i seconds takes a tick for what it is: one effect', async (seconds) => {
+    const instant = '2026-03-01T02:00:00Z'
+    const now = () => new Date(Date.parse(instant) + seconds * 1000)
+    const off = closeWithTest(await createWorkerAt(instant, { now }))
+    const first = await off.run('clear-sessions', undefined, scheduled(instant))
+    expect((await off.run('clear-sessions', undefined, scheduled(instant))).body).toEqual({
+      ...first.body,
+      duplicate: true
+    })
+  })
+
+  it('by too much touches nothing of the ledger but the record of its refusal', async () => {
+    const ahead = closeWithTest(await createWorker({ now: () => new Date(Date.now() + 2_400_000) }, worker))
+    await sql`truncate scheduled_jobs.run, scheduled_jobs.watch`
+    await sql`
+      insert into scheduled_jobs.run
+        (id, job, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at, finished_at)
+      select gen_random_uuid(), 'clear-sessions', 1, false, '{}', 'completed', 'old', now() - interval '100 days', now(), now()
+      from generate_series(1, 10)`
+    await sql`
+      insert into scheduled_jobs.watch (job, schedule, time_zone, checked_until)
+      values ('process-purge-retries', '*/5 * * * *', 'Australia/Sydney', now() - interval '1 hour')`
+    const dead = await addRun('cleanup-stuck-runs', null, -1)
+    const before = await readRows(sql, 'scheduled_jobs.watch')
+    for (const job of ['clear-sessions', 'cleanup-stuck-runs'])
+      expect((await ahead.run(job)).statusCode).toBe(job === 'clear-sessions' ? 500 : 200)
+    expect(await readRows(sql, 'scheduled_jobs.watch')).toEqual(before)
+    const states = await sql`
+      select state, count(*)::int
+      from scheduled_jobs.run
+      group by state
+      order by state`
+    expect([...states]).toEqual([
+      { state: 'completed', count: 10 },
+      { state: 'failed', count: 1 },
+      { state: 'running', count: 1 },
+      { state: 'skipped', count: 1 }
+    ])
+    await sql`delete from scheduled_jobs.run where id = ${dead} or revision = 'old'`
   })
 })
 

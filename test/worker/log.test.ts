@@ -158,6 +158,9 @@ describe('a run', () => {
         attempt: 1,
         affected: 1,
         failed: 0,
+        held: 0,
+        waiting: 0,
+        missing: 0,
         batches: 1,
         more: false,
         dry_run: false,
@@ -188,6 +191,7 @@ describe('a run', () => {
     const settings = { 'purge-expired-submissions': { attemptDeadline: 15 } }
     const slow = closeWithTest(await createWorker({ now: clock.now, settings }, worker))
     await addSubmission(sql, { content: '', input_file: 'a', expires_at: '-1 day' })
+    slow.storage.objects.add('a')
     slow.storage.beforeDeletion = () => clock.set(`2026-03-01T02:00:${seconds}.123456Z`)
     await slow.run('purge-expired-submissions')
     expect(slow.lines.filter((line) => line.severity === 'WARNING')).toMatchObject(warnings)

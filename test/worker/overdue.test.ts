@@ -6,30 +6,33 @@ import { openLog } from '../../worker/log.ts'
 import { migrate } from '../../worker/migrations.ts'
 import { reportMissedTicks, type WatchOptions } from '../../worker/overdue.ts'
 import { createDatabase } from '../database.ts'
+import { stopClock } from '../stopped-clock.ts'
 import { openPool, type LogLine } from './worker-under-test.ts'
 
 const timeZone = 'Australia/Sydney'
 const minute = 60_000
 const { url, sql } = await createDatabase()
+const clock = await stopClock(url, '2026-06-01T00:00:00Z')
 const pool = openPool(url)
 await migrate(pool)
 
 /** The watch at an instant: the ticks that it reports then. */
 const watchAt = async (now: Date, options: Partial<WatchOptions> = {}): Promise<string[]> => {
   const lines: LogLine[] = []
+  await clock.set(now.toISOString())
   const log = openLog('info', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) })
-  await reportMissedTicks({ sql: pool, jobs, settings: {}, timeZone, now: () => now, ...options }, log)
+  await reportMissedTicks({ sql: pool, jobs, settings: {}, timeZone, ...options }, log)
   return lines.map((line) => {
     expect(line).toMatchObject({ severity: 'ERROR', event: 'overdue' })
     const { job, tick } = line['logging.googleapis.com/labels'] as { job: string; tick: string }
-    expect(line.message).toContain('or the job is paused by hand')
+    expect(line.message).toMatch(/or the job is paused by hand|every run of it failed/)
     return `${job} ${tick}`
   })
 }
-const deliver = (job: string, ticks: readonly Date[]) => sql`
+const deliver = (job: string, ticks: readonly Date[], state = 'completed') => sql`
   insert into scheduled_jobs.run
     (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at, finished_at)
-  select gen_random_uuid(), ${job}, tick::timestamptz + interval '0.815046 seconds', 1, false, '{}', 'completed', 'test',
+  select gen_random_uuid(), ${job}, tick::timestamptz + interval '0.815046 seconds', 1, false, '{}', ${state}, 'test',
     now(), now(), now()
   from unnest(${ticks.map((tick) => tick.toISOString())}::text[]) as t (tick)`
 
@@ -63,6 +66,22 @@ describe('the watch', () => {
     expect(await watchAt(end)).toEqual(['cleanup-callback-receipts 2026-06-06T18:00:00Z'])
     expect((await sql`select from scheduled_jobs.run where state = 'missed'`).count).toBe(1)
   })
+
+  it.each(['failed', 'abandoned'])(
+    'reports a tick whose runs all %s, and makes no row of the ledger',
+    async (state) => {
+      const clear = only('clear-sessions')
+      await watchAt(new Date('2026-06-01T15:00:00Z'), clear)
+      const ticks = [new Date('2026-06-01T16:00:00Z'), new Date('2026-06-02T16:00:00Z')]
+      await deliver('clear-sessions', [...ticks, ...ticks], state)
+      await deliver('clear-sessions', [ticks[1]!])
+      expect(await watchAt(new Date('2026-06-03T15:00:00Z'), clear)).toEqual([
+        'clear-sessions 2026-06-01T16:00:00Z'
+      ])
+      expect((await sql`select from scheduled_jobs.run where state = 'missed'`).count).toBe(0)
+      expect(await watchAt(new Date('2026-06-03T15:30:00Z'), clear)).toEqual([])
+    }
+  )
 
   it('leaves out a job that is paused by configuration, and what it missed meanwhile', async () => {
     const clear = only('clear-sessions')

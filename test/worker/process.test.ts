@@ -56,14 +56,15 @@ describe('the worker as a process', () => {
     const { sql, url } = await createDatabase()
     const bucket = await openCloudStorageServer('uploads')
     const worker = await workers.start(url, {
-      STORAGE_URL: 'gs://uploads',
+      UPLOADS_URL: 'gs://uploads/private',
+      BUNDLES_URL: 'gs://uploads',
       STORAGE_EMULATOR_HOST: bucket.url
     })
-    await addSubmission(sql, { content: '', input_file: 'a.json', expires_at: '-1 day' })
-    bucket.objects.add('a.json').add('b.json')
+    await addSubmission(sql, { content: '', input_file: 'submissions/a.json', expires_at: '-1 day' })
+    bucket.objects.add('private/submissions/a.json').add('private/submissions/b.json').add('runs/.keep')
     const answer = (await (await post(worker, 'purge-expired-submissions')).json()) as object
     expect(answer).toMatchObject({ status: 'completed', affected: 1, failed: 0 })
-    expect([...bucket.objects]).toEqual(['b.json'])
+    expect([...bucket.objects]).toEqual(['private/submissions/b.json', 'runs/.keep'])
     worker.child.kill('SIGKILL')
     await worker.exit
     await bucket.close()

@@ -6,7 +6,7 @@ import postgres from 'postgres'
 import { afterAll, describe, expect, it, vi } from 'vitest'
 import { readFile } from 'node:fs/promises'
 import { startPostgres } from '../../local/database/embedded-postgres.ts'
-import { openStorage } from '../../worker/storage.ts'
+import { openStoredFiles } from '../../worker/stored-files.ts'
 import { createDatabase } from '../database.ts'
 import { addRun, addSubmission } from '../rows.ts'
 import { openCloudStorageServer, type Fault } from './cloud-storage-server.ts'
@@ -19,18 +19,38 @@ const server = await openCloudStorageServer(bucket)
 vi.stubEnv('STORAGE_EMULATOR_HOST', server.url)
 afterAll(() => server.close())
 
+/** The places of one lane, as the application lays them out; what lies there for ever proves them. */
+const openLane = (lane: string) => {
+  const root = `gs://${bucket}/${lane}`
+  for (const name of keptOf(lane)) server.objects.add(name)
+  return openStoredFiles({
+    uploads: [new URL(`${root}/public`), new URL(`${root}/private`)],
+    bundles: [new URL(root)]
+  })
+}
+const keptOf = (lane: string): string[] => [
+  `${lane}/public/submissions/live.json`,
+  `${lane}/private/submissions/live.json`,
+  `${lane}/runs/.keep`
+]
+
 /** Expired submissions with an uploaded file and a run's objects each, in one lane's own folder of the bucket. */
 const addStored = async (sql: Sql, lane: string, count: number): Promise<string[]> => {
   const names: string[] = []
   for (let index = 0; index < count; index += 1) {
-    const input = `uploads/${index}-${Math.random()}.json`
+    const input = `submissions/${index}-${Math.random()}.json`
     const submission = await addSubmission(sql, {
       content: '',
       input_file: input,
       expires_at: `-${index + 1} minutes`
     })
     const run = await addRun(sql, { submission_id: submission })
-    names.push(`${lane}/${input}`, `${lane}/runs/1/${run}/in.json`, `${lane}/runs/1/${run}/out/x.bin`)
+    const folder = index % 2 === 0 ? 'public' : 'private'
+    names.push(
+      `${lane}/${folder}/${input}`,
+      `${lane}/runs/1/${run}/input.json`,
+      `${lane}/runs/1/${run}/attempts/1/output.json`
+    )
   }
   for (const name of names) server.objects.add(name)
   return names
@@ -78,9 +98,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
       const folder = `lane-${lane}`
       const { url, sql } = await createDatabase()
       const proxy = await openProxy(url)
-      const storage = openStorage(new URL(`gs://${bucket}/${folder}`))
-      const unharmed = `${folder}/uploads/live.json`
-      server.objects.add(unharmed)
+      const files = openLane(folder)
       let added = 0
       for (let round = 0; round < roundsOfLane; round += 1) {
         const names = await addStored(sql, folder, 8)
@@ -88,7 +106,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
         for (let count = random(4); count >= 0; count -= 1)
           server.faults.set(names[random(names.length)]!, makeFault(random))
         const stopping = new AbortController()
-        const worker = await createWorker({ storage, stopping: stopping.signal }, { url: proxy.url, sql })
+        const worker = await createWorker({ files, stopping: stopping.signal }, { url: proxy.url, sql })
         proxy.restart()
         const moment = 1 + random(120)
         const isCut = random(3) === 0
@@ -113,7 +131,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
         await passMinute(sql)
         await worker.pool.end({ timeout: 1 })
       }
-      const worker = await createWorker({ storage }, { url, sql })
+      const worker = await createWorker({ files }, { url, sql })
       expect((await worker.run('purge-expired-submissions')).statusCode).toBe(200)
       await passMinute(sql)
       expect((await worker.run('process-purge-retries')).body).toMatchObject({
@@ -124,7 +142,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
       const state = await readState(sql, folder)
       expect(state).toMatchObject({ purged: added, waiting: 0, purgedWithObjects: 0 })
       expect(state.ledger!.affected).toBe(added)
-      expect([...server.objects].filter((name) => name.startsWith(`${folder}/`))).toEqual([unharmed])
+      expect([...server.objects].filter((name) => name.startsWith(`${folder}/`))).toEqual(keptOf(folder))
       await worker.pool.end({ timeout: 1 })
       await proxy.close()
     }
@@ -142,8 +160,8 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
       let sql = admin()
       await sql.unsafe(await readFile(join(import.meta.dirname, '../../local/database/schema.sql'), 'utf8'))
       const proxy = await openProxy(postgresServer.url)
-      const storage = openStorage(new URL(`gs://${bucket}/restart`))
-      const worker = await createWorker({ storage }, { url: proxy.url, sql })
+      const files = openLane('restart')
+      const worker = await createWorker({ files }, { url: proxy.url, sql })
       for (let round = 0; round < Math.ceil(faultRounds / 3); round += 1) {
         await addStored(sql, 'restart', 10)
         await sql.end({ timeout: 1 })

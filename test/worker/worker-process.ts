@@ -37,7 +37,8 @@ export const bundleWorker = async (): Promise<WorkerProcesses> => {
         PORT: '0',
         DATABASE_URL: databaseUrl,
         APP_IS_WORKER: 'true',
-        STORAGE_URL: `file://${directory}`,
+        UPLOADS_URL: `file://${directory}`,
+        BUNDLES_URL: `file://${directory}`,
         STAGE: 'test',
         ...environment
       }

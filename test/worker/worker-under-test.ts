@@ -1,8 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { Sql } from 'postgres'
 import { onTestFinished } from 'vitest'
-import type { ObjectStorage } from '../../jobs/define-job.ts'
 import { jobs } from '../../jobs/index.ts'
+import { findNameFault } from '../../jobs/file-places.ts'
+import type { FilePlace, StoredFiles } from '../../jobs/services.ts'
 import { buildApp, type AppOptions } from '../../worker/app.ts'
 import { openDatabase } from '../../worker/database.ts'
 import { readEnvironment } from '../../worker/environment.ts'
@@ -36,29 +37,38 @@ export interface Answer {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** Stored files in memory: what is there, and which paths fail. */
-export class MemoryStorage implements ObjectStorage {
+/** Stored files in memory, one place for all: what is there, and which names fail. */
+export class MemoryStorage implements FilePlace, StoredFiles {
+  readonly url = 'memory://files'
+  readonly uploads = [this]
+  readonly bundles = [this]
   readonly objects = new Set<string>()
-  /** Deletions of these paths or prefixes reject with this reason. */
+  /** Deletions of these names or folders reject with this reason. */
   readonly failing = new Map<string, Error>()
+  /** The names and folders that were to be deleted. */
   readonly calls: string[] = []
   /** Called before each deletion: what happens elsewhere while the files of a page are under way. */
-  beforeDeletion: (path: string) => void | Promise<void> = () => undefined
+  beforeDeletion: (name: string, signal: AbortSignal) => void | Promise<void> = () => undefined
+  /** Rejects where it is not the right place. */
+  prove: (folder: string) => Promise<void> = () => Promise.resolve()
 
-  async delete(path: string): Promise<void> {
-    this.calls.push(path)
-    await this.beforeDeletion(path)
-    const reason = this.failing.get(path)
-    if (reason) throw reason
-    this.objects.delete(path)
+  async delete(name: string, signal: AbortSignal): Promise<boolean> {
+    const fault = findNameFault(name)
+    if (fault) throw new Error(fault)
+    await this.#begin(name, signal)
+    return this.objects.delete(name)
   }
 
-  async deletePrefix(prefix: string): Promise<void> {
-    this.calls.push(prefix)
-    await this.beforeDeletion(prefix)
-    const reason = this.failing.get(prefix)
+  async deleteFolder(folder: string, signal: AbortSignal): Promise<number> {
+    await this.#begin(folder, signal)
+    return [...this.objects].filter((name) => name.startsWith(folder) && this.objects.delete(name)).length
+  }
+
+  async #begin(name: string, signal: AbortSignal): Promise<void> {
+    this.calls.push(name)
+    await this.beforeDeletion(name, signal)
+    const reason = this.failing.get(name)
     if (reason) throw reason
-    for (const path of this.objects) if (path.startsWith(prefix)) this.objects.delete(path)
   }
 
   /** Forgets everything: for the next test. */
@@ -67,6 +77,7 @@ export class MemoryStorage implements ObjectStorage {
     this.failing.clear()
     this.calls.length = 0
     this.beforeDeletion = () => undefined
+    this.prove = () => Promise.resolve()
   }
 }
 
@@ -77,7 +88,8 @@ export const openPool = (url: string): Sql =>
       DATABASE_URL: url,
       PORT: '0',
       APP_IS_WORKER: 'true',
-      STORAGE_URL: 'file:///tmp',
+      UPLOADS_URL: 'unknown',
+      BUNDLES_URL: 'unknown',
       STAGE: 'test'
     }).database
   )
@@ -98,7 +110,8 @@ export const createWorker = async (
     isWorker: true,
     sql: pool,
     log: openLog('debug', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }),
-    storage,
+    files: storage,
+    executions: undefined,
     stopping: new AbortController().signal,
     now: () => new Date(),
     revision: 'test',
@@ -136,7 +149,7 @@ export const createWorkerAt = async (
 }
 
 /** Closes a worker at the end of the test that made it. */
-export const closeWithTest = (worker: WorkerUnderTest): WorkerUnderTest => {
+export const closeWithTest = <Worker extends WorkerUnderTest>(worker: Worker): Worker => {
   onTestFinished(async () => {
     await worker.app.close()
     await worker.pool.end({ timeout: 1 })

@@ -1,0 +1,49 @@
+/** The services outside the database that jobs may need. */
+export interface OutsideServices {
+  readonly files: StoredFiles
+  readonly executions: Executions
+}
+
+/** One place that stored files are in: a bucket, a folder of it, or a folder of this machine. Names are relative to it. */
+export interface FilePlace {
+  readonly url: string
+  /**
+   * Shows that this is the place that it is taken for: it answers, it is the one that was asked for, and it holds at
+   * least one file under a folder. Only then does a file that is not found there mean that it is gone.
+   *
+   * @param folder the first one of the names that rows carry, `submissions`; empty for the place as a whole.
+   * @throws Error of a sentence for people: which place, what was seen, what to do.
+   */
+  prove(folder: string, signal: AbortSignal): Promise<void>
+  /**
+   * Deletes a file.
+   *
+   * @returns false when it was not there. Whatever else is answered rejects.
+   */
+  delete(name: string, signal: AbortSignal): Promise<boolean>
+  /**
+   * Deletes every file under a folder. One that disappears meanwhile is fine.
+   *
+   * @returns how many it deleted.
+   */
+  deleteFolder(prefix: string, signal: AbortSignal): Promise<number>
+}
+
+/** The stored files of the application. One may be in any place of its kind. */
+export interface StoredFiles {
+  readonly uploads: readonly FilePlace[]
+  readonly bundles: readonly FilePlace[]
+}
+
+/** The executions of validators on Cloud Run. */
+export interface Executions {
+  /**
+   * What became of an execution, by its name: `projects/P/locations/L/jobs/J/executions/E`. With `unknown` comes the reason.
+   *
+   * @throws the signal's reason when it aborts.
+   */
+  find(
+    name: string,
+    signal: AbortSignal
+  ): Promise<{ readonly state: 'executing' | 'finished' | 'unknown'; readonly reason?: string }>
+}

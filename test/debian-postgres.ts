@@ -1,0 +1,83 @@
+import { execFileSync, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync } from 'node:fs'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import postgres, { type Sql } from 'postgres'
+import { findFreePort } from '../local/port.ts'
+
+const folder = '/usr/lib/postgresql'
+
+/** The programs of the PostgreSQL that Debian's package installs, an older one than the project's own. */
+export const debianPrograms: string | undefined = (existsSync(folder) ? readdirSync(folder) : [])
+  .map((version) => join(folder, version, 'bin'))
+  .find((programs) => existsSync(join(programs, 'initdb')))
+
+export interface DebianPostgres extends AsyncDisposable {
+  /** URL of a database with the application's tables, as a superuser. */
+  readonly url: string
+  readonly sql: Sql
+}
+
+/** Starts Debian's PostgreSQL on 127.0.0.1 with the application's tables. As root it runs as the user postgres. */
+export const startDebianPostgres = async (): Promise<DebianPostgres> => {
+  const programs = debianPrograms!
+  const directory = await mkdtemp(join(tmpdir(), 'debian-postgres-'))
+  const port = await findFreePort()
+  const isRoot = process.getuid?.() === 0
+  const [uid, gid] = isRoot
+    ? ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' })))
+    : []
+  const user = uid === undefined || gid === undefined ? {} : { uid, gid }
+  if (isRoot) execFileSync('chown', ['-R', 'postgres:', directory])
+  const cluster = join(directory, 'cluster')
+  execFileSync(
+    join(programs, 'initdb'),
+    ['-D', cluster, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8'],
+    {
+      ...user,
+      cwd: directory,
+      stdio: 'ignore'
+    }
+  )
+  const server = spawn(
+    join(programs, 'postgres'),
+    [
+      '-D',
+      cluster,
+      '-p',
+      String(port),
+      '-h',
+      '127.0.0.1',
+      '-k',
+      directory,
+      '-F',
+      '-c',
+      'max_connections=200'
+    ],
+    { ...user, cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] }
+  )
+  await new Promise<void>((resolve, reject) => {
+    let said = ''
+    server.stderr.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+      if (said.includes('ready to accept connections')) resolve()
+    })
+    server.once('exit', () => reject(new Error(`PostgreSQL did not start: ${said}`)))
+  })
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`
+  const sql = postgres(url, { onnotice: () => undefined })
+  await sql.unsafe(await readFile(join(import.meta.dirname, '../local/database/schema.sql'), 'utf8'))
+  return {
+    url,
+    sql,
+    [Symbol.asyncDispose]: async () => {
+      await sql.end({ timeout: 1 })
+      const exit = once(server, 'exit')
+      server.kill('SIGINT')
+      await exit
+      await rm(directory, { recursive: true, force: true })
+    }
+  }
+}

@@ -1,0 +1,171 @@
+import type { Input, Selection } from '../jobs/define-job.ts'
+
+/** A place in the order of a selection. Without a key it lies behind all rows of its time. */
+export interface Bound {
+  /** A timestamptz as `timeText` writes it, with its microseconds. */
+  readonly at: string
+  readonly key?: string
+}
+
+/** The rows after `from` up to and including `to`; without one of them, from the first row or to the last. */
+export interface Range {
+  readonly from?: Bound | undefined
+  readonly to?: Bound | undefined
+}
+
+/** A statement of a selection. */
+export interface PageStatement {
+  readonly text: string
+  readonly input: Input
+  readonly range: Range
+  /** `$3`: the rows that are meant, where it is not a range. */
+  readonly keys?: readonly string[]
+}
+
+/** The text of an instant that every setting of DateStyle reads back as the same instant. */
+export const timeText = (instant: string): string => `to_jsonb(${instant}) #>> '{}'`
+
+// The order of the parameters: $1 the instant, $2 the input, $3 the keys; the bounds have types, since a constant that has to
+// be cast for each row costs more than the row.
+const bounds = { from: { at: '$4', key: '$5' }, to: { at: '$6', key: '$7' } } as const
+
+/**
+ * The place that ends a page of at most `size` rows, by the time alone: read from the index. Rows of its time may lie behind
+ * it (`isTied`): then their keys decide, and `findTiedBound` gives the place.
+ */
+export const findBound = (selection: Selection, range: Range, size: number): PageStatement => {
+  const { from, time } = selection
+  const rows = `select ${time} as at from ${from} where ${isInRange(selection, range)}`
+  return {
+    // The row at the cut and the one behind it; where fewer are left, the last one.
+    text: `
+      select ${timeText('min(at)')} as at, count(*) = 2 and min(at) = max(at) as "isTied"
+      from (
+        (${rows} order by ${time} offset ($2 ->> 'whole')::int limit 2)
+        union all
+        (${rows} order by ${time} desc limit 1)
+        limit 2
+      ) ends
+      having count(*) > 0`,
+    input: { ...selection.input, whole: size - 1 },
+    range
+  }
+}
+
+/** The row that ends a page of `size` rows. It sorts the rows, so it costs more than `findBound`. */
+export const findTiedBound = (selection: Selection, range: Range, size: number): PageStatement => {
+  const { from, time, key } = selection
+  return {
+    text: `
+      select ${timeText(time)} as at, ${key}::text as key
+      from ${from}
+      where ${isInRange(selection, range)}
+      order by ${time}, ${key}
+      offset ($2 ->> 'whole')::int
+      limit 1`,
+    input: { ...selection.input, whole: size - 1 },
+    range
+  }
+}
+
+/** Whether rows are left to act on. */
+export const isAnyReady = (selection: Selection, range: Range): PageStatement => ({
+  text: `select exists (select from ${selection.from} where ${isInRange(selection, range)} and ${readyOf(selection)}) as any`,
+  input: { ...selection.input },
+  range
+})
+
+/** How many rows would be acted on, and the names of ten of them. */
+export const countReady = (selection: Selection, sampleSize: number): PageStatement => {
+  const { from, time, key, due, label = `${key}::text` } = selection
+  // Read-only before the first row is looked at, so that not even a function that writes could.
+  const isReadOnly = `(select set_config('transaction_read_only', 'on', true)) = 'on'`
+  const rows = `from ${from} where ${isReadOnly} and ${due} and ${readyOf(selection)}`
+  return {
+    text: `
+      select
+        (select count(*)::int ${rows}) as count,
+        array(select ${label} ${rows} order by ${time}, ${key} limit ${sampleSize}) as sample`,
+    input: { ...selection.input },
+    range: {}
+  }
+}
+
+/**
+ * The rows of a range that need something done outside the database, each locked for the moment of this look: what someone
+ * is changing is passed over, what was changed is judged as it is now.
+ */
+export const findOutsideRows = (
+  selection: Selection,
+  { where, columns }: { readonly where: string; readonly columns: string },
+  range: Range,
+  size: number
+): PageStatement => {
+  const { from, time, key, lock } = selection
+  return {
+    text: `
+      select ${columns}, ${timeText(time)} as at, ${key}::text as key
+      from ${from}
+      ${lock?.join ?? ''}
+      where ${isInRange(selection, range)}
+      and ${readyOf(selection)}
+      and ${where}
+      order by ${time}, ${key}
+      limit ($2 ->> 'size')::int
+      for update of ${lock?.of ?? aliasOf(from)} skip locked`,
+    input: { ...selection.input, size },
+    range
+  }
+}
+
+/** Locks the due rows of a range, or of the keys in `$3`, and gives their keys. */
+export const lockRows = (selection: Selection, range: Range | undefined, skipLocked: boolean): string => {
+  const { from, key, keyType, due, lock } = selection
+  const rows = range ? isInRange(selection, range) : `${key} = any ($3::${keyType}[]) and ${due}`
+  return `
+    select array_agg(key)
+    from (
+      select ${key}::text as key
+      from ${from}
+      ${lock?.join ?? ''}
+      where ${rows}
+      order by ${lock?.order ?? key}
+      for update of ${lock?.of ?? aliasOf(from)} ${skipLocked ? 'skip locked' : ''}
+    ) locked`
+}
+
+/** Deletes the due rows of a range. */
+export const deleteRange = (selection: Selection, range: Range, skipLocked: boolean): string => {
+  const { from, key } = selection
+  const rows = isInRange(selection, range)
+  return skipLocked
+    ? `delete from ${from} where ${key} in (select ${key} from ${from} where ${rows} for update skip locked)`
+    : `delete from ${from} where ${rows}`
+}
+
+/** The rows of a range that are still to be acted on. */
+export const leftInRange = (selection: Selection, range: Range): string =>
+  `select from ${selection.from} where ${isInRange(selection, range)} and ${readyOf(selection)}`
+
+const isInRange = ({ time, key, keyType, due }: Selection, { from, to }: Range): string =>
+  [
+    due,
+    ...(from ? [compare(time, key, keyType, '>', from, bounds.from)] : []),
+    ...(to ? [compare(time, key, keyType, '<=', to, bounds.to)] : [])
+  ].join(' and ')
+
+const compare = (
+  time: string,
+  key: string,
+  keyType: string,
+  operator: '>' | '<=',
+  bound: Bound,
+  parameters: { readonly at: string; readonly key: string }
+): string =>
+  bound.key === undefined
+    ? `${time} ${operator} ${parameters.at}`
+    : `(${time}, ${key}) ${operator} (${parameters.at}, ${parameters.key}::${keyType})`
+
+const readyOf = ({ ready }: Selection): string => (ready ? `(${ready})` : 'true')
+
+const aliasOf = (from: string): string => from.split(' ').at(-1)!

@@ -1,0 +1,61 @@
+import { fileURLToPath } from 'node:url'
+import { findNameFault, prefixOf } from '../jobs/file-places.ts'
+import type { FilePlace, StoredFiles } from '../jobs/services.ts'
+import { openFolder } from './folder-storage.ts'
+
+/** What a kind of storage does; its names are checked, and folders come without a slash at their end. */
+export type FileStore = Omit<FilePlace, 'url'>
+
+/**
+ * Opens the stored files in the places that UPLOADS_URL and BUNDLES_URL name. Nothing is asked of them yet.
+ *
+ * Google's client is loaded with the first question: a cold start does not wait for it, four of the six jobs never need
+ * it, and Cloud Run gives no CPU between requests in which it could be loaded ahead.
+ */
+export const openStoredFiles = ({
+  uploads,
+  bundles
+}: {
+  readonly uploads: readonly URL[]
+  readonly bundles: readonly URL[]
+}): StoredFiles => {
+  let client: Promise<OpenBucket> | undefined
+  const loadClient = () =>
+    (client ??= import('./cloud-storage.ts').then(({ openCloudStorage }) => openCloudStorage()))
+  const open = (setting: string) => (url: URL) => openPlace(setting, url, loadClient)
+  return { uploads: uploads.map(open('UPLOADS_URL')), bundles: bundles.map(open('BUNDLES_URL')) }
+}
+
+type OpenBucket = (bucketName: string, prefix: string) => FileStore
+
+const openPlace = (setting: string, url: URL, loadClient: () => Promise<OpenBucket>): FilePlace => {
+  let opened: Promise<FileStore> | undefined
+  const open = () =>
+    (opened ??=
+      url.protocol === 'file:'
+        ? Promise.resolve(openFolder(fileURLToPath(url)))
+        : loadClient().then((openBucket) => openBucket(url.hostname, prefixOf(url))))
+  return {
+    url: url.href,
+    prove: async (folder, signal) => {
+      try {
+        await (await open()).prove(folder === '' ? '' : checkName(folder), signal)
+      } catch (error) {
+        signal.throwIfAborted()
+        const reason = error instanceof Error ? error.message : String(error)
+        throw new Error(`${setting} must name where the stored files are, got ${url.href}: ${reason}`, {
+          cause: error
+        })
+      }
+    },
+    delete: async (name, signal) => (await open()).delete(checkName(name), signal),
+    deleteFolder: async (prefix, signal) =>
+      (await open()).deleteFolder(checkName(prefix.replace(/\/$/, '')), signal)
+  }
+}
+
+const checkName = (name: string): string => {
+  const fault = findNameFault(name)
+  if (fault !== undefined) throw new Error(fault)
+  return name
+}
