@@ -16,6 +16,7 @@ export interface StageConfiguration {
   readonly cloudSqlInstance?: string
   readonly vpc?: { readonly network: string; readonly subnetwork: string }
   readonly storageBucket: string
+  readonly askExecutions: boolean
   readonly logLevel: string
   readonly timeoutSeconds: number
   readonly cpu: number
@@ -157,6 +158,7 @@ const rules: Readonly<Record<string, Rule>> = {
     'the name of a bucket, without gs://',
     isMatching(/^[a-z0-9][-a-z0-9._]{1,61}[a-z0-9]$/)
   ),
+  askExecutions: data('true or false', (value) => typeof value === 'boolean'),
   // Not less: alerts match warnings, the history and the proof of a deployment the end-of-run lines.
   logLevel: text('debug or info', isMatching(/^(debug|info)$/)),
   timeoutSeconds: data('a whole number of seconds from 1 to 3600', isWholeFrom(1, 3600)),

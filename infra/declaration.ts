@@ -18,6 +18,8 @@ export interface Declaration {
   readonly service: DeclaredService
   readonly accounts: { readonly runtime: DeclaredAccount; readonly caller: DeclaredAccount }
   readonly storageBucket: string
+  /** Whether the worker may look at the executions of the project's Cloud Run jobs. */
+  readonly askExecutions: boolean
   readonly jobs: readonly DeclaredJob[]
   /** Ids of jobs to import, made by hand before. */
   readonly adopt: readonly string[]
@@ -81,8 +83,8 @@ export interface DeclaredJob {
  * @throws ConfigurationError with every name or number that Google, or the order of the time limits, would not allow.
  */
 export const declare = (configuration: StageConfiguration, jobs: readonly Job[] = catalogue): Declaration => {
-  const { app, stage, project, region, timeZone, protect, storageBucket, adopt, alertChannels } =
-    configuration
+  const { app, stage, project, region, timeZone, protect, storageBucket } = configuration
+  const { askExecutions, adopt, alertChannels } = configuration
   const declaration: Declaration = {
     app,
     stage,
@@ -103,6 +105,7 @@ export const declare = (configuration: StageConfiguration, jobs: readonly Job[] 
       }
     },
     storageBucket,
+    askExecutions,
     jobs: jobs.map((job) => declareJob(configuration, job)),
     adopt,
     alertChannels
@@ -143,8 +146,8 @@ const declareJob = (configuration: StageConfiguration, job: Job): DeclaredJob =>
 }
 
 const declareService = (configuration: StageConfiguration, jobs: readonly Job[]): DeclaredService => {
-  const { project, stage, timeZone, logLevel, storageBucket, maintenanceUntil, databaseUrlSecret } =
-    configuration
+  const { project, stage, timeZone, logLevel, storageBucket, askExecutions } = configuration
+  const { maintenanceUntil, databaseUrlSecret } = configuration
   const { image, timeoutSeconds, cpu, memory, concurrency, minInstances, maxInstances } = configuration
   const { cloudSqlInstance, vpc } = configuration
   const settings = jobs.filter((job) => Object.keys(configuration.jobs[job.id] ?? {}).length > 0)
@@ -153,6 +156,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
     ...(image ? { image } : {}),
     environment: {
       APP_IS_WORKER: 'true',
+      ASK_EXECUTIONS: String(askExecutions),
       // For the trace of a log line; Cloud Run does not tell.
       GOOGLE_CLOUD_PROJECT: project,
       ...(settings.length > 0

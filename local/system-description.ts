@@ -28,7 +28,11 @@ export const describeSystem = (
       : 'data         a scratch folder, gone at the end: --data FOLDER keeps it',
     ...(databaseUrl === undefined
       ? []
-      : ['', 'The jobs clean the database you gave. Files outside of the folder above are not deleted.']),
+      : [
+          '',
+          'The jobs clean the database you gave. Files outside of the folder above are not deleted. Whether a validator still',
+          'executes on Cloud Run is asked with your login (gcloud auth application-default login); without one its run waits.'
+        ]),
     '',
     `npm run scheduler -- list --stage local${schedulerUrl === presetUrl ? '' : ` --url ${schedulerUrl}`}`,
     `export CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER=${schedulerUrl}/ CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true CLOUDSDK_CORE_PROJECT=${project}`,

@@ -135,6 +135,20 @@ const runs = {
   }
 } as const
 
+const stepRuns = {
+  table: 'validations_validationsteprun',
+  key: 'id',
+  columns: {
+    step_order: ['integer', '1'],
+    status: ['varchar', "'RUNNING'"],
+    started_at: ['timestamptz', "now() - interval '40 days'"],
+    ended_at: ['timestamptz', 'null'],
+    output: ['jsonb', "'{}'"],
+    validation_run_id: ['uuid', 'null'],
+    workflow_step_id: ['bigint', 'null']
+  }
+} as const
+
 export const addSessions: AddRows<keyof typeof sessions.columns> = (sql, count, overrides = {}) =>
   insertRows(sql, sessions, count, overrides)
 
@@ -181,6 +195,11 @@ export const addRuns: AddRows<keyof typeof runs.columns> = async (sql, count, ov
   return insertRows(sql, runs, count, overrides)
 }
 
+const addStepRuns: AddRows<keyof typeof stepRuns.columns> = async (sql, count, overrides = {}) => {
+  const run = overrides.validation_run_id ?? (await addRun(sql))
+  return insertRows(sql, stepRuns, count, { ...overrides, validation_run_id: run })
+}
+
 const addOne =
   <Column extends string>(addRows: AddRows<Column>): AddRow<Column> =>
   async (sql, overrides) =>
@@ -192,6 +211,7 @@ export const addCallbackReceipt = addOne(addCallbackReceipts)
 export const addSubmission = addOne(addSubmissions)
 export const addPurgeRetry = addOne(addPurgeRetries)
 export const addRun = addOne(addRuns)
+export const addStepRun = addOne(addStepRuns)
 
 /**
  * A checksum of every row that a condition holds for: equal before and after means that nothing of them changed.
@@ -230,6 +250,7 @@ export const clearTables = async (sql: Sql): Promise<void> => {
     delete from validations_callbackreceipt;
     delete from submissions_purgeretry;
     delete from submissions_submission;
+    delete from validations_validationsteprun;
     delete from validations_validationrun;
     delete from scheduled_jobs.run`)
 }

@@ -23,6 +23,8 @@ export interface Environment {
   /** False turns the scheduled endpoints off: the same image may run where it must not clean. */
   readonly isWorker: boolean
   readonly storageUrl: URL
+  /** Cloud Run's API, where cleanup-stuck-runs asks whether a run still executes; undefined: it does not ask. */
+  readonly executionsUrl?: URL
   readonly stage: string
   readonly logLevel: string
   readonly timeZone: string
@@ -38,6 +40,7 @@ export interface Environment {
 /** What DATABASE_URL must be. */
 export const databaseUrlForm = 'postgres://user:password@host:port/database'
 const presetTimeZone = 'Australia/Sydney'
+const cloudRunUrl = 'https://run.googleapis.com'
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
 
 /**
@@ -63,12 +66,21 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
   const oneOf = (choices: readonly string[]) => (value: string) =>
     choices.includes(value) ? value : undefined
 
+  const asksExecutions =
+    take('ASK_EXECUTIONS', "'true' or 'false'", oneOf(['true', 'false']), 'true') === 'true'
+  const executionsUrl = take(
+    'CLOUD_RUN_URL',
+    'https://host, or http://127.0.0.1:port for a stand-in on this machine',
+    readApiUrl,
+    cloudRunUrl
+  )
   const environment: Environment = {
     host: take('HOST', 'an address to listen on', (value) => value, '127.0.0.1'),
     port: take('PORT', 'a port from 0 to 65535', readPort),
     database: take('DATABASE_URL', databaseUrlForm, readDatabaseUrl),
     isWorker: take('APP_IS_WORKER', "'true' or 'false'", oneOf(['true', 'false'])) === 'true',
     storageUrl: take('STORAGE_URL', 'gs://bucket or file:///folder', readStorageUrl),
+    ...(asksExecutions ? { executionsUrl } : {}),
     stage: take('STAGE', 'the name of a stage', (value) => value),
     logLevel: take('LOG_LEVEL', `one of ${logLevels.join(', ')}`, oneOf(logLevels), 'info'),
     timeZone: take(
@@ -126,6 +138,15 @@ export const readDatabaseUrl = (value: string): DatabaseAddress | undefined => {
 const readTime = (value: string): Date | undefined => {
   const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(value)
   return isTime && !Number.isNaN(Date.parse(value)) ? new Date(value) : undefined
+}
+
+/** A token is sent there: encrypted, or it stays on this machine. */
+const readApiUrl = (value: string): URL | undefined => {
+  if (!URL.canParse(value)) return undefined
+  const url = new URL(value)
+  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
+  const isBare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
+  return isBare && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback)) ? url : undefined
 }
 
 const readStorageUrl = (value: string): URL | undefined => {

@@ -9,6 +9,7 @@ import type { JobSettings } from '../jobs/settings.ts'
 import { ask, sendFirst } from './database.ts'
 import { drainPages } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
+import type { Executions } from './executions.ts'
 import { findGuardFaults } from './guards.ts'
 import {
   abandonDeadRuns,
@@ -29,6 +30,8 @@ import { messageOf } from './log.ts'
 /** What runs need of the process around them. */
 export interface RunnerOptions extends WatchOptions {
   readonly storage: ObjectStorage
+  /** Undefined where Cloud Run is not to be asked. */
+  readonly executions: Executions | undefined
   readonly revision: string
   /** Aborts when the worker is asked to stop. */
   readonly stopping: AbortSignal

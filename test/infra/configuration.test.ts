@@ -39,6 +39,7 @@ describe('each key says what it must be and what it got', () => {
     ['vpcNetwork', 'a network', 'the name or path of a network', "'a network'"],
     ['vpcSubnetwork', 'A', 'the name or path of a subnetwork', "'A'"],
     ['storageBucket', 'gs://media', 'the name of a bucket, without gs://', "'gs://media'"],
+    ['askExecutions', 'yes', 'true or false', "'yes'"],
     ['logLevel', 'error', 'debug or info', "'error'"],
     ['timeoutSeconds', 3601, 'a whole number of seconds from 1 to 3600', '3601'],
     ['cpu', 3, 'one of 1, 2, 4', '3'],

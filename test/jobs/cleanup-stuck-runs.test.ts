@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import { untilBlocked } from '../blocked.ts'
-import { addRun, addRuns, addSubmission, clearTables, readRows } from '../rows.ts'
+import { addRun, addRuns, addStepRun, addSubmission, clearTables, readRows } from '../rows.ts'
 import { createWorkerAt } from '../worker/worker-under-test.ts'
 
 const now = '2026-03-01T04:10:00.123456+00:00'
@@ -22,6 +22,14 @@ describe('cleanup-stuck-runs', () => {
     await addRun(sql, { status: 'RUNNING', started_at: '-30 minutes' })
     expect(await runJob()).toMatchObject({ affected: 0, output: '0 stuck runs marked as failed.' })
     expect(await readRuns()).toMatchObject([{ status: 'RUNNING' }])
+  })
+
+  it('leaves the steps of a run as they are', async () => {
+    const stuck = await addRun(sql, { status: 'RUNNING', started_at: '-1 hour' })
+    await addStepRun(sql, { validation_run_id: stuck })
+    const before = await readRows(sql, 'validations_validationsteprun')
+    expect(await runJob()).toMatchObject({ affected: 1 })
+    expect(await readRows(sql, 'validations_validationsteprun')).toEqual(before)
   })
 
   it('writes what became of the run and leaves the rest of its row', async () => {

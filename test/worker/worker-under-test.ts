@@ -99,6 +99,7 @@ export const createWorker = async (
     sql: pool,
     log: openLog('debug', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }),
     storage,
+    executions: undefined,
     stopping: new AbortController().signal,
     now: () => new Date(),
     revision: 'test',
