@@ -4,6 +4,9 @@ export const events = {
   completed: 'run completed',
   failed: 'run failed',
   skipped: 'run skipped',
+  refused: 'run refused',
+  rowsFailed: 'rows failed',
+  filesMissing: 'files missing',
   overBudget: 'over budget',
   overdue: 'overdue',
   retriesExhausted: 'retries exhausted'

@@ -87,7 +87,13 @@ const migrations: readonly string[] = [
      where id = this_run;
      return sum_touched;
    end
-   $run_batch$;`
+   $run_batch$;`,
+
+  `alter table scheduled_jobs.run
+     -- Due rows that someone held, and that must not be touched yet; stored files that were not there.
+     add column held bigint not null default 0,
+     add column waiting bigint not null default 0,
+     add column missing bigint not null default 0;`
 ]
 
 /**
