@@ -9,6 +9,7 @@ import { answerDoctor } from './doctor.ts'
 import { answerHistory, type LogRange } from './history.ts'
 import { findJob, findStageOfName } from './job-names.ts'
 import { answerList, type StageJobs } from './list.ts'
+import { readLocalTime } from './local-system.ts'
 import { answerLogs, followLogs } from './logs.ts'
 import { openWorkspace } from './managed-jobs.ts'
 import { answerNext } from './next.ts'
@@ -262,12 +263,14 @@ const readRange = (
 /** The jobs of one stage for the list; what can't be read of one stage does not hide the others. */
 const readStage = async (name: string, { url }: CommonOptions, shell: Shell): Promise<StageJobs> => {
   const target = await openStage(name, url)
-  const { declaration } = target
+  const { declaration, local } = target
+  const now = local ? await readLocalTime(local) : shell.clock.now()
   try {
     await using session = await openSession(target, shell)
-    return { stage: name, declaration, found: await session.jobs.list() }
+    return { stage: name, declaration, now, found: await session.jobs.list() }
   } catch (error) {
-    if (error instanceof CommandError) return { stage: name, declaration, found: [], fault: error.message }
+    if (error instanceof CommandError)
+      return { stage: name, declaration, now, found: [], fault: error.message }
     throw error
   }
 }

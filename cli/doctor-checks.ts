@@ -1,5 +1,6 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
+import { events } from '../jobs/events.ts'
 import { explainAttempt } from './attempt-explanation.ts'
 import {
   type BucketFacts,
@@ -11,6 +12,7 @@ import {
   type ServiceFacts
 } from './doctor-facts.ts'
 import { isNameOfStage, isOneShot } from './job-names.ts'
+import type { WorkerLine } from './run-log.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 
 /** One line of the doctor. */
@@ -285,8 +287,88 @@ const checks: readonly Check[] = [
           period
         )
       })
+  },
+  {
+    name: 'overdue',
+    look: (facts) =>
+      given(facts.overdue, skip('not looked at'), (overdue) =>
+        orElse(
+          overdue.map(({ id, tick }) =>
+            fail(
+              `${id}: no run has completed for its tick of ${tick.toISOString()}`,
+              `'npm run scheduler -- history ${id} --stage ${facts.stage}'`
+            )
+          ),
+          'each job has completed its last tick'
+        )
+      )
+  },
+  {
+    name: 'runs',
+    look: (facts) =>
+      given(facts.troubles, skip('not looked at'), (lines) =>
+        orElse(
+          // A run that failed is told by its call.
+          lastOfEach(lines.filter(({ event }) => event !== events.failed)).map((line) =>
+            judgeRun(line, facts)
+          ),
+          facts.stage === 'local'
+            ? 'none was refused, or had rows or files amiss'
+            : `for ${failureHours} hours none was refused, or had rows or files amiss`
+        )
+      )
+  },
+  {
+    name: 'release',
+    look: (facts) =>
+      given(facts.troubles, skip('not looked at'), (lines) =>
+        orElse(
+          lastOfEach(lines.filter(isReleaseTrouble)).map((line) =>
+            fail(
+              `${line.jobId} refuses the release of the application: ${causeOf(line)}`,
+              `read 'Which releases of the application are served' in docs/operating.md; until then pause it: 'npm run scheduler -- pause ${line.jobId} --stage ${facts.stage}'`
+            )
+          ),
+          'no job has refused the release of the application'
+        )
+      )
   }
 ]
+
+/** The last line of each job and event: what repeats is told once. */
+const lastOfEach = (lines: readonly WorkerLine[]): WorkerLine[] => [
+  ...new Map(lines.map((line) => [`${line.jobId} ${line.event}`, line])).values()
+]
+
+const causeOf = ({ message, fields }: WorkerLine): string => {
+  const { message: cause } = (fields.err ?? {}) as { message?: unknown }
+  return typeof cause === 'string' ? cause : message
+}
+
+/** The worker's guard of what a later release of the application has says so in its sentence. */
+const isReleaseTrouble = (line: WorkerLine): boolean =>
+  line.event === events.failed && /\brelease\b/.test(causeOf(line))
+
+const judgeRun = (line: WorkerLine, { stage }: Facts): Judgement => {
+  const { jobId, event, fields } = line
+  const at = line.at.toISOString()
+  if (event === events.refused) {
+    return warn(
+      `${jobId}: the run of ${at} was refused: ${causeOf(line)}`,
+      `'npm run scheduler -- run ${jobId} --stage ${stage} --wait --dry-run'`
+    )
+  }
+  const count = (value: unknown, one: string, many: string): string[] =>
+    typeof value === 'number' && value > 0 ? [`${value} ${value === 1 ? one : many}`] : []
+  const amiss = [
+    ...count(fields.failed, 'row failed', 'rows failed'),
+    ...count(fields.missing, 'stored file was missing', 'stored files were missing')
+  ]
+  return warn(
+    `${jobId}: in the run of ${at} ${amiss.join(' and ')}`,
+    `'npm run scheduler -- logs ${jobId} --stage ${stage}'`
+  )
+}
 
 const noService = (facts: Facts): Judgement =>
   fail(`the service ${facts.declaration.service.name} does not exist`, deploy(facts, '--refresh'))

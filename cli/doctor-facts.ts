@@ -2,7 +2,9 @@ import type { Declaration } from '../infra/declaration.ts'
 import { parseFilePlaces, prefixOf } from '../jobs/file-places.ts'
 import { type Call, callGoogle, codes, GoogleError } from './google-error.ts'
 import type { RestApi } from './google.ts'
-import { type AttemptLine, failedOnly } from './run-log.ts'
+import { readLocalTime } from './local-system.ts'
+import { findExpectedTick } from './overdue.ts'
+import { type AttemptLine, completedRuns, failedOnly, troubledRuns, type WorkerLine } from './run-log.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 import type { Session } from './session.ts'
 
@@ -61,11 +63,22 @@ export interface Facts {
   readonly places: readonly PlaceFacts[]
   readonly buckets: readonly BucketFacts[]
   readonly failures: Reading<readonly AttemptLine[]>
+  /** The last ends of runs that failed, were refused, or in which rows or files were amiss; the oldest first. */
+  readonly troubles: Reading<readonly WorkerLine[]>
+  /** Jobs for whose last tick no run has completed. */
+  readonly overdue: Reading<readonly OverdueJob[]>
+}
+
+/** A job and the tick that it should have had a completed run for. */
+export interface OverdueJob {
+  readonly id: string
+  readonly tick: Date
 }
 
 /** How far back failures are told, in hours. */
 export const failureHours = 24
 const mostFailures = 500
+const mostTroubles = 500
 
 /** Reads all that can be read; what can't be is said to be so, and keeps nothing else from being read. */
 export const gatherFacts = async (session: Session, now: Date): Promise<Facts> => {
@@ -74,7 +87,7 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
   const { accounts, jobs: declared } = declaration
   // The local log is small, and its clock may be a virtual one.
   const since = local ? undefined : new Date(now.getTime() - failureHours * 3_600_000)
-  const [found, runtime, caller, service, invokers, places, buckets, failures] = await Promise.all([
+  const [found, runtime, caller, service, invokers, places, buckets, failures, troubles] = await Promise.all([
     read(() => jobs.list()),
     readAccount(session, 'runtime', emailOf(declaration, accounts.runtime.accountId)),
     readAccount(session, 'caller', emailOf(declaration, accounts.caller.accountId)),
@@ -87,7 +100,8 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
         declared.map(({ name }) => name),
         { since, limit: mostFailures, conditions: [failedOnly] }
       )
-    )
+    ),
+    read(() => log.readWorker(undefined, { since, limit: mostTroubles, conditions: [troubledRuns] }))
   ])
   return {
     stage: target.name,
@@ -99,8 +113,32 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
     invokers,
     places,
     buckets,
-    failures
+    failures,
+    troubles,
+    overdue: await readOverdue(session, found, local ? await readLocalTime(local) : now)
   }
+}
+
+/** One small question a job: whether a run has completed since its last tick. */
+const readOverdue = async (
+  { log, target }: Session,
+  found: Reading<readonly ScheduledJob[]>,
+  now: Date
+): Promise<Reading<readonly OverdueJob[]>> => {
+  if (found.kind !== 'read') return found
+  const expected = target.declaration.jobs.flatMap((declared) => {
+    const job = found.value.find(({ name }) => name === declared.name)
+    const tick = job && findExpectedTick(declared, job, now)
+    return tick ? [{ id: declared.id, tick }] : []
+  })
+  return read(async () => {
+    const completed = await Promise.all(
+      expected.map(({ id, tick }) =>
+        log.readWorker(id, { since: tick, limit: 1, conditions: [completedRuns] })
+      )
+    )
+    return expected.filter((_, index) => completed[index]?.length === 0)
+  })
 }
 
 /** The email of an account of the stage. */

@@ -21,6 +21,10 @@ interface HistoryRow {
   readonly outcome: string
   readonly affected: number | null
   readonly failed: number | null
+  /** Due rows that someone held, and that must not be touched yet; stored files that were not there. */
+  readonly held: number | null
+  readonly waiting: number | null
+  readonly missing: number | null
   readonly more: boolean | null
   readonly dryRun: boolean | null
   readonly durationMs: number | null
@@ -67,24 +71,30 @@ export const answerHistory = async (
           'outcome',
           'affected',
           'failed',
+          'held',
+          'waiting',
+          'missing',
           'seconds',
           'what'
         ],
-        rows: rows.map(({ at, job: id, kind, outcome, affected, failed, durationMs, message }) => [
-          formatWallClock(declaration.timeZone, new Date(at), true),
-          id,
-          kind,
-          outcome,
-          affected === null ? '' : String(affected),
-          failed === null ? '' : String(failed),
-          durationMs === null ? '' : (durationMs / 1000).toFixed(1),
-          message
+        rows: rows.map((row) => [
+          formatWallClock(declaration.timeZone, new Date(row.at), true),
+          row.job,
+          row.kind,
+          row.outcome,
+          row.affected === null ? '' : String(row.affected),
+          ...[row.failed, row.held, row.waiting, row.missing].map(formatExtra),
+          row.durationMs === null ? '' : (row.durationMs / 1000).toFixed(1),
+          row.message
         ])
       }
     ],
     notes: describeRange(rows.length, { since, limit }, `runs${job ? ` of ${job.id}` : ''}`, stage)
   }
 }
+
+// Zeros would hide the few that are not.
+const formatExtra = (count: number | null): string => (count ? String(count) : '')
 
 /** What a person should know of a part of the log: that it is empty, or not all there is. */
 export const describeRange = (
@@ -109,6 +119,7 @@ const isAnswerOf = (call: AttemptLine, id: string, run: WorkerLine): boolean =>
 const outcomes: Readonly<Record<string, string>> = {
   [events.completed]: 'completed',
   [events.failed]: 'failed',
+  [events.refused]: 'refused',
   [events.skipped]: 'skipped'
 }
 
@@ -121,6 +132,9 @@ const describeRun = ({ at, jobId, runId, tick, event, message, fields }: WorkerL
     outcome: event === events.completed && fields.dry_run === true ? 'dry run' : (outcomes[event] ?? event),
     affected: readNumber(fields.affected),
     failed: readNumber(fields.failed),
+    held: readNumber(fields.held),
+    waiting: readNumber(fields.waiting),
+    missing: readNumber(fields.missing),
     more: typeof fields.more === 'boolean' ? fields.more : null,
     dryRun: typeof fields.dry_run === 'boolean' ? fields.dry_run : null,
     durationMs: readNumber(fields.duration_ms),
@@ -138,6 +152,9 @@ const describeCall = (call: AttemptLine, job: string, stage: string): HistoryRow
     outcome: code,
     affected: null,
     failed: null,
+    held: null,
+    waiting: null,
+    missing: null,
     more: null,
     dryRun: null,
     durationMs: null,

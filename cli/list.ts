@@ -1,9 +1,10 @@
-import type { Declaration } from '../infra/declaration.ts'
+import type { DeclaredJob, Declaration } from '../infra/declaration.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 import { describeSchedule } from '../schedule/words.ts'
 import type { Answer } from './answer.ts'
 import { describeCode } from './attempt-explanation.ts'
 import { isNameOfStage, isOneShot } from './job-names.ts'
+import { findExpectedTick } from './overdue.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 
 /** The jobs of one stage, or why they could not be read. */
@@ -11,6 +12,8 @@ export interface StageJobs {
   readonly stage: string
   readonly declaration: Declaration
   readonly found: readonly ScheduledJob[]
+  /** By the clock that fires the jobs. */
+  readonly now: Date
   readonly fault?: string
 }
 
@@ -24,7 +27,7 @@ interface ListedJob {
   readonly nextRun: string | null
   readonly lastAttempt: string | null
   readonly outcome: string | null
-  readonly mark: 'not in the catalogue' | 'one-shot' | 'not deployed' | null
+  readonly mark: 'not in the catalogue' | 'one-shot' | 'not deployed' | 'overdue' | null
 }
 
 /** `list`: every job of the stages, those that only the catalogue or only Cloud Scheduler knows marked. */
@@ -69,12 +72,13 @@ export const answerList = (stages: readonly StageJobs[]): Answer => {
   }
 }
 
-const listStage = ({ stage, declaration, found, fault }: StageJobs): ListedJob[] => {
+const listStage = ({ stage, declaration, found, now, fault }: StageJobs): ListedJob[] => {
   if (fault !== undefined) return []
   const byName = new Map(found.map((job) => [job.name, job]))
-  const declared = declaration.jobs.map(({ name, schedule, timeZone }): ListedJob => {
+  const declared = declaration.jobs.map((one): ListedJob => {
+    const { name, schedule, timeZone } = one
     const job = byName.get(name)
-    if (job) return describe(stage, job, null)
+    if (job) return describe(stage, job, isOverdue(one, job, now) ? 'overdue' : null)
     return {
       stage,
       name,
@@ -94,6 +98,12 @@ const listStage = ({ stage, declaration, found, fault }: StageJobs): ListedJob[]
       describe(stage, job, isOneShot(declaration, job.name) ? 'one-shot' : 'not in the catalogue')
     )
   return [...declared, ...others]
+}
+
+/** As far as Cloud Scheduler knows: the call for the last tick was not made, or failed. The doctor asks the runs. */
+const isOverdue = (declared: DeclaredJob, job: ScheduledJob, now: Date): boolean => {
+  const tick = findExpectedTick(declared, job, now)
+  return tick !== undefined && !(job.lastAttempt && job.lastAttempt >= tick && job.lastCode === 0)
 }
 
 const describe = (stage: string, job: ScheduledJob, mark: ListedJob['mark']): ListedJob => ({

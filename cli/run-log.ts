@@ -53,8 +53,21 @@ export interface RunLog {
   readAttempts(jobNames: readonly string[], query: LogQuery): Promise<AttemptLine[]>
 }
 
-/** The conditions for the lines in which a run begins or ends. */
-export const runEvents = `jsonPayload.event=(${[events.started, events.completed, events.failed, events.skipped].map((event) => `"${event}"`).join(' OR ')})`
+const eventsOf = (...wanted: readonly string[]): string =>
+  `jsonPayload.event=(${wanted.map((event) => `"${event}"`).join(' OR ')})`
+
+/** The condition for the lines in which a run begins or ends. */
+export const runEvents = eventsOf(
+  events.started,
+  events.completed,
+  events.failed,
+  events.refused,
+  events.skipped
+)
+/** The condition for the ends of runs that a person should know of: failed, refused, with rows or files that are amiss. */
+export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (jsonPayload.failed>0 OR jsonPayload.missing>0)))`
+/** The condition for runs that completed for what they were asked; a dry run by hand is nobody's tick. */
+export const completedRuns = `${eventsOf(events.completed)} AND (labels.tick:* OR jsonPayload.dry_run=false)`
 /** The condition for runs that no tick has asked for. */
 export const byHand = 'NOT labels.tick:*'
 /** The condition for calls that failed. */

@@ -13,9 +13,9 @@ export interface RunEnd {
   readonly runId: string | null
   /** A sentence. */
   readonly message: string
-  /** What to do about it; empty after a completed run. */
+  /** What to do about it; empty after a completed run in which no row failed. */
   readonly fix: string
-  /** The worker's numbers: affected, failed, batches, more, dry_run, duration_ms, sample_ids. */
+  /** The worker's numbers: affected, failed, held, waiting, missing, batches, more, dry_run, duration_ms, sample_ids. */
   readonly fields: Readonly<Record<string, unknown>>
 }
 
@@ -122,7 +122,15 @@ const describeEnd = ({ event, runId, message, fields, jobId }: WorkerLine, stage
   const logs = `read the log: 'npm run scheduler -- logs ${jobId} --stage ${stage}'`
   switch (event) {
     case events.completed:
-      return { outcome: 'completed', runId, message, fix: '', fields }
+      return { outcome: 'completed', runId, message, fix: Number(fields.failed) > 0 ? logs : '', fields }
+    case events.refused:
+      return {
+        outcome: 'refused',
+        runId,
+        message,
+        fix: `look at what is due with --dry-run; if it is right, raise jobs.${jobId}.maxRows in the stage's file`,
+        fields
+      }
     case events.skipped:
       return { outcome: 'skipped', runId, message, fix: 'try again once the other run has ended', fields }
     default:

@@ -76,13 +76,14 @@ const choosePatience = (
 
 const describeRunEnd = (stage: string, job: DeclaredJob, end: RunEnd): Answer => {
   const { outcome, runId, message, fix, fields } = end
+  const failedRows = typeof fields.failed === 'number' ? fields.failed : 0
   return {
     json: { stage, job: job.id, name: job.name, outcome, runId, message, fix, ...fields },
     blocks: [
-      `${job.id} ${outcome}${typeof fields.duration_ms === 'number' ? ` in ${fields.duration_ms / 1000} s` : ''}${runId ? ` (run ${runId})` : ''}`,
+      `${job.id} ${outcome}${failedRows > 0 ? `, but ${failedRows} ${failedRows === 1 ? 'row' : 'rows'} failed` : ''}${typeof fields.duration_ms === 'number' ? ` in ${fields.duration_ms / 1000} s` : ''}${runId ? ` (run ${runId})` : ''}`,
       message
     ],
     notes: fix ? [fix] : [],
-    failed: outcome !== 'completed'
+    failed: outcome !== 'completed' || failedRows > 0
   }
 }

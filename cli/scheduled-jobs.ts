@@ -12,6 +12,8 @@ export interface ScheduledJob {
   readonly timeZone: string
   /** ENABLED, PAUSED, DISABLED, UPDATE_FAILED. */
   readonly state: string
+  /** When it was made or changed last. */
+  readonly changedAt?: Date
   readonly nextRun?: Date
   readonly lastAttempt?: Date
   /** The gRPC code of the last attempt; 0 is OK. */
@@ -124,7 +126,8 @@ const change = async (request: () => Promise<unknown>): Promise<'done' | 'was so
 }
 
 const readJob = (job: protos.google.cloud.scheduler.v1.IJob): ScheduledJob => {
-  const { httpTarget, lastAttemptTime, scheduleTime } = job
+  const { httpTarget, lastAttemptTime, scheduleTime, userUpdateTime } = job
+  const changedAt = readTime(userUpdateTime)
   const nextRun = readTime(scheduleTime)
   const lastAttempt = readTime(lastAttemptTime)
   const body = httpTarget?.body ? Buffer.from(httpTarget.body as Uint8Array).toString() : ''
@@ -133,6 +136,7 @@ const readJob = (job: protos.google.cloud.scheduler.v1.IJob): ScheduledJob => {
     schedule: job.schedule ?? '',
     timeZone: job.timeZone ?? '',
     state: String(job.state ?? 'STATE_UNSPECIFIED'),
+    ...(changedAt ? { changedAt } : {}),
     ...(nextRun ? { nextRun } : {}),
     ...(lastAttempt ? { lastAttempt, lastCode: job.status?.code ?? 0 } : {}),
     uri: httpTarget?.uri ?? '',

@@ -17,6 +17,8 @@ import { registerIdentityRoutes } from './identity-routes.ts'
 import { createJobMethods } from './job-methods.ts'
 import type { JobMethods } from './job-methods.ts'
 import { registerAttemptRoutes } from './attempt-routes.ts'
+import { registerExecutionRoutes } from './execution-routes.ts'
+import type { FindExecution } from './execution-routes.ts'
 import { registerLogRoutes } from './log-routes.ts'
 import { createScheduler } from './scheduler.ts'
 import { createServiceLog } from './service-log.ts'
@@ -36,7 +38,10 @@ export interface EmulatorOptions {
   /** Any location is served when left out. */
   readonly locations?: readonly string[]
   readonly clock?: Clock | VirtualClock
-  readonly services?: readonly ServiceOptions[]
+  /** Or a function that is given the URL of the first port, for services that call it. */
+  readonly services?: readonly ServiceOptions[] | ((schedulerUrl: string) => readonly ServiceOptions[])
+  /** The executions of Cloud Run jobs that there are; none when left out. */
+  readonly findExecution?: FindExecution
   /** The account that the metadata server calls `default`. */
   readonly defaultServiceAccount?: string
   /** The key pair that signs tokens, in PEM. When left out, that of the data directory, or a new one. */
@@ -97,23 +102,6 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   const projectNumber = findProjectNumber(project)
   const realm = { project, locations: options.locations }
 
-  const serviceLog = createServiceLog(project, clock, store)
-  const fronts: Front[] = []
-  for (const [index, service] of (options.services ?? []).entries()) {
-    const port = service.port ?? (index === 0 ? options.frontPort : 0)
-    const front = await startFront(service, {
-      host,
-      port,
-      project,
-      projectNumber,
-      identity,
-      clock,
-      log,
-      onLine: serviceLog
-    })
-    fronts.push(opened.adopt(front, (one) => one.stop()))
-  }
-
   const scheduler = createScheduler({
     clock,
     store,
@@ -127,7 +115,10 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   })
   const jobs = createJobMethods(realm, scheduler, clock)
 
+  const started = Promise.withResolvers<void>()
   const server = opened.adopt(buildServer(host, log), (one) => one.close())
+  // The port is taken before the services start, which may be told its URL; whoever asks meanwhile waits.
+  server.addHook('onRequest', () => started.promise)
   let schedulerUrl = ''
   const machine = {
     project,
@@ -140,9 +131,31 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   await server.register(registerClockRoutes(clock))
   await server.register(registerAttemptRoutes(store))
   await server.register(registerLogRoutes(project, store))
+  await server.register(registerExecutionRoutes(options.findExecution ?? (() => undefined)))
   if (options.register) await options.register(server)
   schedulerUrl = await listen(server, host, options.port)
+
+  const serviceLog = createServiceLog(project, clock, store)
+  const fronts: Front[] = []
+  const { services = [] } = options
+  const chosen = typeof services === 'function' ? services(schedulerUrl) : services
+  for (const [index, service] of chosen.entries()) {
+    const port = service.port ?? (index === 0 ? options.frontPort : 0)
+    const front = await startFront(service, {
+      host,
+      port,
+      project,
+      projectNumber,
+      identity,
+      clock,
+      log,
+      onLine: serviceLog
+    })
+    fronts.push(opened.adopt(front, (one) => one.stop()))
+  }
   scheduler.start()
+  // A turn later: what is registered may need what is returned here.
+  setImmediate(started.resolve)
 
   const resources = opened.move()
   return {

@@ -67,6 +67,7 @@ const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
 }
 
 const seeHistory = 'See what the job did: `npm run scheduler -- history JOB --stage STAGE`.'
+const seeLogs = '`npm run scheduler -- logs JOB --stage STAGE`'
 const seeDoctor = 'Let the doctor look: `npm run scheduler -- doctor --stage STAGE`.'
 
 /** Every alert there is. The policies of a stage, their messages and docs/runbook.md are made from it. */
@@ -93,37 +94,78 @@ export const alerts: readonly Alert[] = [
     meaning:
       'The worker began a run and could not end it: the database, a guard, or a fault of the job. Each of its batches is either done and counted or undone; the rows that are left are still due.',
     steps: [
-      'Read the cause: the line *run failed* of the worker has it: `npm run scheduler -- logs JOB --stage STAGE`.',
+      `Read the cause: the line *run failed* of the worker has it: ${seeLogs}.`,
       'A guard names what it found: a missing grant, a changed table, a clock. Mend that, not the guard.',
-      'More due rows than maxRows: look with a dry run, `npm run scheduler -- run JOB --stage STAGE --wait --dry-run`, and raise jobs.JOB.maxRows if they are right.',
+      'A column or table that the worker does not know: the application is of a release that this worker does not serve, and the job would delete what must stay. See *Which releases of the application are served* in docs/operating.md; pause the job until its worker serves it.',
+      'Stored files that are not where the stage says: correct uploadsUrl and bundlesUrl in Pulumi.STAGE.yaml; nothing has been marked as purged.',
       'Once it is mended: `npm run scheduler -- run JOB --stage STAGE --wait`, or wait for the next tick.'
     ],
     condition: matchEvent(events.failed)
+  },
+  {
+    id: 'refused-run',
+    title: 'A run was refused',
+    severity: 'ERROR',
+    meaning:
+      "More rows are due than the job's maxRows allows in one run, so it touched none. Every run is refused until a person decides; Cloud Scheduler does not try again, since the answer would be the same.",
+    steps: [
+      'Look at what is due: `npm run scheduler -- run JOB --stage STAGE --wait --dry-run` counts it and shows a sample.',
+      'If the rows are right (the job was paused for long, a customer left), raise jobs.JOB.maxRows in Pulumi.STAGE.yaml and deploy.',
+      'If they are not, pause the job, `npm run scheduler -- pause JOB --stage STAGE`, and find out what moved their dates.'
+    ],
+    condition: matchEvent(events.refused)
   },
   {
     id: 'overdue',
     title: 'A job is overdue',
     severity: 'ERROR',
     meaning:
-      'A tick of the job has passed without a completed run. The job is paused by hand, its calls fail, or Cloud Scheduler did not fire.',
+      'No run of the job has completed for one of its ticks. The job is paused by hand, its calls or its runs fail or are refused, or Cloud Scheduler did not fire.',
     steps: [
       'Paused? `npm run scheduler -- list --stage STAGE`. Resume it, or make the pause lasting: jobs.JOB.paused in Pulumi.STAGE.yaml.',
-      seeHistory,
+      `${seeHistory} Runs that fail: see *A run failed*; that are refused: *A run was refused*.`,
       'Nothing there: see *Nothing has fired for 30 minutes*.',
       'The next run does all that is due; a missed tick needs no other repair.'
     ],
     condition: matchEvent(events.overdue)
   },
   {
+    id: 'rows-failed',
+    title: 'Rows failed',
+    severity: 'ERROR',
+    meaning:
+      'The run ended, but rows that are due could not be cleaned: they are as they were, and the next run tries them again.',
+    steps: [
+      `Read the reasons: ${seeLogs}; a row that fails has a line of its own.`,
+      "Stored files: the right of the runtime account to delete them, a retention policy of the bucket, a name that is not a file's. Such submissions have a purge retry: `npm run retries -- list`.",
+      'An SQLSTATE: a trigger or a constraint of the application refuses the change of that row. Mend the row, or the trigger.',
+      'See that it is over: `npm run scheduler -- run JOB --stage STAGE --wait` exits with 0.'
+    ],
+    condition: matchEvent(events.rowsFailed)
+  },
+  {
+    id: 'files-missing',
+    title: 'Stored files were missing',
+    severity: 'WARNING',
+    meaning:
+      'A purge was to delete stored files that were not there, though their place was the right one. They count as deleted and their rows as purged, so this is the only time that anyone hears of them.',
+    steps: [
+      seeHistory,
+      'Someone or something else deletes them: a lifecycle rule of the bucket, an import that left them out, an earlier purge that was cut off before it could mark its rows. Then there is nothing to do.',
+      'Many at a time: look for the files in other buckets and under other prefixes (docs/storage.md). What is found there must be deleted by hand; add the place to uploadsUrl or bundlesUrl.'
+    ],
+    condition: matchEvent(events.filesMissing)
+  },
+  {
     id: 'retries-exhausted',
     title: 'Stored files could not be deleted five times',
     severity: 'ERROR',
     meaning:
-      'Submissions that had to be purged still have their content and files: each of five attempts failed. They wait for a person; every run reports them until then.',
+      'Submissions that had to be purged still have their content and files: each of five attempts failed. They are tried again every 24 hours, and this alert stays until they are gone: a deletion that was promised is not given up.',
     steps: [
       'List them with their reasons: `npm run retries -- list`.',
       'Mend the reason: most often the right of the runtime account to delete objects of a bucket (`npm run scheduler -- doctor --stage STAGE` looks), or a retention policy.',
-      'Try them again: `npm run retries -- requeue`. Where the file is known to be gone: `npm run retries -- forgive`.'
+      'Try them at once instead of within a day: `npm run retries -- requeue`. Where the file is known to be gone: `npm run retries -- forgive`.'
     ],
     condition: matchEvent(events.retriesExhausted)
   },

@@ -20,6 +20,7 @@ export interface StageConfiguration {
   readonly uploadsUrl: readonly URL[]
   /** Where the bundles of runs are. */
   readonly bundlesUrl: readonly URL[]
+  readonly askExecutions: boolean
   readonly logLevel: string
   readonly timeoutSeconds: number
   readonly cpu: number
@@ -162,6 +163,7 @@ const rules: Readonly<Record<string, Rule>> = {
   // What they hold is checked by its own faults.
   uploadsUrl: text(bucketsForm, (value) => typeof value === 'string'),
   bundlesUrl: text(bucketsForm, (value) => typeof value === 'string'),
+  askExecutions: data('true or false', (value) => typeof value === 'boolean'),
   // Not less: alerts match warnings, the history and the proof of a deployment the end-of-run lines.
   logLevel: text('debug or info', isMatching(/^(debug|info)$/)),
   timeoutSeconds: data('a whole number of seconds from 1 to 3600', isWholeFrom(1, 3600)),

@@ -19,6 +19,8 @@ export interface Declaration {
   readonly accounts: { readonly runtime: DeclaredAccount; readonly caller: DeclaredAccount }
   /** Every bucket that stored files are in, once, the first one of the uploads first. */
   readonly storageBuckets: readonly string[]
+  /** Whether the worker may look at the executions of the project's Cloud Run jobs. */
+  readonly askExecutions: boolean
   readonly jobs: readonly DeclaredJob[]
   /** Ids of jobs to import, made by hand before. */
   readonly adopt: readonly string[]
@@ -82,7 +84,8 @@ export interface DeclaredJob {
  * @throws ConfigurationError with every name or number that Google, or the order of the time limits, would not allow.
  */
 export const declare = (configuration: StageConfiguration, jobs: readonly Job[] = catalogue): Declaration => {
-  const { app, stage, project, region, timeZone, protect, adopt, alertChannels } = configuration
+  const { app, stage, project, region, timeZone, protect } = configuration
+  const { askExecutions, adopt, alertChannels } = configuration
   const declaration: Declaration = {
     app,
     stage,
@@ -105,6 +108,7 @@ export const declare = (configuration: StageConfiguration, jobs: readonly Job[] 
     storageBuckets: [
       ...new Set([...configuration.uploadsUrl, ...configuration.bundlesUrl].map(({ hostname }) => hostname))
     ],
+    askExecutions,
     jobs: jobs.map((job) => declareJob(configuration, job)),
     adopt,
     alertChannels
@@ -145,8 +149,8 @@ const declareJob = (configuration: StageConfiguration, job: Job): DeclaredJob =>
 }
 
 const declareService = (configuration: StageConfiguration, jobs: readonly Job[]): DeclaredService => {
-  const { project, stage, timeZone, logLevel, uploadsUrl, bundlesUrl, maintenanceUntil, databaseUrlSecret } =
-    configuration
+  const { project, stage, timeZone, logLevel, uploadsUrl, bundlesUrl, askExecutions } = configuration
+  const { maintenanceUntil, databaseUrlSecret } = configuration
   const { image, timeoutSeconds, cpu, memory, concurrency, minInstances, maxInstances } = configuration
   const { cloudSqlInstance, vpc } = configuration
   const settings = jobs.filter((job) => Object.keys(configuration.jobs[job.id] ?? {}).length > 0)
@@ -155,6 +159,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
     ...(image ? { image } : {}),
     environment: {
       APP_IS_WORKER: 'true',
+      ASK_EXECUTIONS: String(askExecutions),
       BUNDLES_URL: joinUrls(bundlesUrl),
       // For the trace of a log line; Cloud Run does not tell.
       GOOGLE_CLOUD_PROJECT: project,

@@ -37,7 +37,9 @@ export const describeSystem = (
             ? [
                 'Nobody said where its files are: what has files is not purged. --uploads-url and --bundles-url say so.'
               ]
-            : ['Stored files are deleted in the places above.'])
+            : ['Stored files are deleted in the places above.']),
+          'Whether a validator still executes on Cloud Run is asked with your login (gcloud auth application-default login);',
+          'without one its run waits.'
         ]),
     '',
     `npm run scheduler -- list --stage local${schedulerUrl === presetUrl ? '' : ` --url ${schedulerUrl}`}`,

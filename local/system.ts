@@ -14,7 +14,7 @@ import { registerConsole } from './console/console.ts'
 import type { SystemAddresses } from './console/context.ts'
 import { type DataDirectory, openDataDirectory } from './data-directory.ts'
 import { checkDatabase, startDemoDatabase } from './database/application-database.ts'
-import { uploadFolders } from './database/demo-data.ts'
+import { findDemoExecution, uploadFolders } from './database/demo-data.ts'
 import type { PostgresServer } from './database/embedded-postgres.ts'
 import type { LocalOptions } from './options.ts'
 import { checkPort } from './port.ts'
@@ -89,14 +89,22 @@ export const startSystem = async (
         clock: options.clock ? createVirtualClock(options.clock) : createRealClock(),
         // The worker's clock is the real one: a time that a virtual clock has still to reach may have passed for it.
         forcedCarriesTime: options.clock === undefined,
-        services: [
+        // Of a database that is not ours the validators are Google's to know.
+        ...(options.databaseUrl === undefined
+          ? { findExecution: (name) => findDemoExecution(sql, name) }
+          : {}),
+        services: (url) => [
           {
             name: service.name,
             region,
             invokers: [caller],
             timeoutSeconds: service.timeoutSeconds,
             upstream: {
-              ...buildWorkerCommand({ ...environment, ...shareCompileCache() }),
+              ...buildWorkerCommand({
+                ...environment,
+                ...(options.databaseUrl === undefined ? { CLOUD_RUN_URL: url } : {}),
+                ...shareCompileCache()
+              }),
               onOutput: (line) => {
                 workerLog.write(`${line}\n`)
                 events.onWorkerOutput(line)

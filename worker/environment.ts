@@ -25,6 +25,8 @@ export interface Environment {
   readonly isWorker: boolean
   /** Where uploads and the runs' bundles are; undefined where nobody knows, and nothing that has files may be purged. */
   readonly files: { readonly uploads: readonly URL[]; readonly bundles: readonly URL[] } | undefined
+  /** Cloud Run's API, where cleanup-stuck-runs asks whether a run still executes; undefined: it does not ask. */
+  readonly executionsUrl?: URL
   readonly stage: string
   readonly logLevel: string
   readonly timeZone: string
@@ -40,6 +42,7 @@ export interface Environment {
 /** What DATABASE_URL must be. */
 export const databaseUrlForm = 'postgres://user:password@host:port/database'
 const presetTimeZone = 'Australia/Sydney'
+const cloudRunUrl = 'https://run.googleapis.com'
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
 
 /**
@@ -65,12 +68,21 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
   const oneOf = (choices: readonly string[]) => (value: string) =>
     choices.includes(value) ? value : undefined
 
+  const asksExecutions =
+    take('ASK_EXECUTIONS', "'true' or 'false'", oneOf(['true', 'false']), 'true') === 'true'
+  const executionsUrl = take(
+    'CLOUD_RUN_URL',
+    'https://host, or http://127.0.0.1:port for a stand-in on this machine',
+    readApiUrl,
+    cloudRunUrl
+  )
   const environment: Environment = {
     host: take('HOST', 'an address to listen on', (value) => value, '127.0.0.1'),
     port: take('PORT', 'a port from 0 to 65535', readPort),
     database: take('DATABASE_URL', databaseUrlForm, readDatabaseUrl),
     isWorker: take('APP_IS_WORKER', "'true' or 'false'", oneOf(['true', 'false'])) === 'true',
     files: readFiles(variables, faults),
+    ...(asksExecutions ? { executionsUrl } : {}),
     stage: take('STAGE', 'the name of a stage', (value) => value),
     logLevel: take('LOG_LEVEL', `one of ${logLevels.join(', ')}`, oneOf(logLevels), 'info'),
     timeZone: take(
@@ -151,6 +163,15 @@ const readFiles = (
   const bundles = parseFilePlaces('BUNDLES_URL', BUNDLES_URL)
   faults.push(...uploads.faults, ...bundles.faults)
   return { uploads: uploads.places, bundles: bundles.places }
+}
+
+/** A token is sent there: encrypted, or it stays on this machine. */
+const readApiUrl = (value: string): URL | undefined => {
+  if (!URL.canParse(value)) return undefined
+  const url = new URL(value)
+  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
+  const isBare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
+  return isBare && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback)) ? url : undefined
 }
 
 const readSettings = (value: string | undefined, faults: string[]): SettingsByJob => {

@@ -2,6 +2,7 @@ import { jobs } from '../jobs/index.ts'
 import { buildApp } from './app.ts'
 import { codeOf, openDatabase } from './database.ts'
 import { readEnvironment } from './environment.ts'
+import { openExecutions } from './executions.ts'
 import { findGuardFaults } from './guards.ts'
 import { openLog } from './log.ts'
 import { migrate } from './migrations.ts'
@@ -30,7 +31,7 @@ const main = async (): Promise<void> => {
     sql,
     log,
     files: environment.files && openStoredFiles(environment.files),
-    executions: undefined,
+    executions: environment.executionsUrl && openExecutions({ url: environment.executionsUrl }),
     stopping: stopping.signal,
     now: () => new Date()
   })

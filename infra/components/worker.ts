@@ -48,7 +48,11 @@ export class Worker extends ComponentResource {
   }
 
   /** Members only: a binding or a policy would take away what others have been given. */
-  private grant({ service, project, storageBuckets }: Declaration, account: Account, apis: Apis) {
+  private grant(
+    { service, project, storageBuckets, askExecutions }: Declaration,
+    account: Account,
+    apis: Apis
+  ) {
     const options = { parent: this, dependsOn: apis }
     const grants: (SecretIamMember | BucketIAMMember | IAMMember)[] = Object.entries(service.secrets).map(
       ([variable, secret]) =>
@@ -74,6 +78,16 @@ export class Worker extends ComponentResource {
         new IAMMember(
           'connects-to-database',
           { project, role: 'roles/cloudsql.client', member: account.member },
+          options
+        )
+      )
+    }
+    // On the project: the validators' jobs are the application's, and new ones come with its releases.
+    if (askExecutions) {
+      grants.push(
+        new IAMMember(
+          'sees-whether-a-validator-still-executes',
+          { project, role: 'roles/run.viewer', member: account.member },
           options
         )
       )

@@ -41,6 +41,7 @@ export const describeAttempt = (attempt: Attempt, names: Pick<JobNames, 'idOf'>)
 interface WorkerAnswer {
   readonly status?: unknown
   readonly affected?: unknown
+  readonly failed?: unknown
   readonly output?: unknown
   readonly reason?: unknown
   readonly error?: unknown
@@ -51,7 +52,10 @@ interface WorkerAnswer {
 const judge = ({ outcome }: Attempt, answer: WorkerAnswer): Outcome => {
   if (outcome === 'running') return 'running'
   if (outcome !== 'succeeded') return 'failed'
-  return answer.status === 'skipped' ? 'skipped' : 'completed'
+  if (answer.status === 'skipped') return 'skipped'
+  // Answered with 200, so that Cloud Scheduler leaves it at that.
+  if (answer.status === 'refused') return 'failed'
+  return typeof answer.failed === 'number' && answer.failed > 0 ? 'incomplete' : 'completed'
 }
 
 const findSentence = ({ error, outcome, statusCode, body = '' }: Attempt, answer: WorkerAnswer): string => {

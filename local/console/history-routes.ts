@@ -200,6 +200,7 @@ const points = z.object({
     z.object({
       at: instant('of its tick; of a run by hand, when it began'),
       affected: z.int(),
+      failed: z.int(),
       durationMs: z.int(),
       outcome
     })

@@ -118,6 +118,7 @@ export const readRunsOfTicks = async (
 export interface RunPoint {
   readonly at: string
   readonly affected: number
+  readonly failed: number
   readonly durationMs: number
   readonly outcome: Outcome
 }
@@ -133,22 +134,23 @@ export const readPoints = async (sql: Sql, job: string, limit: number): Promise<
     order by started_at desc
     limit ${limit}`
   return rows
-    .map(({ at, affected, durationMs, outcome }) => ({ at, affected, durationMs, outcome }))
+    .map(({ at, affected, failed, durationMs, outcome }) => ({ at, affected, failed, durationMs, outcome }))
     .toReversed()
 }
 
 const buildCondition = (sql: Sql, { job, outcome, from, until }: RunFilter): Fragment => sql`
   true
   ${job === undefined ? sql`` : sql`and job = ${job}`}
-  ${outcome === undefined ? sql`` : sql`and state = any(${statesOf(outcome)}::text[])`}
+  ${outcome === undefined ? sql`` : sql`and ${outcomeOf(sql)} = ${outcome}`}
   ${from === undefined ? sql`` : sql`and started_at >= ${from}::timestamptz`}
   ${until === undefined ? sql`` : sql`and started_at < ${until}::timestamptz`}`
 
-const statesOf = (outcome: Outcome): string[] => (outcome === 'failed' ? ['failed', 'abandoned'] : [outcome])
+const outcomeOf = (sql: Sql): Fragment => sql`
+  case when state = 'abandoned' then 'failed' when state = 'completed' and failed > 0 then 'incomplete' else state end`
 
 const runColumns = (sql: Sql): Fragment => sql`
-  id, job, state, case state when 'abandoned' then 'failed' else state end as outcome, dry_run as "dryRun",
-  ${toInstant(sql, sql`tick`)} as tick, attempt, affected::int, failed::int, batches, more, output, error,
+  id, job, state, ${outcomeOf(sql)} as outcome, dry_run as "dryRun", ${toInstant(sql, sql`tick`)} as tick, attempt,
+  affected::int, failed::int, held::int, waiting::int, missing::int, batches, more, output, error,
   ${toInstant(sql, sql`started_at`)} as "startedAt",
   floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as "durationMs"`
 

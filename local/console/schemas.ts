@@ -33,9 +33,10 @@ export const jobParameter = z.object({
 
 /** What became of a run, of an attempt or of a tick, in one set of words. */
 export const outcome = z
-  .enum(['running', 'completed', 'failed', 'skipped', 'missed'])
+  .enum(['running', 'completed', 'incomplete', 'failed', 'skipped', 'missed'])
   .describe(
-    'failed: the run or the delivery failed, or its worker stopped without a word; skipped: another run of the job was ' +
+    'incomplete: the run ended, but rows failed; failed: the run or the delivery failed or was refused, or its worker ' +
+      'stopped without a word; skipped: another run of the job was ' +
       'under way; missed: a tick that was never delivered'
   )
 export type Outcome = z.infer<typeof outcome>
@@ -53,6 +54,9 @@ export const run = z.object({
   attempt: z.int(),
   affected: z.int().describe('rows changed; of a dry run, rows found'),
   failed: z.int().describe('rows that could not be changed'),
+  held: z.int().describe('due rows that someone else had locked'),
+  waiting: z.int().describe('due rows that must not be touched yet'),
+  missing: z.int().describe('stored files that were not there'),
   batches: z.int(),
   more: z.boolean().describe('due rows were left to the next run'),
   output: z.string(),

@@ -5,7 +5,7 @@ import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt, type JobNames } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'
 import { readRunsOfTicks } from './run-ledger.ts'
-import { attempt, instant, run } from './schemas.ts'
+import { attempt, instant, outcome, run } from './schemas.ts'
 import { countByHour, dateIn, findNights, listDays, recordTicks, type TickRecord } from './week.ts'
 
 // Of the week that is shown first: what has been matters more than what will be.
@@ -121,7 +121,7 @@ const readTicks = async (
   )
 }
 
-const tickStates = ['completed', 'running', 'failed', 'skipped', 'missed', 'none', 'due'] as const
+const tickStates = [...outcome.options, 'none', 'due'] as const
 
 const weekQuery = z.object({
   start: z

@@ -66,7 +66,7 @@ const judgeTick = (
   attempts: readonly { outcome: Outcome }[]
 ): TickState => {
   const seen = new Set([...runs, ...attempts].map(({ outcome }) => outcome))
-  const order = ['completed', 'running', 'failed', 'skipped', 'missed'] as const
+  const order = ['completed', 'incomplete', 'running', 'failed', 'skipped', 'missed'] as const
   return order.find((outcome) => seen.has(outcome)) ?? 'none'
 }
 

@@ -109,6 +109,8 @@ from (
     ('stuck', 'kept for ever', 30, 'RUNNING', interval '-30 minutes -1 second', interval '-2 hours'),
     ('done', 'purged', 80, 'SUCCEEDED', interval '-70 days', interval '-1 hour'),
     ('running', null, 10, 'RUNNING', interval '-1 second', interval '-1 minute'),
+    -- Ten minutes from now it looks stuck, but its validator works on: it is left alone until that ends.
+    ('executing', null, 1, 'RUNNING', interval '-20 minutes', interval '0'),
     ('running, never started', null, 5, 'RUNNING', null, null)
 ) as kinds (kind, submission_kind, count, status, first, step)
 cross join generate_series(0, count - 1) n
@@ -128,9 +130,30 @@ set latest_run_id = (
   limit 1
 );
 
-insert into validations_validationsteprun (id, status, started_at, ended_at, validation_run_id)
-select md5(format('step of %s', id))::uuid, status, started_at, ended_at, id
-from validations_validationrun;
+-- A third of the stuck runs have a validator on Cloud Run that has ended, a third one that Cloud Run knows no longer, the
+-- others none. demo_execution_ends_at is what this machine's Cloud Run goes by; the application has no such key.
+insert into validations_validationsteprun (
+  step_order, status, started_at, ended_at, output, validation_run_id, workflow_step_id
+)
+select 1,
+  status,
+  started_at,
+  ended_at,
+  jsonb_strip_nulls(jsonb_build_object(
+    'execution_name', case when kind = 'executing' or kind = 'stuck' and n % 3 > 0 then
+      format('projects/local-project/locations/australia-southeast1/jobs/validator/executions/validator-%s', left(md5(id::text), 5))
+    end,
+    'demo_execution_ends_at', case
+      when kind = 'executing' then started_at + interval '1 hour'
+      when kind = 'stuck' and n % 3 = 1 then started_at + interval '5 minutes'
+    end
+  )),
+  id,
+  n % 8 + 1
+from (
+  select *, summary ->> 'kind' as kind, row_number() over (partition by summary ->> 'kind' order by id) as n
+  from validations_validationrun
+) as runs;
 
 insert into submissions_purgeretry (
   submission_id, created_at, last_attempt_at, next_retry_at, attempt_count, last_error
@@ -147,7 +170,7 @@ from (
     ('expired, retry due, run active', 6, 2, interval '-1 minute', interval '-1 minute'),
     ('purged, retry due', 5, 3, interval '-1 hour', interval '-1 hour'),
     ('expired, retry waits', 10, 4, interval '16 minutes', interval '5 minutes'),
-    -- Given up, and put off by a year for a person to look at.
+    -- Given up by the application and put off by a year: tried on, a day after its last attempt.
     ('expired, retry exhausted', 4, 5, interval '364 days', interval '-1 day')
 ) as kinds (submission_kind, count, attempts, first, step),
 generate_series(0, count - 1) n;

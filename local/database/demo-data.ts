@@ -1,6 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Sql } from 'postgres'
+import type { Execution } from '../../emulator/execution-routes.ts'
 
 /** Where uploads are in the application's bucket: those since May 2026 in the second, some older ones still in the first. */
 export const uploadFolders = ['public', 'private'] as const
@@ -25,6 +26,29 @@ export const writeDemoData = async (sql: Sql, storageFolder: string): Promise<vo
   const kept = [...uploadFolders.map((folder) => `${folder}/submissions/.keep`), 'runs/.keep']
   const paths = [...files.map(({ path }) => path), ...kept]
   await Promise.all(paths.map((path) => writeStoredFile(join(storageFolder, path))))
+}
+
+/**
+ * Cloud Run's part of the demo data: an execution that a step of a run names executes from the step's start until the
+ * time that stands beside the name. One that no step gives a time is gone.
+ */
+export const findDemoExecution = async (sql: Sql, name: string): Promise<Execution | undefined> => {
+  // As numbers, which no setting of the database writes otherwise.
+  const [row] = await sql<{ start: number; completion: number | null }[]>`
+    select extract(epoch from started_at)::float8 as start,
+      case when ends_at <= now() then extract(epoch from ends_at)::float8 end as completion
+    from validations_validationsteprun
+    cross join lateral (
+      select (output ->> 'demo_execution_ends_at')::timestamptz as ends_at
+    ) as times
+    where output ->> 'execution_name' = ${name}
+    and ends_at is not null`
+  return (
+    row && {
+      startTime: new Date(row.start * 1000),
+      ...(row.completion === null ? {} : { completionTime: new Date(row.completion * 1000) })
+    }
+  )
 }
 
 const writeStoredFile = async (path: string): Promise<void> => {

@@ -4,13 +4,24 @@ import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
 import { createFakeDeliverer, describeJob } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
 import { type Answers, describeListing, describeService, refuse, startGoogleRest } from './google-rest.ts'
-import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
+import { events } from '../../jobs/events.ts'
+import {
+  asLocalSystem,
+  clockOf,
+  endpointsOf,
+  parent,
+  pathOf,
+  playWorker,
+  say,
+  startGoogle
+} from './stages.ts'
 
+type Google = Awaited<ReturnType<typeof startGoogle>>
 type Rest = Awaited<ReturnType<typeof startGoogleRest>>
 
 /** Examines dev, deployed and sound but for what a test breaks. */
 const examine = async (
-  breaking: (google: Emulator, answers: Answers, paths: Rest['paths']) => Promise<void> | void = () =>
+  breaking: (google: Google, answers: Answers, paths: Rest['paths']) => Promise<void> | void = () =>
     undefined,
   options: Partial<EmulatorOptions> = {}
 ): Promise<{ code: number; findings: Finding[]; troubles: Finding[] }> => {
@@ -19,7 +30,7 @@ const examine = async (
   await breaking(google, rest.answers, rest.paths)
   const { code, json, err } = await run(['doctor', '--stage', 'dev', '--json'], {
     endpoints: endpointsOf(google, rest.url),
-    clock: { now: () => google.clock.now(), sleep: async () => undefined }
+    clock: clockOf(google)
   })
   expect(err).toBe('')
   const findings = json() as Finding[]
@@ -50,13 +61,16 @@ it('finds nothing wrong with a sound stage, in a line a check', async () => {
     'paused',
     'schedule',
     'one-shots',
-    'failures'
+    'failures',
+    'overdue',
+    'runs',
+    'release'
   ])
 })
 
 interface Case {
   readonly title: string
-  readonly breaking: (google: Emulator, answers: Answers, paths: Rest['paths']) => void
+  readonly breaking: (google: Google, answers: Answers, paths: Rest['paths']) => void
   readonly trouble: Finding
   readonly code?: number
 }
@@ -417,4 +431,90 @@ it('says of the local system what has no counterpart there', async () => {
   expect(code).toBe(0)
   expect(out).toMatch(/^skip {2}accounts {3}not applicable: there is no IAM on this machine$/m)
   expect(out).toMatch(/^skip {2}invoker {4}not applicable/m)
+})
+
+const retries = 'process-purge-retries'
+const tellRun = (google: Emulator, event: string, fields: object, labels: object = {}) =>
+  say(google, event, { job: retries, run_id: 'r', ...labels }, fields)
+
+it('warns of rows that failed and files that were missing in the last run of a job that had any', async () => {
+  const { code, troubles } = await examine(async (google) => {
+    await tellRun(google, events.completed, { failed: 7, missing: 0, dry_run: false })
+    await tellRun(google, events.completed, { failed: 3, missing: 2, dry_run: false })
+    await tellRun(google, events.completed, { failed: 0, missing: 0, dry_run: false })
+  }, playWorker('dev'))
+  expect(code).toBe(0)
+  expect(troubles).toEqual([
+    {
+      level: 'warn',
+      check: 'runs',
+      what: `${retries}: in the run of 2026-06-01T00:00:30.000Z 3 rows failed and 2 stored files were missing`,
+      fix: `'npm run scheduler -- logs ${retries} --stage dev'`
+    }
+  ])
+})
+
+it('warns of a run that was refused, with the sentence of the worker', async () => {
+  const sentence = '9 rows are due, more than maxRows of 5'
+  const { code, troubles } = await examine(
+    (google) => tellRun(google, events.refused, { message: sentence }),
+    playWorker('dev')
+  )
+  expect(code).toBe(0)
+  expect(troubles).toMatchObject([
+    {
+      level: 'warn',
+      check: 'runs',
+      what: expect.stringContaining(sentence) as string,
+      fix: `'npm run scheduler -- run ${retries} --stage dev --wait --dry-run'`
+    }
+  ])
+})
+
+it('a release of the application that a job refuses is a failure that names what to read', async () => {
+  const cause =
+    'nothing was touched: submissions_submission.new is of a release that this worker does not serve'
+  const { code, troubles } = await examine(
+    (google) => tellRun(google, events.failed, { message: `${retries} failed`, err: { message: cause } }),
+    playWorker('dev')
+  )
+  expect(code).toBe(1)
+  expect(troubles).toMatchObject([
+    {
+      level: 'fail',
+      check: 'release',
+      what: `${retries} refuses the release of the application: ${cause}`,
+      fix: expect.stringContaining('Which releases of the application are served') as string
+    }
+  ])
+})
+
+it('a job is overdue for as long as no run of it has completed since its last tick', async () => {
+  const minutes = 60_000
+  const overdueOf = async (...told: [event: string, fields: object, labels?: object][]) => {
+    const { code, troubles } = await examine(
+      async (google) => {
+        google.jobs.pause(pathOf('validibot-cleanup-stuck-runs-dev'))
+        await tellRun(google, events.completed, { dry_run: false }, { tick: '2026-06-01T00:00:00Z' })
+        await google.clock.advanceBy(30 * minutes)
+        for (const [event, fields, labels] of told) await tellRun(google, event, fields, labels)
+      },
+      { deliverer: createFakeDeliverer(), ...playWorker('dev') }
+    )
+    return { code, overdue: troubles.filter(({ check }) => check === 'overdue').map(({ what }) => what) }
+  }
+  const tick = { tick: '2026-06-01T00:15:00Z' }
+  const overdue = {
+    code: 1,
+    overdue: [`${retries}: no run has completed for its tick of 2026-06-01T00:15:00.000Z`]
+  }
+  const fine = { code: 0, overdue: [] }
+  expect(await overdueOf()).toEqual(overdue)
+  expect(await overdueOf([events.failed, { message: 'failed' }, tick])).toEqual(overdue)
+  expect(await overdueOf([events.refused, { message: 'refused' }, tick])).toEqual(overdue)
+  expect(await overdueOf([events.completed, { dry_run: true }])).toEqual(overdue)
+  expect(await overdueOf([events.completed, { dry_run: false }, tick])).toEqual(fine)
+  // By hand, and of a stage in the shadow.
+  expect(await overdueOf([events.completed, { dry_run: false }])).toEqual(fine)
+  expect(await overdueOf([events.completed, { dry_run: true }, tick])).toEqual(fine)
 })

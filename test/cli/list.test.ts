@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
-import { createFakeDeliverer, describeJob, failed } from '../emulator/harness.ts'
+import { createFakeDeliverer, describeJob, failed, succeeded } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
-import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
+import { asLocalSystem, clockOf, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
 
 interface Listed {
   readonly stage: string
@@ -16,7 +16,10 @@ it('shows a job with its schedule in words, the next run on both clocks, its sta
   await using google = await startGoogle(['dev'], { deliverer: createFakeDeliverer() })
   google.jobs.run(pathOf('validibot-clear-sessions-dev'))
   await google.clock.advanceBy(0)
-  const { out, code } = await run(['list', '--stage', 'dev'], { endpoints: endpointsOf(google) })
+  const { out, code } = await run(['list', '--stage', 'dev'], {
+    endpoints: endpointsOf(google),
+    clock: clockOf(google)
+  })
   expect(code).toBe(0)
   expect(out.split('\n').slice(0, 3)).toEqual([
     'stage\tjob\tschedule\tnext run (Sydney)\tnext run (UTC)\tstate\tlast attempt\toutcome\tmark',
@@ -54,7 +57,12 @@ it('marks what only Cloud Scheduler knows, and what only the catalogue knows', a
   }
   google.jobs.delete(pathOf('validibot-clear-sessions-dev'))
   const list = async (stage: string) =>
-    (await run(['list', '--stage', stage, '--json'], { endpoints: endpointsOf(google) })).json() as Listed[]
+    (
+      await run(['list', '--stage', stage, '--json'], {
+        endpoints: endpointsOf(google),
+        clock: clockOf(google)
+      })
+    ).json() as Listed[]
   const marked = (await list('dev')).filter(({ mark }) => mark !== null)
   expect(marked.map(({ name, mark }) => `${name}: ${mark}`)).toEqual([
     'validibot-clear-sessions-dev: not deployed',
@@ -102,4 +110,29 @@ it('shows the stages that it can read, and why it can not read the others', asyn
     ),
     expect.stringMatching(/^can't list the jobs in prod: Google could not be reached/)
   ])
+})
+
+it('marks a job as overdue whose call for its last tick was not made or failed, a quarter of an hour after its deadline', async () => {
+  const failing = new Set<string>()
+  await using google = await startGoogle(['dev'], {
+    deliverer: createFakeDeliverer(({ url }) =>
+      [...failing].some((id) => url.includes(id)) ? failed : succeeded
+    )
+  })
+  const listOverdue = async () => {
+    const { json } = await run(['list', '--stage', 'dev', '--json'], {
+      endpoints: endpointsOf(google),
+      clock: clockOf(google)
+    })
+    return (json() as Listed[]).filter(({ mark }) => mark === 'overdue').map(({ name }) => name)
+  }
+  failing.add('process-purge-retries')
+  google.jobs.pause(pathOf('validibot-cleanup-stuck-runs-dev'))
+  await google.clock.advanceBy(10 * 60_000)
+  expect(await listOverdue()).toEqual([])
+  await google.clock.advanceBy(20 * 60_000)
+  expect(await listOverdue()).toEqual(['validibot-process-purge-retries-dev'])
+  failing.clear()
+  await google.clock.advanceBy(5 * 60_000)
+  expect(await listOverdue()).toEqual([])
 })

@@ -1,8 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { events } from '../../jobs/events.ts'
+import { createFakeDeliverer, succeeded } from '../emulator/harness.ts'
+import { addSubmission } from '../rows.ts'
 import { createFolder, startLocal } from '../local/local-process.ts'
 import { run } from './command-line.ts'
+import { endpointsOf, playWorker, say, startGoogle } from './stages.ts'
 
 // The whole local system: what the commands wait for is what the real worker writes.
 const local = await startLocal(await createFolder())
@@ -96,6 +100,35 @@ describe('run', () => {
       expect(err).toContain("read the log: 'npm run scheduler -- logs clear-sessions --stage local'")
     } finally {
       await sql`alter table elsewhere rename to django_session`
+    }
+  })
+
+  it('a run in which a row failed is a failure that says how many, and history has its numbers', async () => {
+    const submission = await addSubmission(sql, {
+      content: '',
+      input_file: '../elsewhere.json',
+      expires_at: '-1 day'
+    })
+    try {
+      const { code, out, err } = await run(['run', 'purge-expired-submissions', ...at, '--wait'])
+      expect(code).toBe(1)
+      expect(out).toMatch(/^purge-expired-submissions completed, but 1 row failed in [\d.]+ s \(run /)
+      expect(err).toContain(
+        "read the log: 'npm run scheduler -- logs purge-expired-submissions --stage local'"
+      )
+      const rows = (await run(['history', 'purge-expired-submissions', ...at, '--json'])).json()
+      expect(rows).toMatchObject([{ outcome: 'completed', failed: 1 }])
+      const doctor = await run(['doctor', ...at, '--json'])
+      expect(doctor.json()).toContainEqual(
+        expect.objectContaining({
+          level: 'warn',
+          check: 'runs',
+          what: expect.stringMatching(/^purge-expired-submissions: in the run of .* 1 row failed$/) as string
+        })
+      )
+    } finally {
+      await sql`delete from submissions_purgeretry where submission_id = ${submission}`
+      await sql`delete from submissions_submission where id = ${submission}`
     }
   })
 
@@ -240,4 +273,27 @@ it('a run that is not heard of in time is a failure that says where to look', as
     expect(code).toBe(1)
     expect(json()).toMatchObject({ outcome: 'unknown', fix: expect.stringContaining('--timeout') as string })
   })
+})
+
+it('a run that is refused is a failure with the sentence of the worker', async () => {
+  await using google = await startGoogle(['dev'], {
+    // The refusal is a 200 for Cloud Scheduler: the run's own line says more.
+    deliverer: createFakeDeliverer(async () => {
+      const labels = { job: 'clear-sessions', run_id: 'r' }
+      await say(google, events.started, labels, { parameters: {} })
+      await say(google, events.refused, labels, {
+        message: '9 sessions are due, more than maxRows of 5',
+        due: 9
+      })
+      return succeeded
+    }),
+    ...playWorker('dev')
+  })
+  const { code, out, err } = await run(['run', 'clear-sessions', '--stage', 'dev', '--wait'], {
+    endpoints: endpointsOf(google),
+    clock: { now: () => google.clock.now(), sleep: (milliseconds) => sleep(milliseconds / 100) }
+  })
+  expect(code).toBe(1)
+  expect(out).toBe('clear-sessions refused (run r)\n9 sessions are due, more than maxRows of 5\n')
+  expect(err).toContain("raise jobs.clear-sessions.maxRows in the stage's file")
 })

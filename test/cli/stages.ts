@@ -1,4 +1,5 @@
 import { GoogleAuth, PassThroughClient } from 'google-auth-library'
+import { vi } from 'vitest'
 import type { Endpoints } from '../../cli/google.ts'
 import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
@@ -52,6 +53,12 @@ export const endpointsOf = (
   })
 }
 
+/** The clock of a command that sees an emulator's time as now. */
+export const clockOf = ({ clock }: Pick<Emulator, 'clock'>) => ({
+  now: () => clock.now(),
+  sleep: async () => undefined
+})
+
 /** Adds what a running local system says of itself to an emulator. */
 export const asLocalSystem = (stage = 'dev'): Pick<EmulatorOptions, 'register'> => ({
   register: (server) => {
@@ -66,3 +73,63 @@ export const asLocalSystem = (stage = 'dev'): Pick<EmulatorOptions, 'register'> 
     }))
   }
 })
+
+/** A service in the place of a stage's worker, which says what it is told to: its lines are those of the real one. */
+export const playWorker = (stage: string): Pick<EmulatorOptions, 'services'> => ({
+  services: [
+    {
+      name: readDeclaration(stage).service.name,
+      region,
+      invokers: [speaker],
+      upstream: {
+        command: process.execPath,
+        arguments: ['-e', program],
+        environment: {},
+        healthPath: '/',
+        onOutput: () => undefined
+      }
+    }
+  ]
+})
+
+/** Has the played worker write a line about a run, and waits until it is in the log. */
+export const say = async (
+  emulator: Emulator,
+  event: string,
+  labels: Readonly<Record<string, string>>,
+  fields: object = {}
+): Promise<void> => {
+  const { schedulerUrl, fronts } = emulator
+  const { url } = fronts[0]!
+  const before = await countLines(schedulerUrl)
+  await fetch(url, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${await emulator.mintToken(speaker, url)}` },
+    body: JSON.stringify({ severity: 'INFO', event, 'logging.googleapis.com/labels': labels, ...fields })
+  })
+  await vi.waitUntil(async () => (await countLines(schedulerUrl)) > before)
+}
+
+const speaker = 'speaker@example.com'
+const program = `require('node:http')
+  .createServer(async (request, response) => {
+    let line = ''
+    for await (const piece of request) line += piece
+    if (line) console.log(line)
+    response.end()
+  })
+  .listen(process.env.PORT, '127.0.0.1')`
+
+const countLines = async (schedulerUrl: string): Promise<number> => {
+  const response = await fetch(`${schedulerUrl}/v2/entries:list`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({
+      resourceNames: [`projects/${project}`],
+      filter: 'resource.type="cloud_run_revision"',
+      pageSize: 1_000
+    })
+  })
+  const { entries = [] } = (await response.json()) as { entries?: object[] }
+  return entries.length
+}

@@ -35,7 +35,10 @@ it('each event that a person must hear of is matched in the lines of the stageâ€
     .filter((filter) => filter.includes('jsonPayload.event='))
   expect(filters.map((filter) => /jsonPayload\.event="(.*)"/.exec(filter)?.[1])).toEqual([
     events.failed,
+    events.refused,
     events.overdue,
+    events.rowsFailed,
+    events.filesMissing,
     events.retriesExhausted,
     events.overBudget
   ])

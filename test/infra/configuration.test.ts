@@ -41,6 +41,7 @@ describe('each key says what it must be and what it got', () => {
     ['uploadsUrl', undefined, 'one or several of gs://bucket[/prefix], separated by spaces', 'nothing'],
     ['bundlesUrl', '', 'one or several of gs://bucket[/prefix], separated by spaces', 'nothing'],
     ['bundlesUrl', 'file:///a', 'one or several of gs://bucket[/prefix], separated by spaces', "'file:///a'"],
+    ['askExecutions', 'yes', 'true or false', "'yes'"],
     ['logLevel', 'error', 'debug or info', "'error'"],
     ['timeoutSeconds', 3601, 'a whole number of seconds from 1 to 3600', '3601'],
     ['cpu', 3, 'one of 1, 2, 4', '3'],

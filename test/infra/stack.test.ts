@@ -18,11 +18,11 @@ describe('who may do what', () => {
     inventory = await takeInventory(declareStage('prod'))
   })
 
-  it('exactly: read the one secret, delete in the bucket of the files, reach Cloud SQL, invoke the one service', () => {
+  it('exactly: read the one secret, delete in the bucket of the files, reach Cloud SQL, look at Cloud Run, invoke the one service', () => {
     const grants = ofType(inventory, /iam/i).map(({ inputs }) => inputs)
     const runtime = 'serviceAccount:validibot-jobs-run@your-google-project.iam.gserviceaccount.com'
     const caller = 'serviceAccount:validibot-jobs-call@your-google-project.iam.gserviceaccount.com'
-    expect(grants).toHaveLength(4)
+    expect(grants).toHaveLength(5)
     expect(grants).toEqual(
       expect.arrayContaining([
         {
@@ -32,6 +32,7 @@ describe('who may do what', () => {
         },
         { bucket: 'validibot-storage', role: 'roles/storage.legacyBucketWriter', member: runtime },
         { project: 'your-google-project', role: 'roles/cloudsql.client', member: runtime },
+        { project: 'your-google-project', role: 'roles/run.viewer', member: runtime },
         {
           name: 'validibot-jobs-worker',
           location: 'australia-southeast1',
@@ -61,6 +62,13 @@ describe('who may do what', () => {
       ['deletes-stored-files-uploads', 'uploads', ['deletes-stored-files']]
     ])
     expect(JSON.stringify(others)).toContain('gs://uploads/public gs://uploads/private gs://old')
+  })
+
+  it('where executions are not asked about, the worker may not look at Cloud Run', async () => {
+    const others = await inventoryWith('prod', { askExecutions: false })
+    expect(ofType(others, /iam/i).map(({ inputs }) => inputs.role)).not.toContain('roles/run.viewer')
+    const [service] = ofType(others, /cloudrunv2\/service:/)
+    expect(JSON.stringify(service?.inputs)).toContain('{"name":"ASK_EXECUTIONS","value":"false"}')
   })
 
   it('is granted to members one by one, never by a binding or a policy', () => {

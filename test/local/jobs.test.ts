@@ -101,6 +101,34 @@ it.each(Object.entries(due))('one run of %s leaves no due row', async (job, { ta
   expect(await count(table, rows)).toBe(0)
 })
 
+it('of the executions that the demo data name, one works on for longer than a run may, others have ended or are gone', async () => {
+  const rows = await sql<{ name: string; status: string; minutes: number }[]>`
+    select output ->> 'execution_name' as name, run.status,
+      (extract(epoch from now() - run.started_at) / 60)::int as minutes
+    from validations_validationsteprun step
+    join validations_validationrun run on run.id = validation_run_id
+    where output ? 'execution_name'`
+  const answers = await Promise.all(
+    rows.map(async (row) => {
+      const response = await fetch(`${schedulerUrl}/v2/${row.name}`)
+      const { completionTime } = (await response.json()) as { completionTime?: string }
+      const state = completionTime ? 'ended' : response.ok ? 'executes' : `answered ${response.status}`
+      return { ...row, state }
+    })
+  )
+  const countOf = (state: string) => answers.filter((one) => one.state === state).length
+  expect({ executes: countOf('executes'), ended: countOf('ended'), gone: countOf('answered 404') }).toEqual({
+    executes: 1,
+    ended: 10,
+    gone: 10
+  })
+  const works = answers.find(({ state }) => state === 'executes')
+  // It becomes due while someone looks, and not before each job has run once.
+  expect(works).toMatchObject({ status: 'RUNNING' })
+  expect(works?.minutes).toBeGreaterThanOrEqual(20)
+  expect(works?.minutes).toBeLessThan(30)
+})
+
 describe('after a run of each job', () => {
   it.each(Object.keys(mayChange))('what was not due in %s is unchanged', async (table) => {
     expect(await sql.unsafe(`select * from before.${table} except select * from ${table}`)).toEqual([])

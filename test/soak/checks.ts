@@ -22,7 +22,7 @@ export const checkEvidence = (evidence: Evidence): Check[] => [
     faults: findWatchFaults(evidence)
   },
   {
-    title: "no row is due for longer than its job's period, but exhausted retries and locked rows",
+    title: "no row is due for longer than its job's period, but locked rows",
     faults: findOverdueFaults(evidence)
   },
   {

@@ -11,7 +11,7 @@ export interface Evidence {
   readonly deliveries: readonly Delivered[]
   /** The ledger's rows of ticks. */
   readonly ledger: readonly LedgerRow[]
-  /** Rows that are due for longer than their job's period, and not exhausted. */
+  /** Rows that are due for longer than their job's period. */
   readonly overdueRows: readonly { readonly job: string; readonly key: string }[]
   /** Rows that someone held at the end. */
   readonly lockedKeys: readonly string[]
@@ -139,8 +139,7 @@ const overdueRows: Readonly<Record<string, string>> = {
   'process-purge-retries': `
     select id::text as key
     from submissions_purgeretry
-    where next_retry_at <= clock.now() - ${period}
-    and attempt_count < 5`,
+    where next_retry_at <= clock.now() - ${period}`,
   'cleanup-stuck-runs': `
     select id::text as key
     from validations_validationrun

@@ -41,6 +41,7 @@ describe('readEnvironment', () => {
         uploads: [new URL('gs://bucket/public'), new URL('gs://bucket/private')],
         bundles: [new URL('gs://bucket')]
       },
+      executionsUrl: new URL('https://run.googleapis.com'),
       stage: 'dev',
       logLevel: 'info',
       timeZone: 'Australia/Sydney',
@@ -118,6 +119,30 @@ describe('readEnvironment', () => {
     expect(read({ PORT: '0' }).port).toBe(0)
   })
 
+  it.each(['https://run.example.com', 'http://127.0.0.1:8085/', 'http://localhost:1', 'http://[::1]:1'])(
+    'takes another address of Cloud Run’s API: %s',
+    (url) => {
+      expect(read({ CLOUD_RUN_URL: url }).executionsUrl).toEqual(new URL(url))
+    }
+  )
+
+  it('has no address of Cloud Run’s API where it is not to be asked', () => {
+    expect(read({ ASK_EXECUTIONS: 'false' })).not.toHaveProperty('executionsUrl')
+  })
+
+  it.each([
+    'http://run.googleapis.com',
+    'http://127.0.0.1.example.com',
+    'ftp://127.0.0.1',
+    'https://run.googleapis.com/v2',
+    'https://user:word@run.googleapis.com',
+    'run.googleapis.com'
+  ])('refuses to send its token elsewhere: %s', (url) => {
+    expect(faultsOf({ CLOUD_RUN_URL: url })).toEqual([
+      `CLOUD_RUN_URL must be https://host, or http://127.0.0.1:port for a stand-in on this machine, got '${url}'`
+    ])
+  })
+
   it('names every fault in one message', () => {
     expect(() => readEnvironment({})).toThrow(
       [
@@ -163,6 +188,7 @@ describe('readEnvironment', () => {
       { STORAGE_URL: 'gs://bucket' },
       'STORAGE_URL must be left out: UPLOADS_URL and BUNDLES_URL say where the uploads and the bundles of runs are'
     ],
+    [{ ASK_EXECUTIONS: 'no' }, "ASK_EXECUTIONS must be 'true' or 'false', got 'no'"],
     [{ LOG_LEVEL: 'trace' }, "LOG_LEVEL must be one of debug, info, warn, error, silent, got 'trace'"],
     [{ TIME_ZONE: 'Sydney' }, "TIME_ZONE must be a time zone such as Australia/Sydney, got 'Sydney'"],
     [{ JOB_SETTINGS: '{' }, "JOB_SETTINGS must be a JSON object by job id, got '{'"],

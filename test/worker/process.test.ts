@@ -1,11 +1,19 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatabase } from '../database.ts'
 import { addSessions, addSubmission, addSubmissions } from '../rows.ts'
 import { openCloudStorageServer } from './cloud-storage-server.ts'
 import { openProxy } from './database-proxy.ts'
 import { bundleWorker, type WorkerProcess, type WorkerProcesses } from './worker-process.ts'
+
+const run = promisify(execFile)
 
 describe('the worker as a process', () => {
   let workers: WorkerProcesses
@@ -68,6 +76,32 @@ describe('the worker as a process', () => {
     worker.child.kill('SIGKILL')
     await worker.exit
     await bucket.close()
+  })
+
+  it('has Google’s library of tokens in a bundle beside its own, which asks the metadata server', async () => {
+    const metadata = createServer((request, response) => {
+      const isToken = request.url?.startsWith('/computeMetadata/v1/instance/service-accounts/default/token')
+      response.writeHead(isToken ? 200 : 404, {
+        'metadata-flavor': 'Google',
+        'content-type': 'application/json'
+      })
+      response.end('{"access_token": "ya29.token", "expires_in": 3600, "token_type": "Bearer"}')
+    })
+    metadata.listen(0, '127.0.0.1')
+    await once(metadata, 'listening')
+    const program = `import(${JSON.stringify(join(workers.directory, 'account-token.cjs'))})
+      .then(({ findAccountToken }) => findAccountToken())
+      .then(console.log)`
+    const { stdout } = await run(process.execPath, ['-e', program], {
+      env: {
+        HOME: workers.directory,
+        GCE_METADATA_HOST: `127.0.0.1:${(metadata.address() as AddressInfo).port}`,
+        METADATA_SERVER_DETECTION: 'assume-present'
+      }
+    })
+    expect(stdout).toBe('ya29.token\n')
+    expect(await readFile(join(workers.directory, 'worker.cjs'), 'utf8')).not.toContain('GoogleAuth')
+    metadata.close()
   })
 
   it('says after its first answer which job will not run as the tables are', async () => {

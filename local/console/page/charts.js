@@ -60,19 +60,22 @@ export const createCharts = () => {
       )
     ]
     // Before anything changes: the browser lays out the whole page anew to tell a colour after it.
-    const colours = ['--muted', '--line', '--accent', '--failed'].map((name) =>
+    const colours = ['--muted', '--line', '--accent', '--failed', '--incomplete'].map((name) =>
       findColour(find('charts'), name)
     )
     clear(...frames)
     const times = points.map(({ at }) => Date.parse(at) / 1000)
-    const failures = (valueOf) =>
-      points.map((point) => (point.outcome === 'completed' ? null : valueOf(point)))
+    /** A series of its own for each colour of dots: what failed, and what ended with failed rows. */
+    const trouble = (valueOf) => [
+      points.map((point) => (isFailed(point) ? valueOf(point) : null)),
+      points.map((point) => (point.outcome === 'incomplete' ? valueOf(point) : null))
+    ]
     plots = [
       plot(
         frames[0],
         times,
         points.map(({ affected }) => affected),
-        failures(({ affected }) => affected),
+        trouble(({ affected }) => affected),
         (value) => count(Math.round(value)),
         true,
         colours
@@ -81,7 +84,7 @@ export const createCharts = () => {
         frames[1],
         times,
         points.map(({ durationMs }) => durationMs),
-        failures(({ durationMs }) => durationMs),
+        trouble(({ durationMs }) => durationMs),
         (value) => duration(Math.round(value)),
         false,
         colours
@@ -89,7 +92,7 @@ export const createCharts = () => {
     ]
   }
 
-  const plot = (frame, times, values, failures, format, isBars, [ink, line, accent, bad]) => {
+  const plot = (frame, times, values, trouble, format, isBars, [ink, line, accent, ...dots]) => {
     const readout = element('p', { class: 'readout' }, '')
     const font = '11px system-ui, sans-serif'
     const axis = {
@@ -124,12 +127,12 @@ export const createCharts = () => {
               ? { fill: accent, paths: uPlot.paths.bars({ size: [0.7, 14, 2] }), points: { show: false } }
               : { points: { show: points.length < 60, size: 4 } })
           },
-          {
-            stroke: bad,
-            fill: bad,
+          ...dots.map((colour) => ({
+            stroke: colour,
+            fill: colour,
             paths: () => null,
-            points: { show: true, size: 7, stroke: bad, fill: bad }
-          }
+            points: { show: true, size: 7, stroke: colour, fill: colour }
+          }))
         ],
         hooks: {
           setCursor: [
@@ -137,15 +140,13 @@ export const createCharts = () => {
               const point = points[idx ?? -1]
               setText(
                 readout,
-                point
-                  ? `${wallClock(point.at)}: ${format(values[idx])}${point.outcome === 'completed' ? '' : `, ${point.outcome}`}`
-                  : ''
+                point ? `${wallClock(point.at)}: ${format(values[idx])}${describeTrouble(point)}` : ''
               )
             }
           ]
         }
       },
-      [times, values, failures],
+      [times, values, ...trouble],
       frame
     )
     frame.append(readout)
@@ -184,12 +185,20 @@ const describeTimes = (_plot, ticks, _axis, _space, step) =>
     return step >= 86_400 || time === '00:00' ? dayOf(seconds * 1000) : time
   })
 
+const isFailed = ({ outcome }) => outcome !== 'completed' && outcome !== 'incomplete'
+
+const describeTrouble = (point) => {
+  if (isFailed(point)) return `, ${point.outcome}`
+  return point.failed > 0 ? `, ${count(point.failed)} failed` : ''
+}
+
 const summarize = (points) => {
   if (points.length === 0) return ''
-  const failed = points.filter(({ outcome }) => outcome !== 'completed').length
+  const failed = points.filter(isFailed).length
+  const incomplete = points.filter(({ outcome }) => outcome === 'incomplete').length
   const rows = points.reduce((sum, { affected }) => sum + affected, 0)
   const longest = Math.max(...points.map(({ durationMs }) => durationMs))
-  return `${points.length === 1 ? '1 run' : `the last ${points.length} runs`}: ${count(rows)} rows, the longest ${duration(longest)}, ${failed === 0 ? 'none' : failed} failed`
+  return `${points.length === 1 ? '1 run' : `the last ${points.length} runs`}: ${count(rows)} rows, the longest ${duration(longest)}, ${failed === 0 ? 'none' : failed} failed${incomplete === 0 ? '' : `, ${incomplete} with rows that failed`}`
 }
 
 /** A colour of the theme as the canvas knows it: a custom property alone is text that is not computed. */

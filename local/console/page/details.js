@@ -1,5 +1,5 @@
 import { describeState, element } from './element.js'
-import { describeOutcome } from './outcome.js'
+import { describeExtras, describeOutcome } from './outcome.js'
 import { read, toQuery } from './request.js'
 import { count, duration, longDayOf, timeOfDay, utc, wallClock, zoneAt } from './time-text.js'
 
@@ -103,6 +103,7 @@ export const createDetails = (dialog) => {
     const sentence = run?.error || run?.output || attempt?.sentence || texts[state] || ''
     const show = attempt ? () => openAttempt(attempt.id) : run && (() => openRun(run.id))
     const rows = run?.affected ?? attempt?.affected
+    const extras = run ? describeExtras(run) : ''
     return element(
       'tr',
       {},
@@ -112,7 +113,12 @@ export const createDetails = (dialog) => {
         {},
         describeOutcome(state, state === 'none' ? 'unknown' : state === 'due' ? 'to come' : state)
       ),
-      element('td', { class: 'number' }, rows === undefined ? '' : count(rows)),
+      element(
+        'td',
+        { class: 'number' },
+        rows === undefined ? '' : count(rows),
+        extras && element('span', { class: 'sub' }, extras)
+      ),
       element(
         'td',
         {},
@@ -181,7 +187,7 @@ const describeRun = (run) =>
     ],
     [
       'Rows',
-      `${count(run.affected)} ${run.dryRun ? 'found, none changed: a dry run' : 'changed'}, ${count(run.failed)} failed, in ${count(run.batches)} batches${run.more ? '; more are due' : ''}`
+      `${count(run.affected)} ${run.dryRun ? 'found, none changed: a dry run' : 'changed'}, ${describeExtras(run) || 'none failed'}, in ${count(run.batches)} batches${run.more ? '; more are due' : ''}`
     ],
     ['Id', element('code', {}, run.id)]
   ])

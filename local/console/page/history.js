@@ -1,11 +1,11 @@
 import { announce } from './announcement.js'
 import { describeState, element, find, keepRoles, reconcile, setText } from './element.js'
-import { describeOutcome } from './outcome.js'
+import { describeExtras, describeOutcome } from './outcome.js'
 import { read, toQuery } from './request.js'
 import { count, duration, now, wallClock } from './time-text.js'
 
 const pageSize = 25
-const outcomes = ['completed', 'failed', 'skipped', 'missed', 'running']
+const outcomes = ['completed', 'incomplete', 'failed', 'skipped', 'missed', 'running']
 const spans = [
   { text: 'at any time', hours: 0 },
   { text: 'within an hour', hours: 1 },
@@ -164,7 +164,14 @@ const runColumns = [
     label: 'Outcome',
     node: ({ outcome, dryRun }) => describeOutcome(outcome, dryRun ? `${outcome}, dry run` : outcome)
   },
-  { label: 'Rows', isNumber: true, text: ({ affected }) => count(affected) },
+  {
+    label: 'Rows',
+    isNumber: true,
+    node: (run) => {
+      const extras = describeExtras(run)
+      return element('span', {}, count(run.affected), extras && element('span', { class: 'sub' }, extras))
+    }
+  },
   {
     label: 'Took',
     isNumber: true,

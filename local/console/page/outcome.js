@@ -1,8 +1,10 @@
 import { element } from './element.js'
+import { count } from './time-text.js'
 
 /** A shape for each outcome, so that none is told by its colour alone. */
 export const glyphs = {
   completed: '✓',
+  incomplete: '◐',
   running: '▸',
   failed: '✕',
   skipped: '–',
@@ -14,6 +16,7 @@ export const glyphs = {
 /** What an outcome means, for the key of the week. */
 export const meanings = {
   completed: 'completed',
+  incomplete: 'incomplete: rows failed',
   failed: 'failed',
   missed: 'missed: never delivered',
   skipped: 'skipped: another run was under way',
@@ -30,3 +33,10 @@ export const describeOutcome = (outcome, text = outcome) =>
     element('span', { class: 'glyph', 'aria-hidden': 'true' }, glyphs[outcome] ?? '·'),
     element('span', {}, text)
   )
+
+/** The counts of a run that are worth a word, most often none: `3 failed, 2 held`. */
+export const describeExtras = (run) =>
+  ['failed', 'held', 'waiting', 'missing']
+    .filter((name) => run[name] > 0)
+    .map((name) => `${count(run[name])} ${name}`)
+    .join(', ')

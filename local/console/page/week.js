@@ -4,7 +4,7 @@ import { read, toQuery } from './request.js'
 import { dayOf, longDayOf, timeOfDay, zoneName } from './time-text.js'
 
 const hour = 3_600_000
-const order = ['failed', 'missed', 'running', 'skipped', 'completed', 'none', 'due']
+const order = ['failed', 'missed', 'incomplete', 'running', 'skipped', 'completed', 'none', 'due']
 
 /**
  * The week: a row a job, a cell a day, a bar an hour.
@@ -69,7 +69,7 @@ export const createWeek = ({ openTicks }) => {
     void refresh()
   })
   find('week-key').replaceChildren(
-    ...['completed', 'failed', 'missed', 'skipped', 'none', 'due'].map((state) =>
+    ...['completed', 'incomplete', 'failed', 'missed', 'skipped', 'none', 'due'].map((state) =>
       element(
         'li',
         {},

@@ -330,6 +330,28 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.getByText('1 to 25 of 10,000').waitFor()
     })
 
+    it('a run in which rows failed is amber, with its counts beside its rows', async () => {
+      await sql`
+        update scheduled_jobs.run set failed = 3, held = 2
+        where output = 'run 1'`
+      const page = await visit(system)
+      await filtersOf(page).getByLabel('Outcome').selectOption('incomplete')
+      await page.getByText('1 to 1 of 1', { exact: true }).waitFor()
+      await historyRows(page).first().getByText('3 failed, 2 held').waitFor()
+      // The amber of the light theme.
+      expect(
+        await page.evaluate(`getComputedStyle(document.querySelector('.history .outcome.incomplete')).color`)
+      ).toBe('rgb(138, 83, 0)')
+      await page.getByRole('button', { name: 'Clear filters' }).click()
+      await page.getByText('1 to 25 of 10,000').waitFor()
+      await page.getByRole('button', { name: 'Earlier' }).click()
+      await page.getByRole('button', { name: 'Now' }).click()
+      await page.locator('.count.incomplete', { hasText: '1 ◐' }).first().waitFor()
+      await sql`
+        update scheduled_jobs.run set failed = 0, held = 0
+        where output = 'run 1'`
+    })
+
     it('failed and missed ticks of the week are told by a word and a shape', async () => {
       const page = await visit(system)
       await page

@@ -1,6 +1,7 @@
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { createDatabase } from '../../database.ts'
+import { addSubmission } from '../../rows.ts'
 import { prepareSystems } from './local-system.ts'
 
 const { url: databaseUrl, sql } = await createDatabase()
@@ -274,6 +275,34 @@ describe('the endpoints', () => {
     expect(last).toMatchObject({ outcome: 'failed', sentence: expect.stringContaining('attempt_count') })
     const { runs } = await read<{ runs: object[] }>('/api/runs?outcome=failed')
     expect(runs).toMatchObject([{ job: 'process-purge-retries', outcome: 'failed', affected: 0 }])
+  })
+
+  it('a run in which rows failed is incomplete, in every list, and its counts are told', async () => {
+    const submission = await addSubmission(sql, {
+      content: '',
+      input_file: '../elsewhere.json',
+      expires_at: '-1 day'
+    })
+    await post('/api/jobs/purge-expired-submissions/run')
+    await expect
+      .poll(async () => (await findJob('purge-expired-submissions')).last?.outcome, { interval: 20 })
+      .toBe('incomplete')
+    await sql`delete from submissions_purgeretry where submission_id = ${submission}`
+    await sql`delete from submissions_submission where id = ${submission}`
+    await sql`
+      update scheduled_jobs.run set held = 4, waiting = 2, missing = 1
+      where job = 'purge-expired-submissions'`
+    const { runs } = await read<{ runs: object[] }>('/api/runs?outcome=incomplete')
+    expect(runs).toMatchObject([
+      { job: 'purge-expired-submissions', state: 'completed', failed: 1, held: 4, waiting: 2, missing: 1 }
+    ])
+    const { attempts } = await read<{ attempts: object[] }>('/api/attempts?outcome=incomplete')
+    expect(attempts).toMatchObject([{ job: 'purge-expired-submissions', answer: '200' }])
+    const { points } = await read<{ points: object[] }>('/api/jobs/purge-expired-submissions/points')
+    expect(points).toMatchObject([{ outcome: 'incomplete', failed: 1 }])
+    expect(await read('/api/runs?outcome=completed')).not.toMatchObject({
+      runs: expect.arrayContaining([expect.objectContaining({ failed: 1 })]) as object[]
+    })
   })
 
   it('a table that is missing spoils no other count', async () => {

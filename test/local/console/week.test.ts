@@ -81,6 +81,8 @@ describe('what became of a tick', () => {
     ['a delivery that failed before it reached the worker', [], ['failed'], 'failed'],
     ['a retry that made good', ['failed', 'completed'], ['failed', 'completed'], 'completed'],
     ['an answer that said no more than 200', [], ['completed'], 'completed'],
+    ['a run in which rows failed', ['incomplete'], ['incomplete'], 'incomplete'],
+    ['a retry after a run in which rows failed', ['incomplete', 'completed'], [], 'completed'],
     ['a tick that was reported as missed', ['missed'], [], 'missed'],
     ['a missed tick that was delivered late', ['missed', 'completed'], ['completed'], 'completed'],
     [

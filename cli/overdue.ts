@@ -1,0 +1,25 @@
+import type { DeclaredJob } from '../infra/declaration.ts'
+import { ticksBetween } from '../schedule/ticks.ts'
+import type { ScheduledJob } from './scheduled-jobs.ts'
+
+const minute = 60_000
+// Beyond the time that a run may take: its retries, and a log line that comes late.
+const graceMs = 10 * minute
+// A few ticks are enough to find the last one: the weekly job's are seven days apart, the others' minutes or hours.
+const spans = [60 * minute, 24 * 60 * minute, 8 * 24 * 60 * minute]
+
+/**
+ * The last tick of a job for which a run should have completed by now. Undefined where none is expected: the job is paused,
+ * by configuration or by hand, or was made or changed since.
+ */
+export const findExpectedTick = (declared: DeclaredJob, job: ScheduledJob, now: Date): Date | undefined => {
+  if (declared.paused || job.state !== 'ENABLED') return undefined
+  const until = new Date(now.getTime() - job.attemptDeadline * 1000 - graceMs)
+  for (const span of spans) {
+    const from = Math.max(until.getTime() - span, job.changedAt?.getTime() ?? 0)
+    if (from >= until.getTime()) return undefined
+    const tick = ticksBetween(declared, new Date(from), until).at(-1)
+    if (tick) return tick
+  }
+  return undefined
+}

@@ -1,0 +1,104 @@
+import pLimit from 'p-limit'
+import type { Executions } from '../jobs/services.ts'
+
+export interface ExecutionsOptions {
+  /** Of Cloud Run's API; http is this machine's stand-in, which wants no token. */
+  readonly url: URL
+  /** Of one question, its token included. */
+  readonly timeoutMs?: number
+  /** Finds the access token; by default that of the account that the worker runs as, and none for http. */
+  readonly findToken?: () => Promise<string>
+}
+
+// Cloud Run answers in about 100 ms; a run of the job has more to do than to wait for one that does not.
+const defaultTimeoutMs = 5_000
+// Stuck runs are few: a hundred of them are asked about in two seconds, and no quota is near.
+const concurrency = 8
+// What the application writes comes from Google, but it is a text in a database: nothing else may become a path.
+const namePattern =
+  /^projects\/[a-z0-9][-a-z0-9.:]{0,62}\/locations\/[a-z][-a-z0-9]{0,62}\/jobs\/[a-z][-a-z0-9]{0,62}\/executions\/[a-z][-a-z0-9]{0,62}$/
+
+/**
+ * Asks Cloud Run, `GET /v2/NAME`: https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.jobs.executions/get.
+ *
+ * Only Google's own word ends a run: an execution with a completionTime, or a 404 in the form of Google's errors.
+ */
+export const openExecutions = ({
+  url,
+  timeoutMs = defaultTimeoutMs,
+  findToken = url.protocol === 'https:' ? findAccountToken : undefined
+}: ExecutionsOptions): Executions => {
+  const limit = pLimit(concurrency)
+  const ask = async (name: string, signal: AbortSignal) => {
+    const token = findToken && (await orAborted(findToken(), signal))
+    const response = await fetch(new URL(`/v2/${name}`, url), {
+      headers: { accept: 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
+      // A token goes nowhere else.
+      redirect: 'manual',
+      signal
+    })
+    return judge(name, response.status, parseObject(await response.text()))
+  }
+  return {
+    find: (name, signal) =>
+      limit(async () => {
+        signal.throwIfAborted()
+        if (!namePattern.test(name)) return unknown('its name is not that of an execution')
+        const timeout = AbortSignal.timeout(timeoutMs)
+        try {
+          return await ask(name, AbortSignal.any([signal, timeout]))
+        } catch (error) {
+          signal.throwIfAborted()
+          return unknown(
+            timeout.aborted
+              ? `Cloud Run did not answer within ${timeoutMs / 1000} s`
+              : `Cloud Run could not be asked (${describeFailure(error)})`
+          )
+        }
+      })
+  }
+}
+
+const unknown = (reason: string) => ({ state: 'unknown', reason }) as const
+
+const judge = (name: string, status: number, body: Readonly<Record<string, unknown>> | undefined) => {
+  if (body === undefined) return unknown(`Cloud Run answered ${status}, not in JSON`)
+  if (status === 200) {
+    const id = name.slice(name.lastIndexOf('/'))
+    if (typeof body.name !== 'string' || !body.name.endsWith(id)) {
+      return unknown('Cloud Run answered 200, but with no execution of this name')
+    }
+    return { state: body.completionTime ? 'finished' : 'executing' } as const
+  }
+  const { code, status: word } = (body.error ?? {}) as { code?: unknown; status?: unknown }
+  if (status === 404 && code === 404 && word === 'NOT_FOUND') return { state: 'finished' } as const
+  const fix = status === 403 ? ': the account of the worker must have roles/run.viewer on its project' : ''
+  return unknown(`Cloud Run answered ${status}${fix}`)
+}
+
+/** Google's library is loaded with the first question: a cold start does not compile it, and five jobs never need it. */
+const findAccountToken = async (): Promise<string> => (await import('./account-token.ts')).findAccountToken()
+
+/** Google's library takes no signal. */
+const orAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> => {
+  const { promise: aborted, reject } = Promise.withResolvers<never>()
+  const abort = () => reject(signal.reason as Error)
+  signal.addEventListener('abort', abort, { once: true })
+  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort))
+}
+
+const parseObject = (text: string): Readonly<Record<string, unknown>> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+const describeFailure = (error: unknown): string => {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } }
+  const found = cause?.code ?? code
+  return typeof found === 'string' ? found : error instanceof Error ? error.name : 'no reason given'
+}
