@@ -1,7 +1,15 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import { explainAttempt } from './attempt-explanation.ts'
-import { emailOf, type Facts, failureHours, type Reading, type ServiceFacts } from './doctor-facts.ts'
+import {
+  type BucketFacts,
+  emailOf,
+  type Facts,
+  failureHours,
+  type PlaceFacts,
+  type Reading,
+  type ServiceFacts
+} from './doctor-facts.ts'
 import { isNameOfStage, isOneShot } from './job-names.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 
@@ -44,7 +52,7 @@ const deploy = ({ stage }: Facts, ...options: string[]): string =>
 /** What there is to say where something could not be read; otherwise what the check makes of it. */
 const given = <Value>(
   reading: Reading<Value>,
-  missing: Judgement,
+  missing: Judgement | Judgement[],
   judge: (value: Value) => Judgement | Judgement[]
 ): Judgement | Judgement[] => {
   switch (reading.kind) {
@@ -175,6 +183,16 @@ const checks: readonly Check[] = [
       })
   },
   {
+    name: 'files',
+    look: (facts) =>
+      facts.stage === 'local'
+        ? skip('not applicable: the stored files are in a folder of this machine')
+        : [
+            ...facts.places.flatMap((place) => judgePlace(place, facts)),
+            ...facts.buckets.flatMap((bucket) => judgeBucket(bucket, facts))
+          ]
+  },
+  {
     name: 'audience',
     look: (facts) =>
       given(facts.service, noService(facts), (service) =>
@@ -272,6 +290,32 @@ const checks: readonly Check[] = [
 
 const noService = (facts: Facts): Judgement =>
   fail(`the service ${facts.declaration.service.name} does not exist`, deploy(facts, '--refresh'))
+
+const judgePlace = ({ key, bucket, folder, found }: PlaceFacts, facts: Facts): Judgement | Judgement[] => {
+  const correct = `correct ${key} in Pulumi.${facts.stage}.yaml`
+  const place = `gs://${bucket}/${folder}`
+  return given(found, fail(`there is no bucket ${bucket}, which ${key} names`, correct), ({ isEmpty }) =>
+    isEmpty
+      ? warn(
+          `there is nothing under ${place}: a purge of what has files refuses to run`,
+          `${correct} or, if it is the right place: 'echo | gcloud storage cp - ${place}.keep'`
+        )
+      : ok(`there are objects under ${place}`)
+  )
+}
+
+const judgeBucket = ({ bucket, deleters }: BucketFacts, facts: Facts): Judgement | Judgement[] => {
+  const runtime = emailOf(facts.declaration, facts.declaration.accounts.runtime.accountId)
+  // That there is no such bucket is said of its places.
+  return given(deleters, [], (members) =>
+    members.includes(`serviceAccount:${runtime}`)
+      ? ok(`${runtime} may delete in gs://${bucket}`)
+      : fail(
+          `${runtime} must have roles/storage.legacyBucketWriter on gs://${bucket}: deletions are answered 403`,
+          deploy(facts, '--refresh')
+        )
+  )
+}
 
 const judgeAddress = ({ declared, job }: Pair, { urls }: ServiceFacts, facts: Facts): Judgement[] => {
   const caller = emailOf(facts.declaration, facts.declaration.accounts.caller.accountId)

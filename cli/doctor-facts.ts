@@ -1,5 +1,7 @@
 import type { Declaration } from '../infra/declaration.ts'
+import { parseFilePlaces, prefixOf } from '../jobs/file-places.ts'
 import { type Call, callGoogle, codes, GoogleError } from './google-error.ts'
+import type { RestApi } from './google.ts'
 import { type AttemptLine, failedOnly } from './run-log.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 import type { Session } from './session.ts'
@@ -30,6 +32,22 @@ export interface AccountFacts {
   readonly account: Reading<{ readonly disabled: boolean }>
 }
 
+/** A place of stored files. */
+export interface PlaceFacts {
+  /** The key of the configuration that names it. */
+  readonly key: 'uploadsUrl' | 'bundlesUrl'
+  readonly bucket: string
+  /** Where the names that rows carry begin, with a slash at its end: something must lie under it. */
+  readonly folder: string
+  readonly found: Reading<{ readonly isEmpty: boolean }>
+}
+
+/** A bucket of stored files, and who may delete in it by the role that the program gives. */
+export interface BucketFacts {
+  readonly bucket: string
+  readonly deleters: Reading<readonly string[]>
+}
+
 /** All that the doctor looks at. */
 export interface Facts {
   readonly stage: string
@@ -40,6 +58,8 @@ export interface Facts {
   readonly service: Reading<ServiceFacts>
   /** Members that hold run.invoker on the service. */
   readonly invokers: Reading<readonly string[]>
+  readonly places: readonly PlaceFacts[]
+  readonly buckets: readonly BucketFacts[]
   readonly failures: Reading<readonly AttemptLine[]>
 }
 
@@ -54,12 +74,14 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
   const { accounts, jobs: declared } = declaration
   // The local log is small, and its clock may be a virtual one.
   const since = local ? undefined : new Date(now.getTime() - failureHours * 3_600_000)
-  const [found, runtime, caller, service, invokers, failures] = await Promise.all([
+  const [found, runtime, caller, service, invokers, places, buckets, failures] = await Promise.all([
     read(() => jobs.list()),
     readAccount(session, 'runtime', emailOf(declaration, accounts.runtime.accountId)),
     readAccount(session, 'caller', emailOf(declaration, accounts.caller.accountId)),
     readService(session),
     readInvokers(session),
+    readPlaces(session),
+    Promise.all(declaration.storageBuckets.map((bucket) => readBucket(session, bucket))),
     read(() =>
       log.readAttempts(
         declared.map(({ name }) => name),
@@ -75,6 +97,8 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
     accounts: [runtime, caller],
     service,
     invokers,
+    places,
+    buckets,
     failures
   }
 }
@@ -96,7 +120,7 @@ const read = async <Value>(ask: () => Promise<Value>): Promise<Reading<Value>> =
 /** Google's REST, where the stage is in Google Cloud. */
 const readGoogle = async <Value>(
   { google, target }: Session,
-  api: 'run' | 'iam',
+  api: RestApi,
   path: string,
   call: Omit<Call, 'project'>,
   parse: (answer: unknown) => Value
@@ -149,11 +173,63 @@ const readInvokers = (session: Session): Promise<Reading<readonly string[]>> =>
       permission: 'run.services.getIamPolicy',
       role: 'roles/run.viewer'
     },
-    (answer) =>
-      ((answer as { bindings?: { role: string; members?: string[] }[] }).bindings ?? [])
-        .filter(({ role }) => role === 'roles/run.invoker')
-        .flatMap(({ members = [] }) => members)
+    (answer) => membersOf(answer, 'roles/run.invoker')
   )
+
+const readPlaces = (session: Session): Promise<PlaceFacts[]> => {
+  const { UPLOADS_URL, BUNDLES_URL } = session.target.declaration.service.environment
+  return Promise.all([
+    ...parseFilePlaces('uploadsUrl', UPLOADS_URL).places.map((url) =>
+      readPlace(session, 'uploadsUrl', url, 'submissions')
+    ),
+    ...parseFilePlaces('bundlesUrl', BUNDLES_URL).places.map((url) =>
+      readPlace(session, 'bundlesUrl', url, 'runs')
+    )
+  ])
+}
+
+const readPlace = async (
+  session: Session,
+  key: PlaceFacts['key'],
+  url: URL,
+  first: string
+): Promise<PlaceFacts> => {
+  const bucket = url.hostname
+  const folder = `${[prefixOf(url), first].filter((part) => part !== '').join('/')}/`
+  const query = new URLSearchParams({ prefix: folder, maxResults: '1', fields: 'kind,items/name' })
+  const found = await readGoogle(
+    session,
+    'storage',
+    `b/${bucket}/o?${query.toString()}`,
+    {
+      doing: `list gs://${bucket}`,
+      permission: `storage.objects.list on gs://${bucket}`,
+      role: 'roles/storage.legacyBucketReader'
+    },
+    (answer) => ({ isEmpty: ((answer as { items?: unknown[] }).items ?? []).length === 0 })
+  )
+  return { key, bucket, folder, found }
+}
+
+const readBucket = async (session: Session, bucket: string): Promise<BucketFacts> => ({
+  bucket,
+  deleters: await readGoogle(
+    session,
+    'storage',
+    `b/${bucket}/iam`,
+    {
+      doing: `read who may delete in gs://${bucket}`,
+      permission: `storage.buckets.getIamPolicy on gs://${bucket}`,
+      role: 'roles/storage.legacyBucketOwner'
+    },
+    (answer) => membersOf(answer, 'roles/storage.legacyBucketWriter')
+  )
+})
+
+const membersOf = (answer: unknown, wanted: string): string[] =>
+  ((answer as { bindings?: { role: string; members?: string[] }[] }).bindings ?? [])
+    .filter(({ role }) => role === wanted)
+    .flatMap(({ members = [] }) => members)
 
 const servicePath = ({ target }: Session): string => {
   const { project, region, service } = target.declaration

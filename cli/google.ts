@@ -10,15 +10,19 @@ export interface Endpoints {
   readonly emulator?: string
   readonly run: string
   readonly iam: string
+  readonly storage: string
   readonly auth: GoogleAuth
 }
+
+/** Cloud Run's, version 2, IAM's and Cloud Storage's, version 1. */
+export type RestApi = 'run' | 'iam' | 'storage'
 
 /** The clients of one stage. Google's own for every stage: the local one speaks the same protocol. */
 export interface Google {
   readonly scheduler: CloudSchedulerClient
   readonly logging: Logging
-  /** GET of Cloud Run's API, version 2, and of IAM's, version 1; undefined locally, where there are none. */
-  readonly read: ((api: 'run' | 'iam', path: string) => Promise<unknown>) | undefined
+  /** GET of an API; undefined locally, where there are none. */
+  readonly read: ((api: RestApi, path: string) => Promise<unknown>) | undefined
   close(): Promise<void>
 }
 
@@ -83,7 +87,8 @@ const findEndpoints = ({ local, declaration }: StageTarget): Endpoints => ({
       }
     : { auth: new GoogleAuth({ scopes, projectId: declaration.project }) }),
   run: 'https://run.googleapis.com/v2',
-  iam: 'https://iam.googleapis.com/v1'
+  iam: 'https://iam.googleapis.com/v1',
+  storage: 'https://storage.googleapis.com/storage/v1'
 })
 
 const describeAddress = (url: string) => {

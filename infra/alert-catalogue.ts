@@ -122,7 +122,7 @@ export const alerts: readonly Alert[] = [
       'Submissions that had to be purged still have their content and files: each of five attempts failed. They wait for a person; every run reports them until then.',
     steps: [
       'List them with their reasons: `npm run retries -- list`.',
-      'Mend the reason: most often the right of the runtime account to delete objects of the bucket, or a retention policy.',
+      'Mend the reason: most often the right of the runtime account to delete objects of a bucket (`npm run scheduler -- doctor --stage STAGE` looks), or a retention policy.',
       'Try them again: `npm run retries -- requeue`. Where the file is known to be gone: `npm run retries -- forgive`.'
     ],
     condition: matchEvent(events.retriesExhausted)

@@ -48,13 +48,16 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
       "error: option '--database-url <url>' must be postgres://user:password@host:port/database, got something else"
     )
   }
-  if ((options.uploadsUrl === undefined) !== (options.bundlesUrl === undefined)) {
+  const { databaseUrl, uploadsUrl, bundlesUrl } = options
+  if (databaseUrl === undefined) {
+    // The two variables may be meant for `npm run worker`.
+    if (['uploadsUrl', 'bundlesUrl'].some((name) => command.getOptionValueSource(name) === 'cli')) {
+      command.error(
+        "error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given with '--database-url <url>': the demo data has files of its own"
+      )
+    }
+  } else if ((uploadsUrl === undefined) !== (bundlesUrl === undefined)) {
     command.error("error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given together")
-  }
-  if (options.uploadsUrl !== undefined && options.databaseUrl === undefined) {
-    command.error(
-      "error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given with '--database-url <url>': the demo data has files of its own"
-    )
   }
   return options
 }
@@ -65,7 +68,7 @@ const placesOption = (flags: string, description: string): Option =>
   )
 
 const readPlaces = (text: string): string => {
-  const [fault] = parseFilePlaces('It', text).faults
+  const [fault] = text === 'unknown' ? [] : parseFilePlaces('It', text).faults
   if (fault === undefined) return text
   throw new InvalidArgumentError(`${fault}.`)
 }

@@ -9,7 +9,7 @@ const presetUrl = 'http://127.0.0.1:8085'
 export const describeSystem = (
   { addresses, data, caller }: LocalSystem,
   { jobs }: Declaration,
-  { databaseUrl, uploadsUrl, bundlesUrl, clock }: LocalOptions
+  { databaseUrl, uploadsUrl = 'unknown', bundlesUrl = 'unknown', clock }: LocalOptions
 ): string => {
   const { consoleUrl, schedulerUrl, workerUrl, project, region, stage } = addresses
   const location = `projects/${project}/locations/${region}`
@@ -21,7 +21,9 @@ export const describeSystem = (
     `scheduler    ${schedulerUrl}/v1/${location}/jobs`,
     `worker       ${workerUrl}`,
     `database     ${addresses.databaseUrl}`,
-    `stored files ${databaseUrl === undefined ? data.storage : (uploadsUrl ?? 'unknown')}${bundlesUrl ? `, bundles ${bundlesUrl}` : ''}`,
+    ...(databaseUrl === undefined
+      ? [`stored files ${data.storage}`]
+      : [`uploads      ${uploadsUrl}`, `bundles      ${bundlesUrl}`]),
     `worker's log ${data.workerLog}`,
     data.isKept
       ? `data         ${data.path}, kept`
@@ -31,7 +33,7 @@ export const describeSystem = (
       : [
           '',
           'The jobs clean the database you gave.',
-          ...(uploadsUrl === undefined
+          ...(uploadsUrl === 'unknown'
             ? [
                 'Nobody said where its files are: what has files is not purged. --uploads-url and --bundles-url say so.'
               ]

@@ -42,6 +42,8 @@ it('docs/operating.md explains each check of the doctor', () => {
     accounts: [{ use: 'caller', email: 'a@b.c', account: unread }],
     service: unread,
     invokers: unread,
+    places: [{ key: 'uploadsUrl', bucket: 'bucket', folder: 'submissions/', found: unread }],
+    buckets: [],
     failures: unread
   })
   const [, section = ''] = read('operating.md').split('## What the doctor looks at')

@@ -3,7 +3,7 @@ import type { Finding } from '../../cli/doctor-checks.ts'
 import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
 import { createFakeDeliverer, describeJob } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
-import { type Answers, describeService, refuse, startGoogleRest } from './google-rest.ts'
+import { type Answers, describeListing, describeService, refuse, startGoogleRest } from './google-rest.ts'
 import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
 
 type Rest = Awaited<ReturnType<typeof startGoogleRest>>
@@ -41,6 +41,10 @@ it('finds nothing wrong with a sound stage, in a line a check', async () => {
     'accounts',
     'service',
     'invoker',
+    'files',
+    'files',
+    'files',
+    'files',
     'audience',
     'budget',
     'paused',
@@ -143,6 +147,38 @@ it.each<Case>([
       check: 'invoker',
       what: 'allUsers may invoke the service',
       fix: 'take roles/run.invoker from allUsers on it'
+    }
+  },
+  {
+    title: 'a place of stored files that holds nothing',
+    breaking: (_google, answers, paths) => (answers[paths.uploads] = describeListing()),
+    code: 0,
+    trouble: {
+      level: 'warn',
+      check: 'files',
+      what: 'there is nothing under gs://validibot-storage-dev/public/submissions/: a purge of what has files refuses to run',
+      fix: "correct uploadsUrl in Pulumi.dev.yaml or, if it is the right place: 'echo | gcloud storage cp - gs://validibot-storage-dev/public/submissions/.keep'"
+    }
+  },
+  {
+    title: 'a bucket of stored files that is not there',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.bundles] = refuse(404, 'The specified bucket does not exist.')),
+    trouble: {
+      level: 'fail',
+      check: 'files',
+      what: 'there is no bucket validibot-storage-dev, which bundlesUrl names',
+      fix: 'correct bundlesUrl in Pulumi.dev.yaml'
+    }
+  },
+  {
+    title: 'a bucket that the worker may not delete in',
+    breaking: (_google, answers, paths) => (answers[paths.bucketPolicy] = { status: 200, body: {} }),
+    trouble: {
+      level: 'fail',
+      check: 'files',
+      what: 'validibot-jobs-run-dev@your-google-project.iam.gserviceaccount.com must have roles/storage.legacyBucketWriter on gs://validibot-storage-dev: deletions are answered 403',
+      fix: refresh
     }
   },
   {

@@ -6,7 +6,7 @@ import { project, region, urlOf } from './stages.ts'
 /** What the server answers, by path; a test changes it. */
 export type Answers = Record<string, { readonly status: number; readonly body: unknown }>
 
-/** The parts of Cloud Run's API and IAM's that the doctor reads, as a deployed stage would answer. */
+/** The parts of Cloud Run's API, IAM's and Cloud Storage's that the doctor reads, as a deployed stage would answer. */
 export const startGoogleRest = async (
   stage: string
 ): Promise<{ url: string; answers: Answers; paths: ReturnType<typeof pathsOf> } & AsyncDisposable> => {
@@ -42,14 +42,22 @@ const emailOf = (accountId: string): string => `${accountId}@${project}.iam.gser
 
 const pathsOf = (stage: string) => {
   const { service, accounts } = readDeclaration(stage)
+  const bucket = `validibot-storage${stage === 'prod' ? '' : `-${stage}`}`
   const servicePath = `/v2/projects/${project}/locations/${region}/services/${service.name}`
   return {
     service: servicePath,
     policy: `${servicePath}:getIamPolicy`,
     runtime: `/v1/projects/${project}/serviceAccounts/${emailOf(accounts.runtime.accountId)}`,
-    caller: `/v1/projects/${project}/serviceAccounts/${emailOf(accounts.caller.accountId)}`
+    caller: `/v1/projects/${project}/serviceAccounts/${emailOf(accounts.caller.accountId)}`,
+    uploads: listingPath(bucket, 'public/submissions/'),
+    privateUploads: listingPath(bucket, 'private/submissions/'),
+    bundles: listingPath(bucket, 'runs/'),
+    bucketPolicy: `/storage/v1/b/${bucket}/iam`
   }
 }
+
+const listingPath = (bucket: string, prefix: string): string =>
+  `/storage/v1/b/${bucket}/o?prefix=${encodeURIComponent(prefix)}&maxResults=1&fields=kind%2Citems%2Fname`
 
 /** The service as the API shows one: `urls` has both forms of its address. */
 export const describeService = (stage: string, changes: object = {}) => {
@@ -68,6 +76,12 @@ export const describeService = (stage: string, changes: object = {}) => {
   }
 }
 
+/** A page of a listing. */
+export const describeListing = (...names: string[]) => ({
+  status: 200,
+  body: { kind: 'storage#objects', ...(names.length > 0 ? { items: names.map((name) => ({ name })) } : {}) }
+})
+
 const describeStage = (stage: string): Answers => {
   const { accounts } = readDeclaration(stage)
   const paths = pathsOf(stage)
@@ -83,6 +97,20 @@ const describeStage = (stage: string): Answers => {
       }
     },
     [paths.runtime]: account(accounts.runtime.accountId),
-    [paths.caller]: account(accounts.caller.accountId)
+    [paths.caller]: account(accounts.caller.accountId),
+    ...Object.fromEntries(
+      [paths.uploads, paths.privateUploads, paths.bundles].map((path) => [path, describeListing('x')])
+    ),
+    [paths.bucketPolicy]: {
+      status: 200,
+      body: {
+        bindings: [
+          {
+            role: 'roles/storage.legacyBucketWriter',
+            members: [`serviceAccount:${emailOf(accounts.runtime.accountId)}`]
+          }
+        ]
+      }
+    }
   }
 }

@@ -37,13 +37,19 @@ export const startGoogle = async (
 /** The address of a service. */
 export const urlOf = (service: string): string => `https://${service}-abc123-ts.a.run.app`
 
-/** Endpoints that lead to an emulator and, where given, to a server that plays Cloud Run's API and IAM's. */
+/** Endpoints that lead to an emulator and, where given, to a server that plays Cloud Run's API, IAM's and Cloud Storage's. */
 export const endpointsOf = (
   { schedulerUrl }: Pick<Emulator, 'schedulerUrl'>,
   rest = 'http://127.0.0.1:9'
 ): (() => Endpoints) => {
   const auth = new GoogleAuth({ authClient: new PassThroughClient() })
-  return () => ({ emulator: schedulerUrl, run: `${rest}/v2`, iam: `${rest}/v1`, auth })
+  return () => ({
+    emulator: schedulerUrl,
+    run: `${rest}/v2`,
+    iam: `${rest}/v1`,
+    storage: `${rest}/storage/v1`,
+    auth
+  })
 }
 
 /** Adds what a running local system says of itself to an emulator. */
