@@ -62,7 +62,7 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
       throw describeForeign(`to a deletion (${answer.statusCode})`)
     } catch (error) {
       if (!isNotFound(error)) throw error
-      if (error.message.includes(`No such object: ${bucket.name}/`)) return false
+      if (error.message.includes(`No such object: ${bucket.name}/${name}`)) return false
       // Of the object or of the bucket: other servers do not say, and Google's did not always.
       const { names } = await list(name, 1, signal)
       if (names.includes(name)) throw error

@@ -201,10 +201,10 @@ export const createStage = (
 
 const nameTick = (job: string, tick: Date): string => `${job} ${tick.toISOString().replace('.000Z', 'Z')}`
 
-/** A bucket that forbids everything, for as long as it is said to. */
+/** A bucket that forbids every deletion, as with a retention policy, for as long as it is said to. */
 const refuseWhile = ({ storage }: World, isRefusing: () => boolean): void => {
   const get = storage.faults.get.bind(storage.faults)
-  storage.faults.get = (path) => (isRefusing() ? [403] : get(path))
+  storage.faults.get = (request) => (isRefusing() && !/^(LIST |BUCKET$)/.test(request) ? [403] : get(request))
 }
 
 /**

@@ -278,16 +278,15 @@ describe('the endpoints', () => {
   })
 
   it('a run in which rows failed is incomplete, in every list, and its counts are told', async () => {
-    const submission = await addSubmission(sql, {
-      content: '',
-      input_file: '../elsewhere.json',
-      expires_at: '-1 day'
-    })
+    const submission = await addSubmission(sql, { expires_at: '-1 day' })
+    await sql.unsafe(`
+      create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+      create trigger refuse before update on submissions_submission for each row execute function refuse()`)
     await post('/api/jobs/purge-expired-submissions/run')
     await expect
       .poll(async () => (await findJob('purge-expired-submissions')).last?.outcome, { interval: 20 })
       .toBe('incomplete')
-    await sql`delete from submissions_purgeretry where submission_id = ${submission}`
+    await sql`drop function refuse cascade`
     await sql`delete from submissions_submission where id = ${submission}`
     await sql`
       update scheduled_jobs.run set held = 4, waiting = 2, missing = 1
