@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node'
 // time-outs; in a clone that has never run them, vitest would go by the sizes of the files.
 const longest = [
   'infra/engine',
-  'local/console/console',
+  'console/console',
   'worker/faults',
   'worker/cloud-storage',
   'cli/delete-all',

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { updateJobTable } from '../docs/job-table.ts'
+import { updateJobTable } from './docs/job-table.ts'
 import { jobs } from '../jobs/index.ts'
 
 const root = join(import.meta.dirname, '..')

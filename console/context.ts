@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
-import type { Emulator } from '../../emulator/emulator.ts'
-import type { Declaration } from '../../infra/declaration.ts'
+import type { Emulator } from '../emulator/emulator.ts'
+import type { Declaration } from '../infra/declaration.ts'
 
 /** What the console is told of the system that it belongs to. */
 export interface ConsoleContext {

@@ -1,6 +1,6 @@
-import { findAffectedTicks } from '../../schedule/daylight-saving.ts'
-import { ticksBetween, type Schedule } from '../../schedule/ticks.ts'
-import { formatWallClock, nextOffsetChange, offsetAt } from '../../schedule/time-zone.ts'
+import { findAffectedTicks } from '../schedule/daylight-saving.ts'
+import { ticksBetween, type Schedule } from '../schedule/ticks.ts'
+import { formatWallClock, nextOffsetChange, offsetAt } from '../schedule/time-zone.ts'
 import type { AttemptView, Outcome, Run } from './schemas.ts'
 
 const minute = 60_000

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { AttemptView, Outcome, Run } from '../../../local/console/schemas.ts'
-import { countByHour, dateIn, findNights, listDays, recordTicks } from '../../../local/console/week.ts'
+import type { AttemptView, Outcome, Run } from '../../console/schemas.ts'
+import { countByHour, dateIn, findNights, listDays, recordTicks } from '../../console/week.ts'
 
 const timeZone = 'Australia/Sydney'
 const daily = { id: 'clear-sessions', schedule: '0 2 * * *', timeZone }

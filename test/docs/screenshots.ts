@@ -1,15 +1,15 @@
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import postgres, { type Sql } from 'postgres'
-import { readDeclaration } from '../infra/stage-declaration.ts'
-import { startSystem, type LocalSystem } from '../local/system.ts'
+import { readDeclaration } from '../../infra/stage-declaration.ts'
+import { startSystem, type LocalSystem } from '../../local/system.ts'
 import { openChromium } from './chromium.ts'
 
 // Four days before daylight saving begins: the week that is shown holds the night, and has been lived through.
 const start = new Date('2026-09-30T01:00:00Z')
 const end = '2026-10-04T06:30:00Z'
 const hour = 3_600_000
-const folder = join(import.meta.dirname, 'images')
+const folder = join(import.meta.dirname, '../../docs/images')
 
 /** Makes the pictures of the README anew: `npm run screenshots`. */
 const main = async (): Promise<void> => {

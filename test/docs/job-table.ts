@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { endpointOf, type Job } from '../jobs/define-job.ts'
-import { jobs } from '../jobs/index.ts'
-import { describeSchedule } from '../schedule/words.ts'
+import { endpointOf, type Job } from '../../jobs/define-job.ts'
+import { jobs } from '../../jobs/index.ts'
+import { describeSchedule } from '../../schedule/words.ts'
 
-const readme = join(import.meta.dirname, '../README.md')
+const readme = join(import.meta.dirname, '../../README.md')
 const start = '<!-- jobs: npm run format writes this table from jobs/index.ts -->'
 const end = '<!-- end of jobs -->'
 

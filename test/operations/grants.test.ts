@@ -1,11 +1,11 @@
 import postgres from 'postgres'
 import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
-import { buildGrants } from '../../worker/grants.ts'
+import { buildGrants } from '../../operations/grants.ts'
 import { createDatabase } from '../database.ts'
 import { addSubmission } from '../rows.ts'
-import { faultData } from './fault-data.ts'
-import { createWorker, openPool } from './worker-under-test.ts'
+import { faultData } from '../worker/fault-data.ts'
+import { createWorker, openPool } from '../worker/worker-under-test.ts'
 
 const { url, sql } = await createDatabase()
 const role = `jobs_${process.pid}`

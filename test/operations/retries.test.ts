@@ -12,7 +12,7 @@ const retries = (words: string[], databaseUrl = url) =>
     const environment = { ...process.env, DATABASE_URL: databaseUrl, NO_COLOR: '1' }
     execFile(
       process.execPath,
-      [join(import.meta.dirname, '../../worker/retries.ts'), ...words],
+      [join(import.meta.dirname, '../../operations/retries.ts'), ...words],
       { env: environment },
       (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
     )

@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
-import { readDeclaration } from '../../../infra/stage-declaration.ts'
-import type { LocalOptions } from '../../../local/options.ts'
-import { startSystem, type LocalSystem } from '../../../local/system.ts'
+import { readDeclaration } from '../../infra/stage-declaration.ts'
+import type { LocalOptions } from '../../local/options.ts'
+import { startSystem, type LocalSystem } from '../../local/system.ts'
 
 /**
  * Gives the function that starts the system in this process, on any ports and on a test's database. To be called at

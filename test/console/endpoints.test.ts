@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
-import { createDatabase } from '../../database.ts'
-import { addSubmission } from '../../rows.ts'
+import { createDatabase } from '../database.ts'
+import { addSubmission } from '../rows.ts'
 import { prepareSystems } from './local-system.ts'
 
 const { url: databaseUrl, sql } = await createDatabase()

@@ -1,6 +1,6 @@
-import { openDatabase } from './database.ts'
-import { databaseUrlForm, readDatabaseUrl } from './environment.ts'
-import { migrate } from './migrations.ts'
+import { openDatabase } from '../worker/database.ts'
+import { databaseUrlForm, readDatabaseUrl } from '../worker/environment.ts'
+import { migrate } from '../worker/migrations.ts'
 
 /** `npm run db:migrate`: makes the ledger's schema as the database's owner, so that the worker's role need not. */
 const main = async (): Promise<void> => {

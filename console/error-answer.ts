@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ApiError } from '../../emulator/api-error.ts'
-import { sendError } from '../../emulator/error-handler.ts'
-import { codeOf } from '../../worker/database.ts'
+import { ApiError } from '../emulator/api-error.ts'
+import { sendError } from '../emulator/error-handler.ts'
+import { codeOf } from '../worker/database.ts'
 
 /** Errors in the form of Google's API; the database's absence is told from a fault of ours. */
 export const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply =>

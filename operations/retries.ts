@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander'
 import type { Sql } from 'postgres'
 import { maxAttempts } from '../jobs/purge.ts'
-import { openDatabase } from './database.ts'
-import { databaseUrlForm, readDatabaseUrl } from './environment.ts'
+import { openDatabase } from '../worker/database.ts'
+import { databaseUrlForm, readDatabaseUrl } from '../worker/environment.ts'
 
 /** `npm run retries`: what an operator does with purges that failed for good. Works on DATABASE_URL. */
 const buildCommand = (sql: () => Sql): Command => {

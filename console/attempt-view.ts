@@ -1,5 +1,5 @@
-import type { Attempt } from '../../emulator/attempt.ts'
-import type { DeclaredJob } from '../../infra/declaration.ts'
+import type { Attempt } from '../emulator/attempt.ts'
+import type { DeclaredJob } from '../infra/declaration.ts'
 import type { AttemptView, Outcome } from './schemas.ts'
 
 /** Finds the id that a job has in the console by its full name in Cloud Scheduler, and back. */
