@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import type { Job } from '../jobs/define-job.ts'
+import { findServerFaults } from './server-faults.ts'
 
 // A clock further off than this makes "not in the future" and every age wrong.
 const maxClockDifferenceSeconds = 120
@@ -13,6 +14,9 @@ const maxClockDifferenceSeconds = 120
  * @returns sentences, each with its fix; empty when the job may run.
  */
 export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<string[]> => {
+  // Else what follows is asked in vain, or answered wrongly.
+  const faultsOfServer = await findServerFaults(sql, Object.keys(job.tables))
+  if (faultsOfServer.length > 0) return faultsOfServer
   const wanted = listRights(job)
   const found = await sql<Found[]>`
     select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
