@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from 'commander'
+import { readDatabaseUrl } from '../worker/database/address.ts'
 
 /** What `npm start` is told. */
 export interface LocalOptions {
@@ -24,7 +25,10 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
     .option('--worker-port <port>', "the worker's front; 0 for any free one", readPort, 8086)
     .option('--host <address>', 'where all of it listens: whoever reaches it may do everything', '127.0.0.1')
     .option('--data <folder>', 'keep database, stored files, jobs and attempts here between starts')
-    .option('--database-url <url>', 'clean this database of the application instead of demo data')
+    .option(
+      '--database-url [url]',
+      'clean this database of the application instead of demo data; without a URL the one in DATABASE_URL, which no list of processes shows'
+    )
     .option(
       '--clock <instant>',
       'virtual time from this instant on, such as 2026-10-03T15:00:00Z',
@@ -33,14 +37,21 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
     .option('--ready-file <file>', 'write where everything is to this file, as JSON, once it is ready')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse(argumentList, { from: 'user' })
-  const options = command.opts<LocalOptions>()
-  // Not an argument's own check, which would show the argument: it may hold a password.
-  if (options.databaseUrl !== undefined && !/^postgres(ql)?:\/\/./.test(options.databaseUrl)) {
-    command.error(
-      "error: option '--database-url <url>' must be postgres://user:password@host:port/database, got something else"
+  const { databaseUrl: given, ...options } = command.opts<
+    Omit<LocalOptions, 'databaseUrl'> & { databaseUrl?: string | true }
+  >()
+  if (given === undefined) return options
+  const databaseUrl = given === true ? (process.env.DATABASE_URL ?? '') : given
+  try {
+    // Not an argument's own check, which would show the argument: it may hold a password.
+    readDatabaseUrl(
+      databaseUrl,
+      given === true ? "option '--database-url': DATABASE_URL" : "option '--database-url'"
     )
+  } catch (error) {
+    command.error(`error: ${(error as Error).message}`)
   }
-  return options
+  return { ...options, databaseUrl }
 }
 
 const readStage =

@@ -14,9 +14,7 @@ const maxClockDifferenceSeconds = 120
  * @returns sentences, each with its fix; empty when the job may run.
  */
 export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<string[]> => {
-  // Else what follows is asked in vain, or answered wrongly.
   const faultsOfServer = await findServerFaults(sql, Object.keys(job.tables))
-  if (faultsOfServer.length > 0) return faultsOfServer
   const wanted = listRights(job)
   const found = await sql<Found[]>`
     select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
@@ -45,7 +43,7 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
     if (granted) return []
     return [`the role lacks a right: grant ${privilege}${column ? ` (${column})` : ''} on ${table} to it`]
   })
-  return [...new Set([...faults, ...findClockFaults(found[0]?.seconds, now)])]
+  return [...new Set([...faults, ...faultsOfServer, ...findClockFaults(found[0]?.seconds, now)])]
 }
 
 /** A right that a job needs: on a column of a type, or on a whole table. */

@@ -68,19 +68,19 @@ describe("the worker's role", () => {
   })
 
   it('is given its rights by an owner of the tables who may not change roles', async () => {
-    const owner = `owner_${process.pid}`
+    const ownerRole = `owner_${process.pid}`
     await sql.unsafe(`
-      create role ${owner} login password 'weak' nocreaterole;
+      create role ${ownerRole} login password 'weak' nocreaterole;
       ${jobs
         .flatMap((job) => Object.keys(job.tables))
-        .map((table) => `alter table ${table} owner to ${owner};`)
+        .map((table) => `alter table ${table} owner to ${ownerRole};`)
         .join('')}
-      alter schema public owner to ${owner};
-      alter schema scheduled_jobs owner to ${owner};
-      alter table scheduled_jobs.run owner to ${owner};
-      alter table scheduled_jobs.watch owner to ${owner};
-      alter table scheduled_jobs.migration owner to ${owner}`)
-    const connection = postgres(Object.assign(new URL(url), { username: owner, password: 'weak' }).href, {
+      alter schema public owner to ${ownerRole};
+      alter schema scheduled_jobs owner to ${ownerRole};
+      alter table scheduled_jobs.run owner to ${ownerRole};
+      alter table scheduled_jobs.watch owner to ${ownerRole};
+      alter table scheduled_jobs.migration owner to ${ownerRole}`)
+    const connection = postgres(Object.assign(new URL(url), { username: ownerRole, password: 'weak' }).href, {
       max: 1,
       onnotice: () => {}
     })
@@ -88,7 +88,9 @@ describe("the worker's role", () => {
     await connection.unsafe(`${rights} commit;`)
     await expect(connection.unsafe(settings)).rejects.toMatchObject({ code: '42501' })
     await connection.end()
-    await sql.unsafe(`reassign owned by ${owner} to postgres; drop owned by ${owner}; drop role ${owner}`)
+    await sql.unsafe(
+      `reassign owned by ${ownerRole} to postgres; drop owned by ${ownerRole}; drop role ${ownerRole}`
+    )
   })
 
   it('loses what it has no more use for when the grants are run again', async () => {
