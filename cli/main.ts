@@ -3,6 +3,9 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { keepLoopback } from '../emulator/loopback.ts'
+
+keepLoopback()
 
 // npm passes a Ctrl-C on that the terminal has sent to the whole group already: one press comes twice.
 const echoMilliseconds = 500

@@ -8,8 +8,7 @@ export const answerError = (error: unknown, request: FastifyRequest, reply: Fast
   sendError(isUnreachable(error) ? databaseGone : isLedgerMissing(error) ? ledgerGone : error, request, reply)
 
 /** Whether a statement failed because there was nobody to answer it. */
-export const isUnreachable = (error: unknown): boolean =>
-  /^(CONNECT|CONNECTION_|ECONN|ENOENT|57P0|53)/.test(codeOf(error))
+export const isUnreachable = (error: unknown): boolean => /^(CONNECTION_|08|57P0|53)/.test(codeOf(error))
 
 const databaseGone = new ApiError(
   'UNAVAILABLE',

@@ -5,6 +5,7 @@ import type { Attempt } from './attempt.ts'
 import { createVirtualClock } from './clock.ts'
 import { startEmulator } from './emulator.ts'
 import type { ServiceOptions } from './front.ts'
+import { keepLoopback } from './loopback.ts'
 
 interface Options {
   readonly port: number
@@ -109,6 +110,7 @@ const parseShare = (text: string): number => {
   throw new InvalidArgumentError(`must be a share from 0 to 1, got '${text}'.`)
 }
 
+keepLoopback()
 try {
   await main()
 } catch (error) {

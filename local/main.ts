@@ -1,5 +1,6 @@
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
+import { keepLoopback } from '../emulator/loopback.ts'
 import { stages } from '../infra/stages.ts'
 import { describeAttempt, describeColumns } from './attempt-line.ts'
 import { parseOptions } from './options.ts'
@@ -77,6 +78,7 @@ const printSevere = (line: string): void => {
 
 const print = (text: string): void => void process.stdout.write(`${text}\n`)
 
+keepLoopback()
 const interruption = listenForInterruption()
 try {
   await main(interruption)

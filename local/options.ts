@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { parseFilePlaces } from '../jobs/file-places.ts'
+import { readDatabaseUrl } from '../worker/database/address.ts'
 
 /** What `npm start` is told. */
 export interface LocalOptions {
@@ -28,7 +29,10 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
     .option('--worker-port <port>', "the worker's front; 0 for any free one", readPort, 8086)
     .option('--host <address>', 'where all of it listens: whoever reaches it may do everything', '127.0.0.1')
     .option('--data <folder>', 'keep database, stored files, jobs and attempts here between starts')
-    .option('--database-url <url>', 'clean this database of the application instead of demo data')
+    .option(
+      '--database-url [url]',
+      'clean this database of the application instead of demo data; without a URL the one in DATABASE_URL, which no list of processes shows'
+    )
     .addOption(placesOption('--uploads-url <urls>', "where that database's uploads are").env('UPLOADS_URL'))
     .addOption(
       placesOption('--bundles-url <urls>', "where the bundles of that database's runs are").env('BUNDLES_URL')
@@ -41,14 +45,21 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
     .option('--ready-file <file>', 'write where everything is to this file, as JSON, once it is ready')
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
     .parse(argumentList, { from: 'user' })
-  const options = command.opts<LocalOptions>()
-  // Not an argument's own check, which would show the argument: it may hold a password.
-  if (options.databaseUrl !== undefined && !/^postgres(ql)?:\/\/./.test(options.databaseUrl)) {
-    command.error(
-      "error: option '--database-url <url>' must be postgres://user:password@host:port/database, got something else"
+  const { databaseUrl: given, ...options } = command.opts<
+    Omit<LocalOptions, 'databaseUrl'> & { databaseUrl?: string | true }
+  >()
+  if (given === undefined) return options
+  const databaseUrl = given === true ? (process.env.DATABASE_URL ?? '') : given
+  try {
+    // Not an argument's own check, which would show the argument: it may hold a password.
+    readDatabaseUrl(
+      databaseUrl,
+      given === true ? "option '--database-url': DATABASE_URL" : "option '--database-url'"
     )
+  } catch (error) {
+    command.error(`error: ${(error as Error).message}`)
   }
-  const { databaseUrl, uploadsUrl, bundlesUrl } = options
+  const { uploadsUrl, bundlesUrl } = options
   if (databaseUrl === undefined) {
     // The two variables may be meant for `npm run worker`.
     if (['uploadsUrl', 'bundlesUrl'].some((name) => command.getOptionValueSource(name) === 'cli')) {
@@ -59,7 +70,7 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
   } else if ((uploadsUrl === undefined) !== (bundlesUrl === undefined)) {
     command.error("error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given together")
   }
-  return options
+  return { ...options, databaseUrl }
 }
 
 const placesOption = (flags: string, description: string): Option =>

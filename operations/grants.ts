@@ -47,7 +47,6 @@ export const buildGrants = (jobs: readonly Job[], role = workerRole): string => 
     '-- What the worker may do, made from the catalogue of jobs. Run it as the owner of the tables, once the role is',
     "-- there (create role … login password '…') and the ledger is (npm run db:migrate).",
     'begin;',
-    ...Object.entries(roleTimeouts).map(([name, value]) => `alter role ${role} set ${name} = '${value}';`),
     `grant usage on schema public to ${role};`,
     ...grants,
     `grant usage on schema scheduled_jobs to ${role};`,
@@ -55,6 +54,10 @@ export const buildGrants = (jobs: readonly Job[], role = workerRole): string => 
     `grant select, insert, update, delete on scheduled_jobs.run to ${role};`,
     `grant select, insert, update on scheduled_jobs.watch to ${role};`,
     'commit;',
+    '',
+    '-- Where the worker sits behind PgBouncer, these end what it could not cancel. Whoever made the role runs them: a',
+    '-- superuser, or a role with CREATEROLE and, from PostgreSQL 16 on, ADMIN OPTION on this one.',
+    ...Object.entries(roleTimeouts).map(([name, value]) => `alter role ${role} set ${name} = '${value}';`),
     ''
   ].join('\n')
 }

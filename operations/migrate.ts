@@ -1,15 +1,11 @@
 import { openDatabase } from '../worker/database.ts'
-import { databaseUrlForm, readDatabaseUrl } from '../worker/environment.ts'
+import { readDatabaseUrl } from '../worker/database/address.ts'
 import { migrate } from '../worker/migrations.ts'
 
 /** `npm run db:migrate`: makes the ledger's schema as the database's owner, so that the worker's role need not. */
 const main = async (): Promise<void> => {
-  const address = readDatabaseUrl(process.env.DATABASE_URL ?? '')
-  if (!address)
-    throw new Error(
-      `DATABASE_URL must be ${databaseUrlForm}, got ${process.env.DATABASE_URL ? 'something else' : 'nothing'}`
-    )
-  const sql = openDatabase(address)
+  const address = readDatabaseUrl(process.env.DATABASE_URL)
+  const sql = openDatabase(address, { connections: 1, statement: 600, lock: 30 })
   try {
     await migrate(sql)
     process.stdout.write(`the ledger's schema scheduled_jobs is up to date in database ${address.database}\n`)

@@ -2,7 +2,7 @@ import { Command, CommanderError } from 'commander'
 import type { Sql } from 'postgres'
 import { maxAttempts } from '../jobs/purge.ts'
 import { openDatabase } from '../worker/database.ts'
-import { databaseUrlForm, readDatabaseUrl } from '../worker/environment.ts'
+import { readDatabaseUrl } from '../worker/database/address.ts'
 
 /** `npm run retries`: what an operator does with purges that failed for good. Works on DATABASE_URL. */
 const buildCommand = (sql: () => Sql): Command => {
@@ -88,13 +88,7 @@ const report = (asked: readonly string[], done: readonly { id: string }[], what:
 
 const main = async (): Promise<void> => {
   let opened: Sql | undefined
-  const open = (): Sql => {
-    const url = process.env.DATABASE_URL
-    const address = readDatabaseUrl(url ?? '')
-    if (!address)
-      throw new Error(`DATABASE_URL must be ${databaseUrlForm}, got ${url ? 'something else' : 'nothing'}`)
-    return (opened = openDatabase(address))
-  }
+  const open = (): Sql => (opened = openDatabase(readDatabaseUrl(process.env.DATABASE_URL)))
   try {
     await buildCommand(open).parseAsync()
   } finally {

@@ -1,10 +1,12 @@
 import { fastify, LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
+import type { Sql } from 'postgres'
 import { endpointOf, type Job } from '../jobs/define-job.ts'
 import { findParameterFaults, type ParameterValues } from '../jobs/parameters.ts'
 import { readScheduleTime } from './deliveries.ts'
 import { errors } from './errors.ts'
 import { findTrace } from './log.ts'
+import { describeReadOnly, type Writability } from './server-faults.ts'
 import { runJob, type RunnerOptions, type RunResult } from './runner.ts'
 
 /** What the HTTP side of the worker is made of. */
@@ -12,6 +14,8 @@ export interface AppOptions extends RunnerOptions {
   readonly isWorker: boolean
   readonly log: Logger
   readonly project?: string
+  /** A connection that no run can take. */
+  readonly health: Sql
 }
 
 // Parameters are a handful of numbers.
@@ -116,18 +120,23 @@ const parseJson = (text: string): unknown => {
   }
 }
 
-const answerReady = async ({ sql, log }: AppOptions, reply: FastifyReply): Promise<object> => {
-  const query = sql`select 1`
+const answerReady = async ({ health, log }: AppOptions, reply: FastifyReply): Promise<object> => {
+  const query = health<[Writability]>`
+    select pg_is_in_recovery() as "isStandby", current_setting('transaction_read_only')::bool as "isReadOnly"`
   const late = new Promise<never>((_resolve, reject) => {
-    setTimeout(
-      reject,
-      healthTimeoutMs,
-      new Error(`the database gave no answer within ${healthTimeoutMs} ms`)
-    ).unref()
+    setTimeout(() => {
+      // Else the next question would wait behind this one.
+      query.cancel()
+      reject(new Error(`the database gave no answer within ${healthTimeoutMs} ms`))
+    }, healthTimeoutMs).unref()
   })
   try {
-    await Promise.race([query, late])
-    return { status: 'ok' }
+    const [found] = await Promise.race([query, late])
+    const [fault] = describeReadOnly(found)
+    if (fault === undefined) return { status: 'ok' }
+    log.warn(`not ready: ${fault}`)
+    reply.code(503)
+    return { status: 'unavailable', error: fault }
   } catch (error) {
     log.warn({ err: error }, 'not ready: the database does not answer')
     reply.code(503)

@@ -1,27 +1,43 @@
 import postgres, { type PendingQuery, type RowList, type Sql } from 'postgres'
-import type { DatabaseAddress } from './environment.ts'
+import { lockTimeout, statementTimeout } from '../jobs/budget.ts'
+import type { DatabaseAddress } from './database/address.ts'
+import type { SessionSettings } from './database/session.ts'
+import { ServerStream, type StreamRules } from './database/stream.ts'
+import { neutralSettings } from './server-faults.ts'
 
-// As many runs as there are jobs, and one for health: more connections would be taken from the application.
-const maxConnections = 8
+// As many runs as there are jobs, and one for what is done beside them. With the one that health has these are 8: more
+// connections would be taken from the application.
+const maxConnections = 7
+
+/** How a pool differs from the one that runs share. */
+export interface PoolLimits {
+  readonly connections?: number
+  /** Seconds that a statement may take. */
+  readonly statement?: number
+  /** Seconds that a statement waits for a lock. */
+  readonly lock?: number
+}
 
 /**
  * Opens the pool of connections; nothing is sent before the first query.
  *
  * Statements are not prepared by name, so it works through PgBouncer in transaction mode; and nothing here or in the
- * jobs spans two statements, because postgres.js does not survive a connection that dies inside `begin`.
+ * jobs spans two statements: a connection may be another one for the next.
  */
-export const openDatabase = (address: DatabaseAddress): Sql =>
-  postgres({
-    ...address,
-    max: maxConnections,
+export const openDatabase = (
+  address: DatabaseAddress,
+  { connections = maxConnections, statement = statementTimeout, lock = lockTimeout }: PoolLimits = {}
+): Sql => {
+  const rules = { address, settings: buildSettings(statement, lock), statementLimit: statement }
+  return postgres({
+    user: address.user,
+    database: address.database,
+    max: connections,
     prepare: false,
-    ...pipelining,
-    connect_timeout: 10,
-    // Each connection that is lost lengthens postgres.js's pause before the next is opened, up to 20 s when a crash takes
-    // them all.
-    backoff: () => reopenAfter,
+    ...beyondTypes(rules),
+    // Of the stream's own sessions; that one is there at once.
+    connect_timeout: 0,
     idle_timeout: 60,
-    connection: { application_name: 'scheduled-jobs' },
     // Else each new connection begins with a look-up of all types, for the sake of arrays: a cold start waits for it, and
     // no caller hears when it fails.
     fetch_types: false,
@@ -32,14 +48,26 @@ export const openDatabase = (address: DatabaseAddress): Sql =>
     },
     onnotice: () => {}
   })
+}
 
-// Seconds before a connection that was lost is opened again.
-const reopenAfter = 0.1
+/** The settings that decide what our statements mean; a role or a database may have others. */
+const buildSettings = (statement: number, lock: number): SessionSettings => ({
+  startup: { DateStyle: 'ISO, MDY', TimeZone: 'UTC', standard_conforming_strings: 'on' },
+  options: {
+    ...neutralSettings,
+    statement_timeout: `${statement}s`,
+    lock_timeout: `${lock}s`,
+    idle_in_transaction_session_timeout: '30s'
+  }
+})
 
-// One query at a time on a connection. Behind a query that has not ended, postgres.js would ask for the next one's
-// description with a flush; PgBouncer gives the connection away at the end of the first, and the answer is lost: the run
-// would hang for good. (The types of postgres.js do not know the option.)
-const pipelining = { max_pipeline: 0 }
+// What the types of postgres.js do not know.
+const beyondTypes = (rules: StreamRules) => ({
+  // One query at a time on a connection. Behind a query that has not ended, postgres.js would ask for the next one's
+  // description with a flush; PgBouncer gives the connection away at the end of the first, and the answer is lost.
+  max_pipeline: 0,
+  socket: () => new ServerStream(rules)
+})
 
 const keepText = (value: string): string => value
 
@@ -60,8 +88,8 @@ const readArray = (text: string): (string | null)[] =>
   )
 
 /**
- * Sends the first statement of a run until a connection answers: those that died while idle (a restart, a failover, a
- * pooler's time-out) are noticed only when they are used.
+ * Sends the first statement of a run, again if its connection was lost: one that died while idle (a restart, a failover, a
+ * pooler's time-out) may be noticed only when it is used.
  *
  * @param send sends what may be sent twice; nothing else is.
  * @throws the last error when no connection can be had.
@@ -71,12 +99,14 @@ export const sendFirst = async <Value>(send: () => PromiseLike<Value>): Promise<
     try {
       return await send()
     } catch (error) {
-      if (tries > maxConnections) throw error
+      if (tries === maxTries || !/^(08006|57P0)/.test(codeOf(error))) throw error
     }
   }
 }
 
-/** The SQLSTATE of an error, or postgres.js's own code of a connection that failed. */
+const maxTries = 3
+
+/** The SQLSTATE of an error; of a connection that failed 08001, of one that was lost 08006. */
 export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
@@ -85,8 +115,7 @@ export const isFromServer = (error: unknown): boolean =>
   error instanceof Error && error.name === 'PostgresError'
 
 /**
- * Waits for a statement, and cancels it when it takes too long: a role may lack a statement_timeout, and one set on the
- * connection is refused by PgBouncer.
+ * Waits for a statement, and cancels it when it takes too long. One that can't be cancelled loses its connection.
  *
  * @param milliseconds the longest it may take; then it rejects with SQLSTATE 57014.
  */

@@ -1,19 +1,8 @@
-import { parse } from 'pg-connection-string'
 import { parseFilePlaces } from '../jobs/file-places.ts'
 import { jobs } from '../jobs/index.ts'
 import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
-
-/** Where the database is, in the words of postgres.js. */
-export interface DatabaseAddress {
-  readonly host: string
-  readonly port: number
-  readonly database: string
-  readonly username: string
-  readonly password?: string
-  /** As sslmode says: `rejectUnauthorized: false` encrypts only, all else checks the server's certificate too. */
-  readonly ssl?: true | object
-}
+import { type DatabaseAddress, readDatabaseUrl } from './database/address.ts'
 
 /** Everything that the worker is told by its environment. */
 export interface Environment {
@@ -39,8 +28,6 @@ export interface Environment {
   readonly revision: string
 }
 
-/** What DATABASE_URL must be. */
-export const databaseUrlForm = 'postgres://user:password@host:port/database'
 const presetTimeZone = 'Australia/Sydney'
 const cloudRunUrl = 'https://run.googleapis.com'
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
@@ -60,7 +47,7 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
     preset?: string
   ): Value => {
     const value = variables[name] || preset
-    const got = value === undefined ? 'nothing' : name === 'DATABASE_URL' ? 'something else' : `'${value}'`
+    const got = value === undefined ? 'nothing' : `'${value}'`
     const result = value === undefined ? undefined : read(value)
     if (result === undefined) faults.push(`${name} must be ${must}, got ${got}`)
     return result as Value
@@ -79,7 +66,7 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
   const environment: Environment = {
     host: take('HOST', 'an address to listen on', (value) => value, '127.0.0.1'),
     port: take('PORT', 'a port from 0 to 65535', readPort),
-    database: take('DATABASE_URL', databaseUrlForm, readDatabaseUrl),
+    database: takeDatabase(variables.DATABASE_URL, faults),
     isWorker: take('APP_IS_WORKER', "'true' or 'false'", oneOf(['true', 'false'])) === 'true',
     files: readFiles(variables, faults),
     ...(asksExecutions ? { executionsUrl } : {}),
@@ -113,27 +100,13 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
 const readPort = (value: string): number | undefined =>
   /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined
 
-/**
- * Reads the address of a database; undefined when it is none.
- *
- * postgres.js refuses postgres://user@/db?host=/cloudsql/P:R:I, the form that Cloud SQL's socket needs.
- */
-export const readDatabaseUrl = (value: string): DatabaseAddress | undefined => {
-  if (!/^postgres(ql)?:\/\//.test(value)) return undefined
+const takeDatabase = (url: string | undefined, faults: string[]): DatabaseAddress => {
   try {
-    const { host, port, database, user, password, ssl } = parse(value, { useLibpqCompat: true })
-    if (!database || !user) return undefined
-    return {
-      host: host || 'localhost',
-      port: Number(port || 5432),
-      database,
-      username: user,
-      ...(password ? { password } : {}),
-      ...(ssl ? { ssl: typeof ssl === 'object' ? ssl : true } : {})
-    }
-  } catch {
-    // No URL, or one that names a certificate which can't be read; what is thrown may quote it.
-    return undefined
+    return readDatabaseUrl(url)
+  } catch (error) {
+    faults.push((error as Error).message)
+    // Not used: faults end the start.
+    return undefined as never
   }
 }
 

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import type { Job, KnownRelease } from '../jobs/define-job.ts'
+import { findServerFaults } from './server-faults.ts'
 
 // A clock further off than this makes "not in the future" and every age wrong.
 const maxClockDifferenceSeconds = 120
@@ -13,6 +14,7 @@ const maxClockDifferenceSeconds = 120
  * @returns sentences, each with its fix; empty when the job may run.
  */
 export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<string[]> => {
+  const faultsOfServer = await findServerFaults(sql, Object.keys(job.tables))
   const wanted = listRights(job)
   const found = await sql<Found[]>`
     select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
@@ -47,6 +49,7 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
   return [
     ...new Set([
       ...faults,
+      ...faultsOfServer,
       ...(job.release ? await findReleaseFaults(sql, job.release) : []),
       ...findClockFaults(Number(found[0]?.milliseconds ?? now), now)
     ])

@@ -1,6 +1,6 @@
 import { jobs } from '../jobs/index.ts'
 import { buildApp } from './app.ts'
-import { codeOf, openDatabase } from './database.ts'
+import { openDatabase } from './database.ts'
 import { readEnvironment } from './environment.ts'
 import { openExecutions } from './executions.ts'
 import { findGuardFaults } from './guards.ts'
@@ -15,20 +15,17 @@ const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
   const log = openLog(environment.logLevel)
   const sql = openDatabase(environment.database)
-  // postgres.js cancels a statement over a connection of its own, and hears nothing when that dies; the statement ends by
-  // itself.
-  process.on('unhandledRejection', (error) => {
-    if (!/^(CONNECTION_|ECONN|EPIPE|08|57P0)/.test(codeOf(error))) throw error
-    log.warn({ err: error }, 'a connection to the database that was to cancel a statement died')
-  })
+  // Of its own: waiting deliveries, however many, don't make the worker look ill.
+  const health = openDatabase(environment.database, { connections: 1 })
   // The database answers while the app is built.
   const migrated = migrate(sql)
-  migrated.catch(() => undefined)
+  for (const begun of [migrated, health`select 1`]) begun.catch(() => undefined)
   const stopping = new AbortController()
   const app = buildApp({
     ...environment,
     jobs,
     sql,
+    health,
     log,
     files: environment.files && openStoredFiles(environment.files),
     executions: environment.executionsUrl && openExecutions({ url: environment.executionsUrl }),
@@ -43,7 +40,7 @@ const main = async (): Promise<void> => {
       // Closing waits for the answers under way, then the connections are idle.
       void app
         .close()
-        .then(() => sql.end({ timeout: 1 }))
+        .then(() => Promise.all([sql.end({ timeout: 1 }), health.end({ timeout: 1 })]))
         .then(() => process.exit(0))
     })
   }

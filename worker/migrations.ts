@@ -185,6 +185,7 @@ export const migrate = async (sql: Sql): Promise<void> => {
   try {
     // Several statements in one simple query are one transaction, on one connection: the lock holds until its end.
     await sql.unsafe(`
+      set local lock_timeout = '20s';
       select pg_advisory_xact_lock(hashtext('scheduled_jobs.migration'));
       create schema if not exists scheduled_jobs;
       create table if not exists scheduled_jobs.migration (version integer primary key, applied_at timestamptz not null);

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import postgres, { type Sql } from 'postgres'
 import { jobs } from '../../jobs/index.ts'
 import { codeOf, openDatabase } from '../../worker/database.ts'
-import type { DatabaseAddress } from '../../worker/environment.ts'
+import type { DatabaseAddress } from '../../worker/database/address.ts'
+import { describePlace } from '../../worker/database/socket.ts'
 import { writeDemoData } from './demo-data.ts'
 import { type PostgresServer, startPostgres } from './embedded-postgres.ts'
 
@@ -55,7 +56,7 @@ export const checkDatabase = async (address: DatabaseAddress): Promise<void> => 
     }
   } catch (error) {
     if (!codeOf(error)) throw error
-    const place = `${address.host}:${address.port}`
+    const place = address.places.map(describePlace).join(' and ')
     throw new Error(
       `--database-url must lead to a database that lets us in, got ${describeRefusal(error)} from ${place}: ` +
         'start it, or correct the URL',

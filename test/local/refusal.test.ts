@@ -120,3 +120,11 @@ it('a database URL that is none is wrong usage, and is not shown', async () => {
   expect(stderr).toMatch(/must be postgres:\/\/user:password@host:port\/database, got something else\n$/)
   expect(stderr).not.toContain('secret')
 })
+
+it('a database URL that is to come from the environment, and does not, is wrong usage', async () => {
+  const { code, stderr } = await refuse('--database-url')
+  expect(code).toBe(2)
+  expect(stderr).toBe(
+    "error: option '--database-url': DATABASE_URL must be postgres://user:password@host:port/database, got nothing\n"
+  )
+})

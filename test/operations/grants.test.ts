@@ -58,11 +58,39 @@ describe("the worker's role", () => {
     await expect(weak.unsafe(statement)).rejects.toMatchObject({ code: '42501' })
   })
 
-  it('has time-outs of its own', async () => {
-    const [row] = await weak`
+  it('has time-outs of its own, for connections that ask for none', async () => {
+    const plain = postgres(roleUrl, { max: 1 })
+    const [row] = await plain`
       select current_setting('statement_timeout') as statement, current_setting('lock_timeout') as lock,
         current_setting('idle_in_transaction_session_timeout') as idle`
+    await plain.end()
     expect(row).toEqual({ statement: '30s', lock: '5s', idle: '30s' })
+  })
+
+  it('is given its rights by an owner of the tables who may not change roles', async () => {
+    const ownerRole = `owner_${process.pid}`
+    await sql.unsafe(`
+      create role ${ownerRole} login password 'weak' nocreaterole;
+      ${jobs
+        .flatMap((job) => Object.keys(job.tables))
+        .map((table) => `alter table ${table} owner to ${ownerRole};`)
+        .join('')}
+      alter schema public owner to ${ownerRole};
+      alter schema scheduled_jobs owner to ${ownerRole};
+      alter table scheduled_jobs.run owner to ${ownerRole};
+      alter table scheduled_jobs.watch owner to ${ownerRole};
+      alter table scheduled_jobs.migration owner to ${ownerRole}`)
+    const connection = postgres(Object.assign(new URL(url), { username: ownerRole, password: 'weak' }).href, {
+      max: 1,
+      onnotice: () => {}
+    })
+    const [rights = '', settings = ''] = buildGrants(jobs, role).split('commit;')
+    await connection.unsafe(`${rights} commit;`)
+    await expect(connection.unsafe(settings)).rejects.toMatchObject({ code: '42501' })
+    await connection.end()
+    await sql.unsafe(
+      `reassign owned by ${ownerRole} to postgres; drop owned by ${ownerRole}; drop role ${ownerRole}`
+    )
   })
 
   it('loses what it has no more use for when the grants are run again', async () => {

@@ -12,6 +12,8 @@ export interface DatabaseProxy {
   /** Starts counting anew. */
   restart(): void
   readonly pieces: number
+  /** How many have come so far. */
+  readonly connections: number
   /** Destroys every connection. */
   cut(): void
   /** The same, noticed by its clients as `ECONNRESET`, all at once: as after a crash of the database. */
@@ -47,7 +49,9 @@ export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => 
     from.on('close', () => to.destroy())
   }
   let pieces = 0
+  let connections = 0
   const server = createServer((client) => {
+    connections += 1
     const upstream = connect(Number(target.port), target.hostname)
     keep(client)
     keep(upstream)
@@ -63,6 +67,9 @@ export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => 
     onPiece: () => true,
     restart: () => {
       pieces = 0
+    },
+    get connections() {
+      return connections
     },
     get pieces() {
       return pieces

@@ -1,16 +1,16 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../worker/database.ts'
-import { readDatabaseUrl } from '../../worker/environment.ts'
+import { readDatabaseUrl } from '../../worker/database/address.ts'
 import { createDatabase } from '../database.ts'
 import { openProxy, type DatabaseProxy } from './database-proxy.ts'
 
-const connections = 8
+const connections = 7
 
 /** A pool behind a proxy, with one query under way and its other connections idle. */
 const openPool = async () => {
   const { url } = await createDatabase()
   const proxy = await openProxy(url)
-  const sql = openDatabase(readDatabaseUrl(proxy.url)!)
+  const sql = openDatabase(readDatabaseUrl(proxy.url))
   onTestFinished(async () => {
     await sql.end({ timeout: 0 })
     await proxy.close()
@@ -56,7 +56,7 @@ it.each<[type: string, values: (string | number | null)[]]>([
   ['timestamptz', ['2026-10-04 01:59:59.123456+00', null]]
 ])('an array of %s goes to the database and comes back as it is: %j', async (type, values) => {
   const { url } = await createDatabase()
-  const sql = openDatabase(readDatabaseUrl(url)!)
+  const sql = openDatabase(readDatabaseUrl(url))
   onTestFinished(() => sql.end({ timeout: 0 }))
   await sql`set timezone to 'UTC'`
   const [row] = await sql<{ back: unknown; elements: unknown }[]>`

@@ -6,7 +6,7 @@ import { findNameFault } from '../../jobs/file-places.ts'
 import type { FilePlace, StoredFiles } from '../../jobs/services.ts'
 import { buildApp, type AppOptions } from '../../worker/app.ts'
 import { openDatabase } from '../../worker/database.ts'
-import { readEnvironment } from '../../worker/environment.ts'
+import { readDatabaseUrl } from '../../worker/database/address.ts'
 import { openLog } from '../../worker/log.ts'
 import { migrate } from '../../worker/migrations.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
@@ -82,17 +82,7 @@ export class MemoryStorage implements FilePlace, StoredFiles {
 }
 
 /** Opens the worker's own pool on a test's database, as main.ts does. */
-export const openPool = (url: string): Sql =>
-  openDatabase(
-    readEnvironment({
-      DATABASE_URL: url,
-      PORT: '0',
-      APP_IS_WORKER: 'true',
-      UPLOADS_URL: 'unknown',
-      BUNDLES_URL: 'unknown',
-      STAGE: 'test'
-    }).database
-  )
+export const openPool = (url: string): Sql => openDatabase(readDatabaseUrl(url))
 
 /** Builds the worker on a new database; closed with the test or, outside of one, with the file's database. */
 export const createWorker = async (
@@ -109,6 +99,7 @@ export const createWorker = async (
     settings: {},
     isWorker: true,
     sql: pool,
+    health: options.sql ?? pool,
     log: openLog('debug', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }),
     files: storage,
     executions: undefined,

@@ -1,0 +1,136 @@
+import { once } from 'node:events'
+import { connect, isIP, type Socket } from 'node:net'
+import { checkServerIdentity, connect as connectTls } from 'node:tls'
+import type { DatabaseAddress, Place } from './address.ts'
+
+/** Why a server could not be reached, could not be trusted, or was left; the code is a SQLSTATE. */
+export class ConnectionError extends Error {
+  readonly code: string
+  /** Whether the other of TLS and none may do: as libpq's modes prefer and allow have it. */
+  readonly isAboutTls: boolean
+
+  constructor(
+    message: string,
+    {
+      code = '08001',
+      isAboutTls = false,
+      cause
+    }: { code?: string; isAboutTls?: boolean; cause?: unknown } = {}
+  ) {
+    super(message, { cause })
+    this.code = code
+    this.isAboutTls = isAboutTls
+  }
+}
+
+/** A place as people read it. */
+export const describePlace = ({ host, port }: Place): string =>
+  host.startsWith('/') ? socketPath({ host, port }) : `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
+
+/**
+ * Opens a connection to a server, and makes it safe if that is asked for.
+ *
+ * @param withTls of a Unix socket never, as in libpq: nobody listens in there.
+ * @param signal ends it: what it was opened for, or its time.
+ */
+export const openSocket = async (
+  { tls, keepAlive }: DatabaseAddress,
+  place: Place,
+  withTls: boolean,
+  signal: AbortSignal
+): Promise<Socket> => {
+  const socket = connect(
+    place.host.startsWith('/')
+      ? { path: socketPath(place) }
+      : {
+          ...place,
+          noDelay: true,
+          keepAlive: keepAlive > 0,
+          keepAliveInitialDelay: keepAlive * 1000,
+          // Of several addresses the next is tried after this long; the preset of 250 ms gives up a far one.
+          autoSelectFamilyAttemptTimeout: 2_000
+        }
+  )
+  return untilAborted(socket, signal, async () => {
+    await once(socket, 'connect')
+    return withTls ? secure(socket, tls, place) : socket
+  })
+}
+
+/** Does something with a socket, which is destroyed when it fails or the signal aborts. */
+export const untilAborted = async <Value>(
+  socket: Socket,
+  signal: AbortSignal,
+  act: () => Promise<Value>
+): Promise<Value> => {
+  const abort = () => socket.destroy(signal.reason as Error)
+  signal.addEventListener('abort', abort)
+  try {
+    if (signal.aborted) throw signal.reason
+    return await act()
+  } catch (error) {
+    // What it still has to say is no news.
+    socket.on('error', () => undefined).destroy()
+    throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Waits for so many bytes and takes them, no more: what follows may be for someone else. */
+export const receive = async (socket: Socket, size: number): Promise<Buffer> => {
+  for (;;) {
+    const bytes = size === 0 ? Buffer.alloc(0) : (socket.read(size) as Buffer | null)
+    if (bytes?.length === size) return bytes
+    if (socket.readableEnded || socket.destroyed)
+      throw new ConnectionError('the server closed the connection', { code: '08006' })
+    const done = new AbortController()
+    try {
+      await Promise.race(['readable', 'end', 'close'].map((event) => once(socket, event, done)))
+    } finally {
+      done.abort()
+    }
+  }
+}
+
+const socketPath = ({ host, port }: Place): string => `${host}/.s.PGSQL.${port}`
+
+// A message of 8 bytes whose version is a magic number.
+const tlsRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
+
+const secure = async (
+  socket: Socket,
+  { mode, isDirect, sendsName, context }: DatabaseAddress['tls'],
+  { host }: Place
+): Promise<Socket> => {
+  if (!isDirect) {
+    socket.write(tlsRequest)
+    const answer = (await receive(socket, 1)).toString('latin1')
+    if (answer === 'N' && mode === 'prefer') return socket
+    if (answer === 'N')
+      throw new ConnectionError(`sslmode=${mode} needs a server that takes TLS, got one that does not`)
+    // Whatever else: an error, from a server that can't start a process or is none.
+    if (answer !== 'S' || socket.readableLength > 0)
+      throw new ConnectionError('the server must answer a request for TLS with S or N, got something else', {
+        isAboutTls: true
+      })
+  }
+  const secured = connectTls({
+    socket,
+    ...(context ? { secureContext: context } : {}),
+    ...(sendsName && isIP(host) === 0 ? { servername: host } : {}),
+    ...(isDirect ? { ALPNProtocols: ['postgresql'] } : {}),
+    rejectUnauthorized: mode === 'verify-ca' || mode === 'verify-full',
+    // Node.js would check the name localhost where none is sent.
+    checkServerIdentity: (_name, certificate) =>
+      mode === 'verify-full' ? checkServerIdentity(host, certificate) : undefined
+  })
+  try {
+    await once(secured, 'secureConnect')
+    return secured
+  } catch (error) {
+    secured.on('error', () => undefined).destroy()
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new ConnectionError(`TLS with the server failed: ${reason}`, { isAboutTls: true, cause: error })
+  }
+}

@@ -1,0 +1,95 @@
+import type { Sql } from 'postgres'
+
+/**
+ * The settings that decide what the worker's statements mean and see, as PostgreSQL has them unless told otherwise. A
+ * connection asks for them whatever role and database are set to; where a pooler stands between, they are checked.
+ */
+export const neutralSettings = {
+  IntervalStyle: 'postgres',
+  extra_float_digits: '1',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  quote_all_identifiers: 'off',
+  exit_on_error: 'off',
+  default_transaction_isolation: 'read committed',
+  default_transaction_deferrable: 'off',
+  // Not the preset: a policy would hide rows, so that a run says that there are none. So it ends with an error.
+  row_security: 'off'
+} as const
+
+/**
+ * Why nothing must run on a server as it is now: it can't be written, a setting changes what statements mean, rows or
+ * tables are out of sight.
+ *
+ * @param tables that are read or changed.
+ * @returns sentences, each with its fix; empty when all is well.
+ */
+export const findServerFaults = async (sql: Sql, tables: readonly string[]): Promise<string[]> => {
+  const [found] = await sql<[Found]>`
+    select quote_ident(current_user) as role,
+      pg_is_in_recovery() as "isStandby",
+      current_setting('transaction_read_only')::bool as "isReadOnly",
+      current_setting('search_path') as path,
+      (select jsonb_object_agg(name, current_setting(name)) from unnest(${Object.keys(checkedSettings)}::text[]) as name)
+        as settings,
+      array(
+        select name from unnest(${tables}::text[]) as name where to_regclass(quote_ident(name)) is null
+      ) as missing,
+      array(
+        select name
+        from unnest(${tables}::text[]) as name
+        where case when to_regclass(quote_ident(name)) is not null then row_security_active(quote_ident(name)) end
+      ) as hidden`
+  const { role, settings, path, missing, hidden } = found
+  return [
+    ...describeReadOnly(found),
+    ...Object.entries(checkedSettings)
+      .filter(([name, must]) => settings[name] !== must)
+      .map(
+        ([name, must]) =>
+          `the setting ${name} must be '${must}', got '${settings[name]}': alter role ${role} set ${name} = '${must}'`
+      ),
+    ...(missing.length === 0
+      ? []
+      : [
+          `search_path must lead to ${missing.join(', ')}, got '${path}': alter role ${role} set search_path to the ` +
+            "schema of the application's tables, or add ?options=-csearch_path%3DSCHEMA to DATABASE_URL"
+        ]),
+    ...hidden.map(
+      (table) =>
+        `row-level security must not hide rows of ${table} from the role: alter role ${role} bypassrls (as a superuser), ` +
+        `or alter table ${table} disable row level security`
+    )
+  ]
+}
+
+/** Why a server can't be written, in a sentence. */
+export const describeReadOnly = ({ isStandby, isReadOnly }: Writability): string[] =>
+  isStandby
+    ? ['the server must be the primary, got a standby, which is read-only: correct DATABASE_URL']
+    : isReadOnly
+      ? [
+          'default_transaction_read_only must be off, got on for this role, database or server: switch it off there'
+        ]
+      : []
+
+export interface Writability {
+  readonly isStandby: boolean
+  readonly isReadOnly: boolean
+}
+
+interface Found extends Writability {
+  readonly role: string
+  readonly path: string
+  readonly settings: Readonly<Record<string, string>>
+  readonly missing: readonly string[]
+  readonly hidden: readonly string[]
+}
+
+const { row_security: _asked, ...meanings } = neutralSettings
+// The last two can't be asked for by everyone, or are kept by each pooler.
+const checkedSettings: Readonly<Record<string, string>> = {
+  ...meanings,
+  standard_conforming_strings: 'on',
+  session_replication_role: 'origin'
+}
