@@ -21,19 +21,17 @@ export const openCloudStorage = (): ((bucketName: string, prefix: string) => Fil
 const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
   const limit = pLimit(concurrency)
   const nameOf = (name: string): string => (placePrefix ? `${placePrefix}/${name}` : name)
+  // Within the limit: a request that hangs gives its place back when its run ends.
   const ask = <Value>(request: () => Promise<Value>, signal: AbortSignal): Promise<Value> =>
-    untilAborted(
-      limit(async () => {
-        signal.throwIfAborted()
-        try {
-          return await request()
-        } catch (error) {
-          // Its message would be the whole page.
-          throw isForeign(error) ? describeForeign(`(${error.code})`, error) : error
-        }
-      }),
-      signal
-    )
+    limit(async () => {
+      signal.throwIfAborted()
+      try {
+        return await untilAborted(request(), signal)
+      } catch (error) {
+        // Its message would be the whole page.
+        throw isForeign(error) ? describeForeign(`(${error.code})`, error) : error
+      }
+    })
 
   /** A page of the names under a prefix, and where the next one begins. */
   const list = async (prefix: string, maxResults: number, signal: AbortSignal, pageToken?: string) => {
