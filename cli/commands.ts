@@ -199,8 +199,15 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
 
   add('doctor', 'what is wrong with a stage, and what to do about it')
     .addOption(stageOption())
-    .action((options: CommonOptions) =>
-      ofStage(options, (session) => answerDoctor(session, shell.clock.now(), shell.isForPeople))
+    .option('--deployed', 'prove a deployment: only what it makes, and what can’t be looked at fails')
+    .action((options: CommonOptions & { deployed?: boolean }) =>
+      ofStage(options, (session) =>
+        answerDoctor(session, {
+          now: shell.clock.now(),
+          isForPeople: shell.isForPeople,
+          isProof: options.deployed ?? false
+        })
+      )
     )
 
   add('console', "open the stage's console in the browser, and print its address")

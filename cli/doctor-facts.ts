@@ -21,6 +21,10 @@ export interface ServiceFacts {
   readonly ingress: string
   /** Why it does not serve; undefined where it does. */
   readonly trouble?: string
+  /** The newest revision, and the newest that can serve; undefined locally. */
+  readonly revisions?: { readonly created: string; readonly ready: string }
+  /** Where requests go other than to the newest revision that can serve. */
+  readonly detours: readonly { readonly revision: string; readonly percent: number }[]
 }
 
 /** An account of the stage. */
@@ -129,7 +133,7 @@ const readAccount = async (
 
 const readService = async (session: Session): Promise<Reading<ServiceFacts>> => {
   const { local } = session.target
-  if (local) return { kind: 'read', value: { urls: [local.workerUrl], ingress: 'local' } }
+  if (local) return { kind: 'read', value: { urls: [local.workerUrl], ingress: 'local', detours: [] } }
   return readGoogle(
     session,
     'run',
@@ -168,7 +172,10 @@ const parseService = (answer: unknown): ServiceFacts => {
     customAudiences = [],
     ingress = '',
     template,
-    terminalCondition
+    terminalCondition,
+    latestCreatedRevision = '',
+    latestReadyRevision = '',
+    trafficStatuses = []
   } = answer as {
     uri?: string
     urls?: string[]
@@ -176,12 +183,21 @@ const parseService = (answer: unknown): ServiceFacts => {
     ingress?: string
     template?: { timeout?: string }
     terminalCondition?: { state?: string; message?: string }
+    latestCreatedRevision?: string
+    latestReadyRevision?: string
+    trafficStatuses?: { type?: string; revision?: string; percent?: number }[]
   }
   const { state = 'CONDITION_SUCCEEDED', message = '' } = terminalCondition ?? {}
   return {
     urls: [...new Set([...(uri ? [uri] : []), ...urls, ...customAudiences])],
     ...(template?.timeout ? { timeoutSeconds: Number.parseFloat(template.timeout) } : {}),
     ingress,
+    revisions: { created: lastPart(latestCreatedRevision), ready: lastPart(latestReadyRevision) },
+    detours: trafficStatuses
+      .filter(({ type, percent = 0 }) => type !== 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST' && percent > 0)
+      .map(({ revision = '', percent = 0 }) => ({ revision: lastPart(revision), percent })),
     ...(state === 'CONDITION_SUCCEEDED' ? {} : { trouble: message || state })
   }
 }
+
+const lastPart = (name: string): string => name.split('/').at(-1) ?? ''

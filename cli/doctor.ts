@@ -1,11 +1,23 @@
 import type { Answer } from './answer.ts'
-import { examine, type Finding } from './doctor-checks.ts'
+import { examine, examineDeployment, type Finding } from './doctor-checks.ts'
 import { gatherFacts } from './doctor-facts.ts'
 import type { Session } from './session.ts'
 
-/** `doctor`: looks at all that a stage needs in order to run, and says what to do about what is wrong. */
-export const answerDoctor = async (session: Session, now: Date, isForPeople: boolean): Promise<Answer> => {
-  const findings = examine(await gatherFacts(session, now))
+/**
+ * `doctor`: looks at all that a stage needs in order to run, and says what to do about what is wrong.
+ *
+ * @param isProof whether it proves a deployment, and says nothing of what ran before.
+ */
+export const answerDoctor = async (
+  session: Session,
+  {
+    now,
+    isForPeople,
+    isProof
+  }: { readonly now: Date; readonly isForPeople: boolean; readonly isProof: boolean }
+): Promise<Answer> => {
+  const facts = await gatherFacts(session, now)
+  const findings = isProof ? examineDeployment(facts) : examine(facts)
   return {
     json: findings,
     blocks: [
@@ -21,4 +33,4 @@ export const answerDoctor = async (session: Session, now: Date, isForPeople: boo
 }
 
 const formatFinding = ({ level, check, what, fix }: Finding): string =>
-  `${level.padEnd(4)}  ${check.padEnd(9)}  ${what}${fix && !what.includes(fix) ? `  → ${fix}` : ''}`
+  `${level.padEnd(4)}  ${check.padEnd(10)}  ${what}${fix && !what.includes(fix) ? `  → ${fix}` : ''}`

@@ -1,6 +1,7 @@
 import { events } from '../jobs/events.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import type { Declaration } from './declaration.ts'
+import { describeLastingPause } from './drift.ts'
 
 /** An alert: what it watches, and what its message and the runbook say. */
 export interface Alert {
@@ -107,7 +108,7 @@ export const alerts: readonly Alert[] = [
     meaning:
       'A tick of the job has passed without a completed run. The job is paused by hand, its calls fail, or Cloud Scheduler did not fire.',
     steps: [
-      'Paused? `npm run scheduler -- list --stage STAGE`. Resume it, or make the pause lasting: jobs.JOB.paused in Pulumi.STAGE.yaml.',
+      `Paused? \`npm run scheduler -- list --stage STAGE\`. Resume it, or ${describeLastingPause('STAGE', 'JOB').replaceAll("'", '`')}.`,
       seeHistory,
       'Nothing there: see *Nothing has fired for 30 minutes*.',
       'The next run does all that is due; a missed tick needs no other repair.'
@@ -179,5 +180,22 @@ export const describeRunbook = (): string =>
       '',
       ...steps.map((step, index) => `${index + 1}. ${step}`)
     ]),
+    ...failedDeployment,
     ''
   ].join('\n')
+
+/** The one entry without an alert: the pipeline is red. */
+const failedDeployment = [
+  '',
+  '## A deployment failed',
+  '',
+  'Pulumi keeps what it has sent, also where Google then refused it: the next `pulumi up` sees nothing to do and is green,',
+  'while an older revision serves or a job is not paused. `npm run scheduler -- doctor --deployed --stage STAGE`, which the',
+  'pipeline runs after each `up`, tells.',
+  '',
+  '1. Read what refused: the output of `pulumi up`; of a revision, its log in Cloud Run. Mend that.',
+  '2. A job that is not as declared, or not paused: `pulumi up --stack STAGE --refresh`. It also takes back what was changed by hand; its preview shows that.',
+  '3. A newest revision that does not serve: a refresh changes nothing, the service is as declared. Force a new revision by a setting that has no other effect: `pulumi config set maintenanceUntil YESTERDAY --stack STAGE`, an instant that has passed such as 2026-10-04T06:00:00Z and other than the one there, then `pulumi up --stack STAGE`.',
+  '4. A grant that was made a moment ago, an API that was just enabled: they take a minute or two. Then as above.',
+  '5. `npm run scheduler -- doctor --deployed --stage STAGE` again.'
+]

@@ -1,23 +1,27 @@
-import { expect, it } from 'vitest'
-import type { Finding } from '../../cli/doctor-checks.ts'
+import { describe, expect, it } from 'vitest'
+import { examine, type Finding } from '../../cli/doctor-checks.ts'
+import type { ScheduledJob } from '../../cli/scheduled-jobs.ts'
 import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
+import { describeLastingPause } from '../../infra/drift.ts'
+import { readDeclaration } from '../../infra/stage-declaration.ts'
 import { createFakeDeliverer, describeJob } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
-import { type Answers, describeService, refuse, startGoogleRest } from './google-rest.ts'
+import { type Answers, describeService, refuse, revisionOf, startGoogleRest } from './google-rest.ts'
 import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
 
 type Rest = Awaited<ReturnType<typeof startGoogleRest>>
 
 /** Examines dev, deployed and sound but for what a test breaks. */
-const examine = async (
+const examineDev = async (
   breaking: (google: Emulator, answers: Answers, paths: Rest['paths']) => Promise<void> | void = () =>
     undefined,
-  options: Partial<EmulatorOptions> = {}
+  options: Partial<EmulatorOptions> = {},
+  words: readonly string[] = []
 ): Promise<{ code: number; findings: Finding[]; troubles: Finding[] }> => {
   await using rest = await startGoogleRest('dev')
   await using google = await startGoogle(['dev'], { deliverer: createFakeDeliverer(), ...options })
   await breaking(google, rest.answers, rest.paths)
-  const { code, json, err } = await run(['doctor', '--stage', 'dev', '--json'], {
+  const { code, json, err } = await run(['doctor', '--stage', 'dev', '--json', ...words], {
     endpoints: endpointsOf(google, rest.url),
     clock: { now: () => google.clock.now(), sleep: async () => undefined }
   })
@@ -27,12 +31,13 @@ const examine = async (
 }
 
 const job = 'validibot-clear-sessions-dev'
+const worker = 'validibot-jobs-worker-dev'
 const caller = 'validibot-jobs-call-dev@your-google-project.iam.gserviceaccount.com'
 const url = 'https://validibot-jobs-worker-dev-abc123-ts.a.run.app'
 const refresh = "'npm run pulumi -- up --stack dev --refresh'"
 
 it('finds nothing wrong with a sound stage, in a line a check', async () => {
-  const { code, findings, troubles } = await examine()
+  const { code, findings, troubles } = await examineDev()
   expect({ code, troubles }).toEqual({ code: 0, troubles: [] })
   expect(findings.map(({ check }) => check)).toEqual([
     'API',
@@ -45,6 +50,7 @@ it('finds nothing wrong with a sound stage, in a line a check', async () => {
     'budget',
     'paused',
     'schedule',
+    'definition',
     'one-shots',
     'failures'
   ])
@@ -113,6 +119,37 @@ it.each<Case>([
       check: 'service',
       what: 'validibot-jobs-worker-dev does not serve: The container failed to start.',
       fix: "'npm run pulumi -- up --stack dev'"
+    }
+  },
+  {
+    title: 'a newest revision that did not get ready, while an older one serves',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.service] = describeService('dev', { latestCreatedRevision: revisionOf(worker, 3) })),
+    trouble: {
+      level: 'fail',
+      check: 'service',
+      what: `the newest revision of ${worker}, ${worker}-00003-abc, must serve, got ${worker}-00002-abc: a deployment has failed`,
+      fix: 'make a new revision: docs/runbook.md, *A deployment failed*'
+    }
+  },
+  {
+    title: 'requests that go to a revision by its name',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.service] = describeService('dev', {
+        trafficStatuses: [
+          { type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST', percent: 90 },
+          {
+            type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION',
+            revision: `${worker}-00001-abc`,
+            percent: 10
+          }
+        ]
+      })),
+    trouble: {
+      level: 'fail',
+      check: 'service',
+      what: `all requests must go to the newest revision of ${worker}, got 10 % to ${worker}-00001-abc`,
+      fix: `'gcloud run services update-traffic ${worker} --to-latest --region australia-southeast1 --project your-google-project'`
     }
   },
   {
@@ -189,7 +226,7 @@ it.each<Case>([
       level: 'warn',
       check: 'paused',
       what: 'clear-sessions is PAUSED by hand; the configuration says ENABLED',
-      fix: "'npm run scheduler -- resume clear-sessions --stage dev', or make it lasting: jobs.clear-sessions.paused in Pulumi.dev.yaml"
+      fix: `'npm run scheduler -- resume clear-sessions --stage dev', or ${describeLastingPause('dev', 'clear-sessions')}`
     }
   },
   {
@@ -212,6 +249,29 @@ it.each<Case>([
       fix: refresh
     }
   },
+  ...(
+    [
+      ['description', { description: 'by hand' }, "'by hand'"],
+      ['method', { httpTarget: { httpMethod: 'PUT' } }, "'PUT'"],
+      ['body', { httpTarget: { body: Buffer.from('{"days":1}').toString('base64') } }, `'{"days":1}'`],
+      ['retryCount', { retryConfig: { retryCount: 1 } }, "'1'"],
+      ['minBackoffDuration', { retryConfig: { minBackoffDuration: '7s' } }, "'7s'"]
+    ] as const
+  ).map(([field, changes, got]): Case => {
+    const [top = '', child = ''] = Object.entries(changes).flatMap(([key, value]) =>
+      typeof value === 'object' ? [key, ...Object.keys(value)] : [key]
+    )
+    return {
+      title: `another ${field}`,
+      breaking: (google) => update(google, changes, child ? `${top}.${child}` : top),
+      trouble: {
+        level: 'fail',
+        check: 'definition',
+        what: expect.stringMatching(`^the ${field} of clear-sessions must be .*, got ${got}$`) as string,
+        fix: refresh
+      }
+    }
+  }),
   {
     title: 'a job left over from a run by hand',
     breaking: (google) => void makeOneShot(google, '20260531t232000000z'),
@@ -234,8 +294,71 @@ it.each<Case>([
     }
   }
 ])('finds $title', async ({ breaking, trouble, code: wanted = 1 }) => {
-  const { code, troubles } = await examine(breaking)
+  const { code, troubles } = await examineDev(breaking)
   expect({ code, troubles }).toEqual({ code: wanted, troubles: [trouble] })
+})
+
+it('finds a job that fires though the configuration pauses it', () => {
+  const declaration = readDeclaration('dev')
+  const jobs = declaration.jobs.map((one) => ({ ...one, paused: one.id === 'clear-sessions' }))
+  const found = jobs.map(({ name, retryConfig }) => ({ name, retryConfig, state: 'ENABLED' }) as ScheduledJob)
+  const findings = examine({
+    stage: 'dev',
+    declaration: { ...declaration, jobs },
+    now: new Date(),
+    jobs: { kind: 'read', value: found },
+    accounts: [],
+    service: { kind: 'missing' },
+    invokers: { kind: 'missing' },
+    failures: { kind: 'missing' }
+  })
+  expect(findings.filter(({ check }) => check === 'paused')).toEqual([
+    {
+      level: 'fail',
+      check: 'paused',
+      what: 'clear-sessions is ENABLED; the configuration says PAUSED',
+      fix: "'npm run scheduler -- pause clear-sessions --stage dev'"
+    }
+  ])
+})
+
+describe('--deployed, which proves a deployment', () => {
+  const deployed = ['--deployed']
+
+  it('says nothing of what ran before it', async () => {
+    const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode: 500, body: '' }))
+    const { code, findings } = await examineDev(
+      async (google) => {
+        google.jobs.run(pathOf(job))
+        await settle()
+        makeOneShot(google, '20260531t232000000z')
+      },
+      { deliverer },
+      deployed
+    )
+    expect(code).toBe(0)
+    expect(findings.map(({ check }) => check)).not.toContain('failures')
+    expect(findings.map(({ check }) => check)).not.toContain('one-shots')
+  })
+
+  it('fails where it may not look', async () => {
+    const { code, troubles } = await examineDev(
+      (_google, answers, paths) => {
+        answers[paths.policy] = refuse(403, "Permission 'run.services.getIamPolicy' denied on resource")
+      },
+      {},
+      deployed
+    )
+    expect(code).toBe(1)
+    expect(troubles).toMatchObject([
+      { level: 'fail', check: 'invoker', what: expect.stringContaining('not looked at') as string }
+    ])
+  })
+
+  it('leaves a pause by hand, as the deployment does', async () => {
+    const { code, troubles } = await examineDev((google) => void google.jobs.pause(pathOf(job)), {}, deployed)
+    expect({ code, levels: troubles.map(({ level }) => level) }).toEqual({ code: 0, levels: ['warn'] })
+  })
 })
 
 const makeOneShot = (google: Emulator, stamp: string) => {
@@ -244,7 +367,7 @@ const makeOneShot = (google: Emulator, stamp: string) => {
 }
 
 it('finds a service whose time-out is shorter than the deadlines of its jobs', async () => {
-  const { troubles } = await examine((_google, answers, paths) => {
+  const { troubles } = await examineDev((_google, answers, paths) => {
     answers[paths.service] = describeService('dev', { template: { timeout: '300s' } })
   })
   // All but the five-minute job's.
@@ -255,7 +378,7 @@ it('finds a service whose time-out is shorter than the deadlines of its jobs', a
 })
 
 it('finds a service that is gone', async () => {
-  const { troubles } = await examine((_google, answers, paths) => {
+  const { troubles } = await examineDev((_google, answers, paths) => {
     delete answers[paths.service]
     delete answers[paths.policy]
   })
@@ -275,7 +398,7 @@ it.each([
   }
 ])('explains a last call that failed with $statusCode', async ({ statusCode, level, what }) => {
   const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode, body: '' }))
-  const { code, troubles } = await examine(
+  const { code, troubles } = await examineDev(
     async (google) => {
       google.jobs.run(pathOf(job))
       await settle()
@@ -294,7 +417,7 @@ it('only warns of a failure after which a call went well', async () => {
     statusCode: count === 1 ? 500 : 200,
     body: ''
   }))
-  const { code, troubles } = await examine(
+  const { code, troubles } = await examineDev(
     async (google) => {
       for (const _ of [1, 2]) {
         google.jobs.run(pathOf(job))
@@ -316,7 +439,7 @@ const settle = (): Promise<void> =>
   })
 
 it('says which right is missing where it may not look, and looks at the rest', async () => {
-  const { code, troubles } = await examine((_google, answers, paths) => {
+  const { code, troubles } = await examineDev((_google, answers, paths) => {
     answers[paths.policy] = refuse(403, "Permission 'run.services.getIamPolicy' denied on resource")
     answers[paths.runtime] = refuse(
       403,
@@ -342,7 +465,7 @@ it('says which right is missing where it may not look, and looks at the rest', a
 })
 
 it('says which API is not enabled, and how to enable it', async () => {
-  const { troubles } = await examine((_google, answers, paths) => {
+  const { troubles } = await examineDev((_google, answers, paths) => {
     answers[paths.service] = refuse(
       403,
       'Cloud Run Admin API has not been used in project 1 before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/run.googleapis.com/overview',
@@ -379,6 +502,6 @@ it('says of the local system what has no counterpart there', async () => {
     isForPeople: true
   })
   expect(code).toBe(0)
-  expect(out).toMatch(/^skip {2}accounts {3}not applicable: there is no IAM on this machine$/m)
-  expect(out).toMatch(/^skip {2}invoker {4}not applicable/m)
+  expect(out).toMatch(/^skip {2}accounts {4}not applicable: there is no IAM on this machine$/m)
+  expect(out).toMatch(/^skip {2}invoker {5}not applicable/m)
 })

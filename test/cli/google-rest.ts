@@ -62,11 +62,18 @@ export const describeService = (stage: string, changes: object = {}) => {
       urls: [`https://${name}-123456789012.${region}.run.app`, urlOf(name)],
       ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
       template: { timeout: '900s' },
+      latestReadyRevision: revisionOf(name, 2),
+      latestCreatedRevision: revisionOf(name, 2),
+      trafficStatuses: [{ type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST', percent: 100 }],
       terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' },
       ...changes
     }
   }
 }
+
+/** The name of a revision of a service. */
+export const revisionOf = (service: string, number: number): string =>
+  `projects/${project}/locations/${region}/services/${service}/revisions/${service}-${String(number).padStart(5, '0')}-abc`
 
 const describeStage = (stage: string): Answers => {
   const { accounts } = readDeclaration(stage)

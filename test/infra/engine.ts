@@ -39,7 +39,7 @@ export interface StageOnEngine {
   readonly stack: Stack
   /** `also` adds to the program what it would never declare itself. */
   preview(declaration: Declaration, also?: () => void): Promise<Outcome>
-  up(declaration: Declaration): Promise<Outcome>
+  up(declaration: Declaration, options?: { readonly refresh?: boolean }): Promise<Outcome>
 }
 
 /** What a command did, or why it would not. */
@@ -102,8 +102,8 @@ export const openEngine = async (): Promise<Engine> => {
         stack,
         preview: (declaration, also) =>
           observe((onEvent) => stack.preview({ program: runOn(declaration, also), onEvent })),
-        up: (declaration) =>
-          observe((onEvent) => withoutOutputs(stack).up({ program: runOn(declaration), onEvent }))
+        up: (declaration, options) =>
+          observe((onEvent) => withoutOutputs(stack).up({ program: runOn(declaration), onEvent, ...options }))
       }
     },
     close: async () => {
