@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { stages } from '../infra/stages.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
+import { answerAlerts } from './alerts.ts'
 import { type Answer, formatAnswer } from './answer.ts'
 import { CommandError, UsageError } from './command-error.ts'
 import { findConsole, openBrowser } from './console.ts'
@@ -8,6 +9,7 @@ import { answerDeleteAll, refuseDeletion } from './delete-all.ts'
 import { answerDoctor } from './doctor.ts'
 import { answerHistory, type LogRange } from './history.ts'
 import { findJob, findStageOfName } from './job-names.ts'
+import { readLocalTime } from './local-system.ts'
 import { answerList, type StageJobs } from './list.ts'
 import { answerLogs, followLogs } from './logs.ts'
 import { openWorkspace } from './managed-jobs.ts'
@@ -196,6 +198,15 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
         shell.out(`${options.json ? JSON.stringify(line) : parts.join(shell.isForPeople ? '  ' : '\t')}\n`)
       )
     })
+
+  add('alerts', 'the alerts that fire now, with what the runbook says to do')
+    .addOption(stageOption())
+    .action((options: CommonOptions) =>
+      ofStage(options, async (session) => {
+        const { local } = session.target
+        return answerAlerts(session, local ? await readLocalTime(local) : shell.clock.now())
+      })
+    )
 
   add('doctor', 'what is wrong with a stage, and what to do about it')
     .addOption(stageOption())

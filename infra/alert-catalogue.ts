@@ -19,7 +19,13 @@ export interface Alert {
 /** Log lines that match, or requests that fail to come. */
 export type Condition =
   | { readonly kind: 'log'; readonly filter: string; readonly jobLabel: string }
-  | { readonly kind: 'absence'; readonly filter: string; readonly seconds: number }
+  | {
+      readonly kind: 'absence'
+      readonly filter: string
+      readonly seconds: number
+      /** The log lines that requests leave, where no metric can be asked. */
+      readonly trace: string
+    }
 
 /** How long it may be quiet, in seconds: several ticks of the most frequent job. */
 const longestQuiet = 1_800
@@ -63,7 +69,12 @@ const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
       `resource.labels.service_name="${service.name}"`,
       'metric.type="run.googleapis.com/request_count"'
     ].join(' AND '),
-    seconds: longestQuiet
+    seconds: longestQuiet,
+    trace: [
+      'resource.type="cloud_run_revision"',
+      `resource.labels.service_name="${service.name}"`,
+      'labels.run_id:*'
+    ].join('\n')
   }
 }
 
@@ -158,10 +169,10 @@ export const alerts: readonly Alert[] = [
 ]
 
 /** What an alert says when it fires, in Markdown: enough to act on without opening anything else. */
-export const describeAlert = ({ title, meaning, steps }: Alert, stage: string): string =>
+export const describeAlert = ({ title, meaning, steps }: Alert, stage: string, job = 'JOB'): string =>
   [
     `${meaning}\n`,
-    ...steps.map((step, index) => `${index + 1}. ${step.replaceAll('STAGE', stage)}`),
+    ...steps.map((step, index) => `${index + 1}. ${step.replaceAll('STAGE', stage).replaceAll('JOB', job)}`),
     `\nRunbook: docs/runbook.md, *${title}*.`
   ].join('\n')
 
@@ -171,7 +182,8 @@ export const describeRunbook = (): string =>
     '# Runbook',
     '',
     'An entry an alert, made from infra/alert-catalogue.ts, which also writes the messages of the alerts. `STAGE` and `JOB`',
-    'stand for the ones that the incident names.',
+    'stand for the ones that the incident names. What fires now: `npm run scheduler -- alerts --stage STAGE`; on which fault each',
+    'fires: docs/alert-rehearsal.md.',
     ...alerts.flatMap(({ title, severity, meaning, steps }) => [
       '',
       `## ${title}`,
