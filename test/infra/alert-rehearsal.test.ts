@@ -122,14 +122,14 @@ const rehearsals: readonly Rehearsal[] = [
 interface Stage {
   readonly sql: TestDatabase['sql']
   /** Has Cloud Scheduler call the job, and waits for the end of the call. */
-  call(job: string): Promise<void>
+  readonly call: (job: string) => Promise<void>
   /** The same, and waits for the worker's line about the end of the run. */
-  run(job: string): Promise<void>
+  readonly run: (job: string) => Promise<void>
   /** Waits for a line of the worker. */
-  line(event: string, job: string): Promise<void>
+  readonly line: (event: string, job: string) => Promise<void>
   /** Changes a job by hand. */
-  change(job: string, fields: Readonly<Record<string, string>>): Promise<void>
-  signal(name: NodeJS.Signals): void
+  readonly change: (job: string, fields: Readonly<Record<string, string>>) => Promise<void>
+  readonly signal: (name: NodeJS.Signals) => void
 }
 
 const declareDev = (): Declaration =>
