@@ -177,7 +177,7 @@ const ask = async (path: string, method: string, body: object): Promise<unknown>
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify(body)
   })
-  expect(response.status, await response.clone().text()).toBe(200)
+  expect({ status: response.status, answer: await response.clone().text() }).toMatchObject({ status: 200 })
   return response.json()
 }
 

@@ -6,9 +6,8 @@ import path from 'node:path'
 import { ServiceIamMember } from '@pulumi/gcp/cloudrunv2/serviceIamMember.js'
 import { IAMPolicy } from '@pulumi/gcp/projects/iampolicy.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { declare, type Declaration } from '../../infra/declaration.ts'
+import { declare } from '../../infra/declaration.ts'
 import { describeLastingPause, findDrift } from '../../infra/drift.ts'
-import { defineJob } from '../../jobs/define-job.ts'
 import { readStageValues } from '../../infra/stage-file.ts'
 import { jobs } from '../../jobs/index.ts'
 import {
@@ -21,6 +20,7 @@ import {
   type StageOnEngine,
   whyNoEngine
 } from './engine.ts'
+import { changeSchedule, rename, withoutJob } from './variations.ts'
 
 const reason = whyNoEngine()
 
@@ -346,17 +346,4 @@ const madeByHand = () => ({
     httpMethod: 'POST',
     oidcToken: { serviceAccountEmail: 'validibot-cloudrun-staging@test-project.iam.gserviceaccount.com' }
   }
-})
-
-const changeSchedule = (id: string, schedule: string) =>
-  jobs.map((job) => (job.id === id ? defineJob({ ...job, schedule }) : job))
-
-const withoutJob = (id: string) => jobs.filter((job) => job.id !== id)
-
-const rename = (declaration: Declaration, from: string, to: string, formerIds = [from]): Declaration => ({
-  ...declaration,
-  adopt: declaration.adopt.map((id) => (id === from ? to : id)),
-  jobs: declaration.jobs.map((job) =>
-    job.id === from ? { ...job, id: to, name: job.name.replace(from, to), formerIds } : job
-  )
 })
