@@ -211,12 +211,14 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
   add('doctor', 'what is wrong with a stage, and what to do about it')
     .addOption(stageOption())
     .option('--deployed', 'prove a deployment: only what it makes, and what can’t be looked at fails')
-    .action((options: CommonOptions & { deployed?: boolean }) =>
+    .option('--image <image>', 'the image that the service has to run, by digest')
+    .action((options: CommonOptions & { deployed?: boolean; image?: string }) =>
       ofStage(options, (session) =>
         answerDoctor(session, {
           now: shell.clock.now(),
           isForPeople: shell.isForPeople,
-          isProof: options.deployed ?? false
+          isProof: options.deployed ?? false,
+          image: options.image
         })
       )
     )

@@ -2,7 +2,14 @@ import type { DeclaredJob } from '../infra/declaration.ts'
 import { describeLastingPause } from '../infra/drift.ts'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import { explainAttempt } from './attempt-explanation.ts'
-import { emailOf, type Facts, failureHours, type Reading, type ServiceFacts } from './doctor-facts.ts'
+import {
+  describeDeclaredService,
+  emailOf,
+  type Facts,
+  failureHours,
+  type Reading,
+  type ServiceFacts
+} from './doctor-facts.ts'
 import { isNameOfStage, isOneShot } from './job-names.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 
@@ -159,7 +166,7 @@ const checks: readonly Check[] = [
           [
             ...(service.trouble
               ? [fail(`${name} does not serve: ${service.trouble}`, deploy(facts))]
-              : judgeRevisions(service, facts)),
+              : [...judgeRevisions(service, facts), ...judgeDefinition(service, facts)]),
             ...(service.ingress === 'INGRESS_TRAFFIC_ALL'
               ? [fail('the service lets the internet in', deploy(facts, '--refresh'))]
               : [])
@@ -329,6 +336,22 @@ const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: F
       )
     )
   ]
+}
+
+/** After an `up` whose request was refused, the next one takes it for done. */
+const judgeDefinition = ({ definition }: ServiceFacts, facts: Facts): Judgement[] => {
+  if (!definition) return []
+  const declared = describeDeclaredService(facts.declaration, facts.image)
+  const settings = new Set([...Object.keys(declared), ...Object.keys(definition)])
+  if (!facts.image) settings.delete('image')
+  return [...settings]
+    .filter((setting) => declared[setting] !== definition[setting])
+    .map((setting) =>
+      fail(
+        `${setting} of the service must be ${declared[setting] ?? 'left out'}, got ${definition[setting] ?? 'nothing'}`,
+        deploy(facts, '--refresh')
+      )
+    )
 }
 
 const findDifferences = (declared: DeclaredJob, job: ScheduledJob) =>

@@ -5,18 +5,12 @@ import type { Session } from './session.ts'
 
 /**
  * `doctor`: looks at all that a stage needs in order to run, and says what to do about what is wrong.
- *
- * @param isProof whether it proves a deployment, and says nothing of what ran before.
  */
 export const answerDoctor = async (
   session: Session,
-  {
-    now,
-    isForPeople,
-    isProof
-  }: { readonly now: Date; readonly isForPeople: boolean; readonly isProof: boolean }
+  { now, isForPeople, isProof, image }: DoctorOptions
 ): Promise<Answer> => {
-  const facts = await gatherFacts(session, now)
+  const facts = { ...(await gatherFacts(session, now)), ...(image ? { image } : {}) }
   const findings = isProof ? examineDeployment(facts) : examine(facts)
   return {
     json: findings,
@@ -30,6 +24,15 @@ export const answerDoctor = async (
     ],
     failed: findings.some(({ level }) => level === 'fail')
   }
+}
+
+interface DoctorOptions {
+  readonly now: Date
+  readonly isForPeople: boolean
+  /** Whether it proves a deployment, and says nothing of what ran before. */
+  readonly isProof: boolean
+  /** The image that has to run, by digest. */
+  readonly image: string | undefined
 }
 
 const formatFinding = ({ level, check, what, fix }: Finding): string =>

@@ -325,6 +325,37 @@ it('finds a job that fires though the configuration pauses it', () => {
 describe('--deployed, which proves a deployment', () => {
   const deployed = ['--deployed']
 
+  it('fails where the service runs another image than the one that was deployed', async () => {
+    const image = 'registry.example.com/worker@sha256:1'
+    expect((await examineDev(undefined, {}, [...deployed, '--image', image])).code).toBe(0)
+    const { code, troubles } = await examineDev(undefined, {}, [...deployed, '--image', `${image}2`])
+    expect(code).toBe(1)
+    expect(troubles.map(({ what }) => what)).toEqual([`image of the service must be ${image}2, got ${image}`])
+  })
+
+  it('fails where a setting of the service was refused', async () => {
+    const { code, troubles } = await examineDev(
+      (_google, answers, paths) => {
+        const { body } = describeService('dev')
+        const [container] = body.template.containers
+        const env = [
+          ...(container?.env ?? []).filter(({ name }) => name !== 'STAGE'),
+          { name: 'X', value: '1' }
+        ]
+        const containers = [{ ...container, env, resources: { limits: { cpu: '2', memory: '512Mi' } } }]
+        answers[paths.service] = describeService('dev', { template: { ...body.template, containers } })
+      },
+      {},
+      deployed
+    )
+    expect(code).toBe(1)
+    expect(troubles.map(({ what }) => what)).toEqual([
+      'cpu of the service must be 1, got 2',
+      'STAGE of the service must be dev, got nothing',
+      'X of the service must be left out, got 1'
+    ])
+  })
+
   it('says nothing of what ran before it', async () => {
     const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode: 500, body: '' }))
     const { code, findings } = await examineDev(

@@ -53,7 +53,8 @@ const pathsOf = (stage: string) => {
 
 /** The service as the API shows one: `urls` has both forms of its address. */
 export const describeService = (stage: string, changes: object = {}) => {
-  const { name } = readDeclaration(stage).service
+  const { service } = readDeclaration(stage)
+  const { name } = service
   return {
     status: 200,
     body: {
@@ -61,7 +62,24 @@ export const describeService = (stage: string, changes: object = {}) => {
       uri: urlOf(name),
       urls: [`https://${name}-123456789012.${region}.run.app`, urlOf(name)],
       ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
-      template: { timeout: '900s' },
+      template: {
+        timeout: '900s',
+        maxInstanceRequestConcurrency: service.concurrency,
+        scaling: { maxInstanceCount: service.maxInstances },
+        containers: [
+          {
+            image: 'registry.example.com/worker@sha256:1',
+            resources: { limits: { cpu: '1000m', memory: service.memory } },
+            env: [
+              ...Object.entries(service.environment).map(([variable, value]) => ({ name: variable, value })),
+              ...Object.entries(service.secrets).map(([variable, { name: secret, version }]) => ({
+                name: variable,
+                valueSource: { secretKeyRef: { secret: `projects/1/secrets/${secret}`, version } }
+              }))
+            ]
+          }
+        ]
+      },
       latestReadyRevision: revisionOf(name, 2),
       latestCreatedRevision: revisionOf(name, 2),
       trafficStatuses: [{ type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST', percent: 100 }],

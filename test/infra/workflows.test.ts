@@ -97,7 +97,9 @@ it('a deployment never refreshes, and is followed by a proof of what it made and
   const up = steps.findIndex((step) => step.with?.command === 'up')
   expect(steps[up]?.with?.refresh).toBe(false)
   const proof = steps.slice(up + 1).flatMap(({ run = '' }) => run)
-  expect(proof.join('\n')).toMatch(/npm run scheduler -- doctor --deployed --stage "\$STAGE"/)
+  expect(proof.join('\n')).toMatch(
+    /npm run scheduler -- doctor --deployed --image "\$IMAGE" --stage "\$STAGE"/
+  )
   expect(proof.join('\n')).toMatch(/npm run scheduler -- run \S+ --stage "\$STAGE" --wait/)
   expect(workflows.map(read).join('\n')).not.toMatch(/refresh: true|--refresh/)
 })
