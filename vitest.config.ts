@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/scratch-folder.ts', 'test/postgres-server.ts'],
+    setupFiles: ['test/emulator/google-answers.ts'],
     // Most files wait, for a database, a process, a time-out: more of them than cores keep the cores busy.
     maxWorkers: 4,
     // The programs that tests start share what Node.js has compiled.

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander'
 import { stages } from '../infra/stages.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
+import { answerAlerts } from './alerts.ts'
 import { type Answer, formatAnswer } from './answer.ts'
 import { CommandError, UsageError } from './command-error.ts'
 import { findConsole, openBrowser } from './console.ts'
@@ -198,10 +199,28 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
       )
     })
 
-  add('doctor', 'what is wrong with a stage, and what to do about it')
+  add('alerts', 'the alerts that fire now, with what the runbook says to do')
     .addOption(stageOption())
     .action((options: CommonOptions) =>
-      ofStage(options, (session) => answerDoctor(session, shell.clock.now(), shell.isForPeople))
+      ofStage(options, async (session) => {
+        const { local } = session.target
+        return answerAlerts(session, local ? await readLocalTime(local) : shell.clock.now())
+      })
+    )
+
+  add('doctor', 'what is wrong with a stage, and what to do about it')
+    .addOption(stageOption())
+    .option('--deployed', 'prove a deployment: only what it makes, and what can’t be looked at fails')
+    .option('--image <image>', 'the image that the service has to run, by digest')
+    .action((options: CommonOptions & { deployed?: boolean; image?: string }) =>
+      ofStage(options, (session) =>
+        answerDoctor(session, {
+          now: shell.clock.now(),
+          isForPeople: shell.isForPeople,
+          isProof: options.deployed ?? false,
+          image: options.image
+        })
+      )
     )
 
   add('console', "open the stage's console in the browser, and print its address")

@@ -1,9 +1,11 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
+import { describeLastingPause } from '../infra/drift.ts'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import { events } from '../jobs/events.ts'
 import { explainAttempt } from './attempt-explanation.ts'
 import {
   type BucketFacts,
+  describeDeclaredService,
   emailOf,
   type Facts,
   failureHours,
@@ -26,17 +28,27 @@ export interface Finding {
 }
 
 /** Judges what was read. Pure: a check that finds nothing wrong is one line, otherwise it is one a trouble. */
-export const examine = (facts: Facts): Finding[] =>
-  checks.flatMap(({ name, look }) => {
-    const troubles = look(facts)
-    return (Array.isArray(troubles) ? troubles : [troubles]).map((finding) => ({ check: name, ...finding }))
-  })
+export const examine = (facts: Facts): Finding[] => checks.flatMap((check) => lookAt(check, facts))
+
+/** Judges what a deployment makes, and nothing that went before it. What could not be looked at is not proven. */
+export const examineDeployment = (facts: Facts): Finding[] =>
+  checks
+    .filter(({ isOfDeployment }) => isOfDeployment !== false)
+    .flatMap((check) => lookAt(check, facts))
+    .map((finding) =>
+      finding.level === 'skip' && facts.stage !== 'local' ? { ...finding, level: 'fail' } : finding
+    )
+
+const lookAt = ({ name, look }: Check, facts: Facts): Finding[] =>
+  [look(facts)].flat().map((judgement) => ({ check: name, ...judgement }))
 
 type Judgement = Omit<Finding, 'check'>
 
 interface Check {
   readonly name: string
   readonly look: (facts: Facts) => Judgement | Judgement[]
+  /** False for what a deployment neither makes nor mends. */
+  readonly isOfDeployment?: false
 }
 
 const ok = (what: string): Judgement => ({ level: 'ok', what, fix: '' })
@@ -152,12 +164,19 @@ const checks: readonly Check[] = [
   {
     name: 'service',
     look: (facts) =>
-      given(facts.service, noService(facts), ({ trouble, ingress, urls }) => {
-        if (trouble)
-          return fail(`${facts.declaration.service.name} does not serve: ${trouble}`, deploy(facts))
-        return ingress === 'INGRESS_TRAFFIC_ALL'
-          ? fail('the service lets the internet in', deploy(facts, '--refresh'))
-          : ok(`${facts.declaration.service.name} serves at ${urls.join(', ')}`)
+      given(facts.service, noService(facts), (service) => {
+        const { name } = facts.declaration.service
+        return orElse(
+          [
+            ...(service.trouble
+              ? [fail(`${name} does not serve: ${service.trouble}`, deploy(facts))]
+              : [...judgeRevisions(service, facts), ...judgeDefinition(service, facts)]),
+            ...(service.ingress === 'INGRESS_TRAFFIC_ALL'
+              ? [fail('the service lets the internet in', deploy(facts, '--refresh'))]
+              : [])
+          ],
+          `${name} serves at ${service.urls.join(', ')}${service.revisions ? `, with its newest revision ${service.revisions.ready}` : ''}`
+        )
       })
   },
   {
@@ -247,7 +266,25 @@ const checks: readonly Check[] = [
       )
   },
   {
+    name: 'definition',
+    look: (facts) =>
+      withJobs(facts, (pairs) =>
+        orElse(
+          pairs.flatMap(({ declared, job }) =>
+            findDifferences(declared, job).map(({ field, must, got }) =>
+              fail(
+                `the ${field} of ${declared.id} must be '${must}', got '${got}'`,
+                deploy(facts, '--refresh')
+              )
+            )
+          ),
+          'descriptions, methods, bodies and retries are those of the configuration'
+        )
+      )
+  },
+  {
     name: 'one-shots',
+    isOfDeployment: false,
     look: (facts) =>
       withJobs(facts, (_pairs, jobs) =>
         orElse(
@@ -264,6 +301,7 @@ const checks: readonly Check[] = [
   },
   {
     name: 'failures',
+    isOfDeployment: false,
     look: (facts) =>
       given(facts.failures, skip('not looked at'), (failures) => {
         const period =
@@ -399,6 +437,55 @@ const judgeBucket = ({ bucket, deleters }: BucketFacts, facts: Facts): Judgement
   )
 }
 
+/** What the next `up` does not mend: its state has the revision that failed, or nothing of what was done by hand. */
+const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: Facts): Judgement[] => {
+  const { service, region, project } = declaration
+  return [
+    ...(revisions && revisions.created !== revisions.ready
+      ? [
+          fail(
+            `the newest revision of ${service.name}, ${revisions.created}, must serve, got ${revisions.ready || 'none'}: a deployment has failed`,
+            'make a new revision: docs/runbook.md, *A deployment failed*'
+          )
+        ]
+      : []),
+    ...detours.map(({ revision, percent }) =>
+      fail(
+        `all requests must go to the newest revision of ${service.name}, got ${percent} % to ${revision}`,
+        `'gcloud run services update-traffic ${service.name} --to-latest --region ${region} --project ${project}'`
+      )
+    )
+  ]
+}
+
+/** After an `up` whose request was refused, the next one takes it for done. */
+const judgeDefinition = ({ definition }: ServiceFacts, facts: Facts): Judgement[] => {
+  if (!definition) return []
+  const declared = describeDeclaredService(facts.declaration, facts.image)
+  const settings = new Set([...Object.keys(declared), ...Object.keys(definition)])
+  if (!facts.image) settings.delete('image')
+  return [...settings]
+    .filter((setting) => declared[setting] !== definition[setting])
+    .map((setting) =>
+      fail(
+        `${setting} of the service must be ${declared[setting] ?? 'left out'}, got ${definition[setting] ?? 'nothing'}`,
+        deploy(facts, '--refresh')
+      )
+    )
+}
+
+const findDifferences = (declared: DeclaredJob, job: ScheduledJob) =>
+  [
+    { field: 'description', must: declared.description, got: job.description },
+    { field: 'method', must: declared.httpMethod, got: job.httpMethod },
+    { field: 'body', must: declared.body ? JSON.stringify(declared.body) : '', got: job.body ?? '' },
+    ...(Object.keys(declared.retryConfig) as (keyof DeclaredJob['retryConfig'])[]).map((field) => ({
+      field,
+      must: String(declared.retryConfig[field]),
+      got: String(job.retryConfig[field])
+    }))
+  ].filter(({ must, got }) => must !== got)
+
 const judgeAddress = ({ declared, job }: Pair, { urls }: ServiceFacts, facts: Facts): Judgement[] => {
   const caller = emailOf(facts.declaration, facts.declaration.accounts.caller.accountId)
   const fix = deploy(facts, '--refresh')
@@ -458,11 +545,19 @@ const judgeState = ({ declared, job }: Pair, { stage }: Facts): Judgement[] => {
   if (job.state !== 'PAUSED' && job.state !== 'ENABLED') {
     return [fail(`${declared.id} is ${job.state}`, `'npm run pulumi -- up --stack ${stage} --refresh'`)]
   }
-  const verb = declared.paused ? 'pause' : 'resume'
+  if (declared.paused) {
+    // By hand, or because the deployment that had to pause it failed there. It does what it must not.
+    return [
+      fail(
+        `${declared.id} is ENABLED; the configuration says PAUSED`,
+        `'npm run scheduler -- pause ${declared.id} --stage ${stage}'`
+      )
+    ]
+  }
   return [
     warn(
-      `${declared.id} is ${job.state} by hand; the configuration says ${wanted}`,
-      `'npm run scheduler -- ${verb} ${declared.id} --stage ${stage}'${stage === 'local' ? '' : `, or make it lasting: jobs.${declared.id}.paused in Pulumi.${stage}.yaml`}`
+      `${declared.id} is PAUSED by hand; the configuration says ENABLED`,
+      `'npm run scheduler -- resume ${declared.id} --stage ${stage}'${stage === 'local' ? '' : `, or ${describeLastingPause(stage, declared.id)}`}`
     )
   ]
 }

@@ -25,6 +25,12 @@ export interface ServiceFacts {
   readonly ingress: string
   /** Why it does not serve; undefined where it does. */
   readonly trouble?: string
+  /** What the program decides of it, by the name of the setting; undefined locally. */
+  readonly definition?: Readonly<Record<string, string>>
+  /** The newest revision, and the newest that can serve; undefined locally. */
+  readonly revisions?: { readonly created: string; readonly ready: string }
+  /** Where requests go other than to the newest revision that can serve. */
+  readonly detours: readonly { readonly revision: string; readonly percent: number }[]
 }
 
 /** An account of the stage. */
@@ -55,6 +61,8 @@ export interface Facts {
   readonly stage: string
   readonly declaration: Declaration
   readonly now: Date
+  /** The image that has to run, by digest; undefined where nobody said which. */
+  readonly image?: string
   readonly jobs: Reading<readonly ScheduledJob[]>
   readonly accounts: readonly AccountFacts[]
   readonly service: Reading<ServiceFacts>
@@ -191,7 +199,7 @@ const readAccount = async (
 
 const readService = async (session: Session): Promise<Reading<ServiceFacts>> => {
   const { local } = session.target
-  if (local) return { kind: 'read', value: { urls: [local.workerUrl], ingress: 'local' } }
+  if (local) return { kind: 'read', value: { urls: [local.workerUrl], ingress: 'local', detours: [] } }
   return readGoogle(
     session,
     'run',
@@ -282,20 +290,90 @@ const parseService = (answer: unknown): ServiceFacts => {
     customAudiences = [],
     ingress = '',
     template,
-    terminalCondition
+    terminalCondition,
+    latestCreatedRevision = '',
+    latestReadyRevision = '',
+    trafficStatuses = []
   } = answer as {
     uri?: string
     urls?: string[]
     customAudiences?: string[]
     ingress?: string
-    template?: { timeout?: string }
+    template?: ServiceTemplate
     terminalCondition?: { state?: string; message?: string }
+    latestCreatedRevision?: string
+    latestReadyRevision?: string
+    trafficStatuses?: { type?: string; revision?: string; percent?: number }[]
   }
   const { state = 'CONDITION_SUCCEEDED', message = '' } = terminalCondition ?? {}
   return {
     urls: [...new Set([...(uri ? [uri] : []), ...urls, ...customAudiences])],
     ...(template?.timeout ? { timeoutSeconds: Number.parseFloat(template.timeout) } : {}),
     ingress,
+    ...(template?.containers ? { definition: describeTemplate(template) } : {}),
+    revisions: { created: lastPart(latestCreatedRevision), ready: lastPart(latestReadyRevision) },
+    detours: trafficStatuses
+      .filter(({ type, percent = 0 }) => type !== 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST' && percent > 0)
+      .map(({ revision = '', percent = 0 }) => ({ revision: lastPart(revision), percent })),
     ...(state === 'CONDITION_SUCCEEDED' ? {} : { trouble: message || state })
   }
 }
+
+const lastPart = (name: string): string => name.split('/').at(-1) ?? ''
+
+interface ServiceTemplate {
+  readonly timeout?: string
+  readonly maxInstanceRequestConcurrency?: number
+  readonly scaling?: { readonly minInstanceCount?: number; readonly maxInstanceCount?: number }
+  readonly containers?: readonly {
+    readonly image?: string
+    readonly resources?: { readonly limits?: Readonly<Record<string, string>> }
+    readonly env?: readonly {
+      readonly name: string
+      readonly value?: string
+      readonly valueSource?: {
+        readonly secretKeyRef?: { readonly secret: string; readonly version?: string }
+      }
+    }[]
+  }[]
+}
+
+const describeTemplate = (template: ServiceTemplate): Record<string, string> => {
+  const [{ image = '', resources, env = [] } = {}] = template.containers ?? []
+  const { cpu = '', memory = '' } = resources?.limits ?? {}
+  return {
+    image,
+    // Google may say 1000m of one CPU.
+    cpu: cpu.replace(/000m$/, ''),
+    memory,
+    timeout: template.timeout ?? '',
+    concurrency: String(template.maxInstanceRequestConcurrency ?? 0),
+    minInstances: String(template.scaling?.minInstanceCount ?? 0),
+    maxInstances: String(template.scaling?.maxInstanceCount ?? 0),
+    ...Object.fromEntries(
+      env.map(({ name, value = '', valueSource }) => {
+        // The secret's name is its last part, where the project is named too.
+        const secret = valueSource?.secretKeyRef
+        return [name, secret ? `${lastPart(secret.secret)}:${secret.version ?? ''}` : value]
+      })
+    )
+  }
+}
+
+/** What a stage's declaration decides of its service; the image only where it is known. */
+export const describeDeclaredService = (
+  { service }: Pick<Declaration, 'service'>,
+  image: string | undefined
+): Record<string, string> => ({
+  ...(image ? { image } : {}),
+  cpu: String(service.cpu),
+  memory: service.memory,
+  timeout: `${service.timeoutSeconds}s`,
+  concurrency: String(service.concurrency),
+  minInstances: String(service.minInstances),
+  maxInstances: String(service.maxInstances),
+  ...service.environment,
+  ...Object.fromEntries(
+    Object.entries(service.secrets).map(([name, { name: secret, version }]) => [name, `${secret}:${version}`])
+  )
+})

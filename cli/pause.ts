@@ -1,4 +1,5 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
+import { describeLastingPause } from '../infra/drift.ts'
 import type { Answer } from './answer.ts'
 import type { Session } from './session.ts'
 
@@ -54,6 +55,6 @@ const describeDrift = ({ target }: Session, verb: Verb, jobs: readonly DeclaredJ
   const ids = differing.map(({ id }) => id).join(', ')
   return [
     `This is drift: ${ids} ${differing.length === 1 ? 'is' : 'are'} not so in Pulumi.${target.name}.yaml. A deployment leaves it, the drift ` +
-      `check reports it, and 'pulumi up --refresh' takes it back. To make it lasting, set jobs.JOB.paused to ${verb === 'pause'} there and deploy.`
+      `check reports it, and 'pulumi up --refresh' takes it back. Or ${verb === 'pause' ? describeLastingPause(target.name, 'JOB') : 'make it lasting: jobs.JOB.paused: false there, and deploy'}.`
   ]
 }

@@ -1,4 +1,5 @@
 import type { Entry, Logging } from '@google-cloud/logging'
+import type { LoggedEntry } from '../infra/incidents.ts'
 import { events } from '../jobs/events.ts'
 import { reading } from './google.ts'
 import { callGoogle } from './google-error.ts'
@@ -49,6 +50,8 @@ export interface LogQuery {
 export interface RunLog {
   /** What the worker says of the runs of a job, or of all. */
   readWorker(jobId: string | undefined, query: LogQuery): Promise<WorkerLine[]>
+  /** The entries that match a filter, as they are. */
+  readEntries(filter: string, query: LogQuery): Promise<LoggedEntry[]>
   /** What Cloud Scheduler says of its calls of these jobs. */
   readAttempts(jobNames: readonly string[], query: LogQuery): Promise<AttemptLine[]>
 }
@@ -109,6 +112,7 @@ export const openRunLog = (logging: Logging, { name, declaration }: StageTarget)
     return found.slice(0, limit).toReversed()
   }
   return {
+    readEntries: async (filter, query) => (await read([filter], query)).map(readLoggedEntry),
     readWorker: async (jobId, query) => {
       const entries = await read(
         [
@@ -136,6 +140,12 @@ export const openRunLog = (logging: Logging, { name, declaration }: StageTarget)
       return entries.map(readAttemptLine)
     }
   }
+}
+
+const readLoggedEntry = (entry: Entry): LoggedEntry => {
+  const { labels, resource, severity } = entry.metadata
+  const timestamp = new Date(entry.metadata.timestamp as Date).toISOString()
+  return { timestamp, labels, resource, severity, jsonPayload: readPayload(entry) }
 }
 
 const readWorkerLine = (entry: Entry): WorkerLine => {

@@ -1,4 +1,5 @@
 import type { CloudSchedulerClient, protos } from '@google-cloud/scheduler'
+import type { DeclaredJob } from '../infra/declaration.ts'
 import { CommandError } from './command-error.ts'
 import { reading, writing } from './google.ts'
 import { callGoogle, codes, GoogleError } from './google-error.ts'
@@ -10,6 +11,10 @@ export interface ScheduledJob {
   readonly name: string
   readonly schedule: string
   readonly timeZone: string
+  readonly description: string
+  readonly httpMethod: string
+  /** `{ retryCount: 3, minBackoffDuration: '30s', … }`. */
+  readonly retryConfig: DeclaredJob['retryConfig']
   /** ENABLED, PAUSED, DISABLED, UPDATE_FAILED. */
   readonly state: string
   /** When it was made or changed last. */
@@ -29,8 +34,15 @@ export interface ScheduledJob {
 /** What is needed to make a job that calls a service. */
 export type NewJob = Pick<
   ScheduledJob,
-  'name' | 'schedule' | 'timeZone' | 'uri' | 'audience' | 'serviceAccountEmail' | 'attemptDeadline'
-> & { readonly description: string; readonly body: string }
+  | 'name'
+  | 'description'
+  | 'schedule'
+  | 'timeZone'
+  | 'uri'
+  | 'audience'
+  | 'serviceAccountEmail'
+  | 'attemptDeadline'
+> & { readonly body: string }
 
 /** Cloud Scheduler of one stage. Every method throws a CommandError that says what it could not do and why. */
 export interface ScheduledJobs {
@@ -126,7 +138,7 @@ const change = async (request: () => Promise<unknown>): Promise<'done' | 'was so
 }
 
 const readJob = (job: protos.google.cloud.scheduler.v1.IJob): ScheduledJob => {
-  const { httpTarget, lastAttemptTime, scheduleTime, userUpdateTime } = job
+  const { httpTarget, lastAttemptTime, retryConfig, scheduleTime, userUpdateTime } = job
   const changedAt = readTime(userUpdateTime)
   const nextRun = readTime(scheduleTime)
   const lastAttempt = readTime(lastAttemptTime)
@@ -135,6 +147,15 @@ const readJob = (job: protos.google.cloud.scheduler.v1.IJob): ScheduledJob => {
     name: job.name?.split('/').at(-1) ?? '',
     schedule: job.schedule ?? '',
     timeZone: job.timeZone ?? '',
+    description: job.description ?? '',
+    httpMethod: String(httpTarget?.httpMethod ?? ''),
+    retryConfig: {
+      retryCount: retryConfig?.retryCount ?? 0,
+      maxRetryDuration: readDuration(retryConfig?.maxRetryDuration),
+      minBackoffDuration: readDuration(retryConfig?.minBackoffDuration),
+      maxBackoffDuration: readDuration(retryConfig?.maxBackoffDuration),
+      maxDoublings: retryConfig?.maxDoublings ?? 0
+    },
     state: String(job.state ?? 'STATE_UNSPECIFIED'),
     ...(changedAt ? { changedAt } : {}),
     ...(nextRun ? { nextRun } : {}),
@@ -149,3 +170,6 @@ const readJob = (job: protos.google.cloud.scheduler.v1.IJob): ScheduledJob => {
 
 const readTime = (time: protos.google.protobuf.ITimestamp | null | undefined): Date | undefined =>
   time?.seconds ? new Date(Number(time.seconds) * 1000 + Math.floor((time.nanos ?? 0) / 1e6)) : undefined
+
+const readDuration = (duration: protos.google.protobuf.IDuration | null | undefined): string =>
+  `${Number(duration?.seconds ?? 0) + (duration?.nanos ?? 0) / 1e9}s`

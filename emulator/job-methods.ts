@@ -169,7 +169,8 @@ const describeJob = (job: StoredJob): Job => {
     httpTarget: {
       ...httpTarget,
       headers: { ...headers },
-      ...(oidcToken ? { oidcToken: { ...oidcToken } } : {})
+      // A read shows the audience of a token even where none was given: the provider takes no notice of that difference.
+      ...(oidcToken ? { oidcToken: { audience: httpTarget.uri, ...oidcToken } } : {})
     },
     userUpdateTime: job.userUpdateTime,
     state: job.state,

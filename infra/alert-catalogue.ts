@@ -1,6 +1,7 @@
 import { events } from '../jobs/events.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import type { Declaration } from './declaration.ts'
+import { describeLastingPause } from './drift.ts'
 
 /** An alert: what it watches, and what its message and the runbook say. */
 export interface Alert {
@@ -18,7 +19,13 @@ export interface Alert {
 /** Log lines that match, or requests that fail to come. */
 export type Condition =
   | { readonly kind: 'log'; readonly filter: string; readonly jobLabel: string }
-  | { readonly kind: 'absence'; readonly filter: string; readonly seconds: number }
+  | {
+      readonly kind: 'absence'
+      readonly filter: string
+      readonly seconds: number
+      /** The log lines that requests leave, where no metric can be asked. */
+      readonly trace: string
+    }
 
 /** How long it may be quiet, in seconds: several ticks of the most frequent job. */
 const longestQuiet = 1_800
@@ -62,7 +69,12 @@ const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
       `resource.labels.service_name="${service.name}"`,
       'metric.type="run.googleapis.com/request_count"'
     ].join(' AND '),
-    seconds: longestQuiet
+    seconds: longestQuiet,
+    trace: [
+      'resource.type="cloud_run_revision"',
+      `resource.labels.service_name="${service.name}"`,
+      'labels.run_id:*'
+    ].join('\n')
   }
 }
 
@@ -122,7 +134,7 @@ export const alerts: readonly Alert[] = [
     meaning:
       'No run of the job has completed for one of its ticks. The job is paused by hand, its calls or its runs fail or are refused, or Cloud Scheduler did not fire.',
     steps: [
-      'Paused? `npm run scheduler -- list --stage STAGE`. Resume it, or make the pause lasting: jobs.JOB.paused in Pulumi.STAGE.yaml.',
+      `Paused? \`npm run scheduler -- list --stage STAGE\`. Resume it, or ${describeLastingPause('STAGE', 'JOB').replaceAll("'", '`')}.`,
       `${seeHistory} Runs that fail: see *A run failed*; that are refused: *A run was refused*.`,
       'Nothing there: see *Nothing has fired for 30 minutes*.',
       'The next run does all that is due; a missed tick needs no other repair.'
@@ -199,10 +211,10 @@ export const alerts: readonly Alert[] = [
 ]
 
 /** What an alert says when it fires, in Markdown: enough to act on without opening anything else. */
-export const describeAlert = ({ title, meaning, steps }: Alert, stage: string): string =>
+export const describeAlert = ({ title, meaning, steps }: Alert, stage: string, job = 'JOB'): string =>
   [
     `${meaning}\n`,
-    ...steps.map((step, index) => `${index + 1}. ${step.replaceAll('STAGE', stage)}`),
+    ...steps.map((step, index) => `${index + 1}. ${step.replaceAll('STAGE', stage).replaceAll('JOB', job)}`),
     `\nRunbook: docs/runbook.md, *${title}*.`
   ].join('\n')
 
@@ -212,7 +224,8 @@ export const describeRunbook = (): string =>
     '# Runbook',
     '',
     'An entry an alert, made from infra/alert-catalogue.ts, which also writes the messages of the alerts. `STAGE` and `JOB`',
-    'stand for the ones that the incident names.',
+    'stand for the ones that the incident names. What fires now: `npm run scheduler -- alerts --stage STAGE`; on which fault each',
+    'fires: docs/alert-rehearsal.md.',
     ...alerts.flatMap(({ title, severity, meaning, steps }) => [
       '',
       `## ${title}`,
@@ -221,5 +234,22 @@ export const describeRunbook = (): string =>
       '',
       ...steps.map((step, index) => `${index + 1}. ${step}`)
     ]),
+    ...failedDeployment,
     ''
   ].join('\n')
+
+/** The one entry without an alert: the pipeline is red. */
+const failedDeployment = [
+  '',
+  '## A deployment failed',
+  '',
+  'Pulumi keeps what it has sent, also where Google refused it: the next `pulumi up` sends nothing of it and is green, while an',
+  'older revision serves, the service is as it was or a job is not paused. `npm run scheduler -- doctor --deployed --stage STAGE`,',
+  'which the pipeline runs after each `up`, tells.',
+  '',
+  '1. Read what refused: the output of `pulumi up`; of a revision, its log in Cloud Run. Mend that.',
+  '2. A service or a job that is not as declared, or not paused: `pulumi up --stack STAGE --refresh`. It also takes back what was changed by hand; its preview shows that.',
+  '3. A newest revision that does not serve: a refresh changes nothing, the service is as declared. Force a new revision by a setting that has no other effect: `pulumi config set maintenanceUntil YESTERDAY --stack STAGE`, an instant that has passed such as 2026-10-04T06:00:00Z and other than the one there, then `pulumi up --stack STAGE`.',
+  '4. A grant that was made a moment ago, an API that was just enabled: they take a minute or two. Then as above.',
+  '5. `npm run scheduler -- doctor --deployed --stage STAGE` again.'
+]

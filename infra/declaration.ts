@@ -1,6 +1,7 @@
 import { endpointOf, type Job } from '../jobs/define-job.ts'
 import { jobs as catalogue } from '../jobs/index.ts'
 import type { ParameterValues } from '../jobs/parameters.ts'
+import type { JobSettings } from '../jobs/settings.ts'
 import { ConfigurationError, type StageConfiguration } from './configuration.ts'
 import { findDeclarationFaults } from './limits.ts'
 import { formerJobIds } from './renames.ts'
@@ -153,7 +154,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
   const { maintenanceUntil, databaseUrlSecret } = configuration
   const { image, timeoutSeconds, cpu, memory, concurrency, minInstances, maxInstances } = configuration
   const { cloudSqlInstance, vpc } = configuration
-  const settings = jobs.filter((job) => Object.keys(configuration.jobs[job.id] ?? {}).length > 0)
+  const settings = jobs.flatMap(({ id }) => pickWorkerSettings(id, configuration.jobs[id]))
   return {
     name: nameOf(configuration, 'jobs-worker'),
     ...(image ? { image } : {}),
@@ -164,11 +165,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
       // For the trace of a log line; Cloud Run does not tell.
       GOOGLE_CLOUD_PROJECT: project,
       ...(settings.length > 0
-        ? {
-            JOB_SETTINGS: JSON.stringify(
-              sortKeys(Object.fromEntries(settings.map((job) => [job.id, configuration.jobs[job.id]])))
-            )
-          }
+        ? { JOB_SETTINGS: JSON.stringify(sortKeys(Object.fromEntries(settings))) }
         : {}),
       LOG_LEVEL: logLevel,
       ...(maintenanceUntil ? { MAINTENANCE_UNTIL: maintenanceUntil } : {}),
@@ -189,6 +186,21 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
 }
 
 const joinUrls = (urls: readonly URL[]): string => urls.map(({ href }) => href).join(' ')
+// Whatever stands in the environment makes a new revision when it changes. `schedule` and `paused` are among it because
+// the watch for missed ticks has nothing else to know from which ticks are due.
+const workerSettings: readonly (keyof JobSettings)[] = [
+  'attemptDeadline',
+  'maxRows',
+  'paused',
+  'schedule',
+  'shadow'
+]
+
+/** What the worker reads of a job's settings, where that is other than the preset. */
+const pickWorkerSettings = (id: string, settings: JobSettings = {}): [string, JobSettings][] => {
+  const picked = workerSettings.flatMap((key) => (settings[key] ? [[key, settings[key]]] : []))
+  return picked.length > 0 ? [[id, Object.fromEntries(picked) as JobSettings]] : []
+}
 
 /** prod has no suffix; every other stage's names end with it. */
 const nameOf = ({ app, stage }: StageConfiguration, part: string): string =>

@@ -30,7 +30,7 @@ export const describeDrift = (stage: string, { pauses, others }: Drift): string 
     ...(pauses.length > 0
       ? [
           `Paused or resumed by hand in ${stage}: ${pauses.join(', ')}. A deployment leaves them so. Put them back with ` +
-            `'npm run scheduler -- resume JOB --stage ${stage}', or make it lasting: jobs.JOB.paused in Pulumi.${stage}.yaml.`
+            `'npm run scheduler -- resume JOB --stage ${stage}', or ${describeLastingPause(stage, 'JOB')}.`
         ]
       : []),
     ...(others.length > 0
@@ -40,3 +40,11 @@ export const describeDrift = (stage: string, { pauses, others }: Drift): string 
         ]
       : [])
   ].join('\n')
+
+/**
+ * How a pause by hand becomes part of the configuration, as it follows 'or'. The provider asks for the pause of a job
+ * that its state has as enabled, and Cloud Scheduler refuses to pause what is paused; by then the service has changed.
+ */
+export const describeLastingPause = (stage: string, job: string): string =>
+  `make it lasting: jobs.${job}.paused: true in Pulumi.${stage}.yaml, then 'pulumi up --stack ${stage} --refresh', or ` +
+  'resume the job just before it is deployed: without the one or the other the deployment fails half-way'

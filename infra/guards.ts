@@ -116,6 +116,21 @@ const traps: Readonly<Record<string, readonly Trap[]>> = {
             ({ valueSource }: Properties) => !valueSource || /^\d+$/.test(valueSource.secretKeyRef?.version)
           )
         )
+    },
+    {
+      must: 'wait less than its period for the answer to a probe (Cloud Run asks for that)',
+      holds: ({ template }) =>
+        eachContainer(template, ({ startupProbe, livenessProbe }) =>
+          [startupProbe, livenessProbe].every(
+            (probe) => !probe || (probe.timeoutSeconds ?? 1) < (probe.periodSeconds ?? 10)
+          )
+        )
+    }
+  ],
+  'gcp:monitoring/dashboard:Dashboard': [
+    {
+      must: 'write no zeros (Google leaves them out of its answer: each would differ in every preview)',
+      holds: ({ dashboardJson }) => !hasZero(JSON.parse(dashboardJson))
     }
   ],
   'gcp:projects/service:Service': [
@@ -145,6 +160,12 @@ const traps: Readonly<Record<string, readonly Trap[]>> = {
     }
   ]
 }
+
+/** What an answer in JSON leaves out, anywhere in it: 0, false, an empty text, an empty list. */
+const hasZero = (value: unknown): boolean =>
+  typeof value === 'object' && value !== null
+    ? (Array.isArray(value) && value.length === 0) || Object.values(value).some(hasZero)
+    : value === 0 || value === false || value === ''
 
 const eachContainer = (template: Properties, holds: (container: Properties) => boolean): boolean =>
   template?.containers?.length > 0 && template.containers.every(holds)

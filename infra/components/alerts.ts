@@ -3,6 +3,7 @@ import { NotificationChannel } from '@pulumi/gcp/monitoring/notificationChannel.
 import { ComponentResource, type Input } from '@pulumi/pulumi'
 import { type Alert, alerts, type Condition, describeAlert } from '../alert-catalogue.ts'
 import type { Declaration } from '../declaration.ts'
+import { autoClose } from '../incidents.ts'
 import type { Apis } from './apis.ts'
 
 /**
@@ -57,7 +58,7 @@ const buildPolicy = (
   conditions: [{ displayName: alert.title, ...buildCondition(condition) }],
   alertStrategy: {
     // A day: whoever looks in the morning still finds it open.
-    autoClose: '86400s',
+    autoClose: `${autoClose}s`,
     // One message an hour: a job that fails every five minutes is one problem. Only for log lines may it be written.
     ...(condition.kind === 'log' ? { notificationRateLimit: { period: '3600s' } } : {})
   },

@@ -57,12 +57,21 @@ const buildDashboard = ({ app, stage, service, jobs }: Declaration) => {
     mosaicLayout: {
       columns: 48,
       tiles: [
-        ...charts.map((widget, index) => ({ xPos: index * 16, yPos: 0, width: 16, height: 16, widget })),
-        ...logs.map((widget, index) => ({ xPos: index * 24, yPos: 16, width: 24, height: 24, widget }))
+        ...charts.map((widget, index) => ({ ...at({ xPos: index * 16 }), width: 16, height: 16, widget })),
+        ...logs.map((widget, index) => ({
+          ...at({ xPos: index * 24, yPos: 16 }),
+          width: 24,
+          height: 24,
+          widget
+        }))
       ]
     }
   }
 }
+
+/** Without zeros, which Google leaves out of its answer: the provider would take each for a change, for ever. */
+const at = (position: { readonly xPos?: number; readonly yPos?: number }) =>
+  Object.fromEntries(Object.entries(position).filter(([, value]) => value !== 0))
 
 const buildChart = (
   title: string,

@@ -128,13 +128,13 @@ const buildTemplate = (service: DeclaredService, image: Input<string>, serviceAc
 })
 
 const probes = {
-  // Up to 30 s for the ledger's migrations and a database that is just waking up. A try waits longer than the worker
-  // waits for its database, so that its 503 is seen.
+  // Up to 32 s for the ledger's migrations and a database that is just waking up. A try waits longer than the worker
+  // waits for its database, so that its 503 is seen, and less than the period, as Cloud Run asks.
   startupProbe: {
     httpGet: { path: '/health/ready' },
-    periodSeconds: 3,
+    periodSeconds: 4,
     timeoutSeconds: 3,
-    failureThreshold: 10
+    failureThreshold: 8
   },
   // Not the database: restarting the worker would not mend it.
   livenessProbe: {

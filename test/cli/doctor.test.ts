@@ -1,9 +1,19 @@
-import { expect, it } from 'vitest'
-import type { Finding } from '../../cli/doctor-checks.ts'
+import { describe, expect, it } from 'vitest'
+import { examine, type Finding } from '../../cli/doctor-checks.ts'
+import type { ScheduledJob } from '../../cli/scheduled-jobs.ts'
 import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
+import { describeLastingPause } from '../../infra/drift.ts'
+import { readDeclaration } from '../../infra/stage-declaration.ts'
 import { createFakeDeliverer, describeJob } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
-import { type Answers, describeListing, describeService, refuse, startGoogleRest } from './google-rest.ts'
+import {
+  type Answers,
+  describeListing,
+  describeService,
+  refuse,
+  revisionOf,
+  startGoogleRest
+} from './google-rest.ts'
 import { events } from '../../jobs/events.ts'
 import {
   asLocalSystem,
@@ -20,15 +30,16 @@ type Google = Awaited<ReturnType<typeof startGoogle>>
 type Rest = Awaited<ReturnType<typeof startGoogleRest>>
 
 /** Examines dev, deployed and sound but for what a test breaks. */
-const examine = async (
+const examineDev = async (
   breaking: (google: Google, answers: Answers, paths: Rest['paths']) => Promise<void> | void = () =>
     undefined,
-  options: Partial<EmulatorOptions> = {}
+  options: Partial<EmulatorOptions> = {},
+  words: readonly string[] = []
 ): Promise<{ code: number; findings: Finding[]; troubles: Finding[] }> => {
   await using rest = await startGoogleRest('dev')
   await using google = await startGoogle(['dev'], { deliverer: createFakeDeliverer(), ...options })
   await breaking(google, rest.answers, rest.paths)
-  const { code, json, err } = await run(['doctor', '--stage', 'dev', '--json'], {
+  const { code, json, err } = await run(['doctor', '--stage', 'dev', '--json', ...words], {
     endpoints: endpointsOf(google, rest.url),
     clock: clockOf(google)
   })
@@ -38,12 +49,13 @@ const examine = async (
 }
 
 const job = 'validibot-clear-sessions-dev'
+const worker = 'validibot-jobs-worker-dev'
 const caller = 'validibot-jobs-call-dev@your-google-project.iam.gserviceaccount.com'
 const url = 'https://validibot-jobs-worker-dev-abc123-ts.a.run.app'
 const refresh = "'npm run pulumi -- up --stack dev --refresh'"
 
 it('finds nothing wrong with a sound stage, in a line a check', async () => {
-  const { code, findings, troubles } = await examine()
+  const { code, findings, troubles } = await examineDev()
   expect({ code, troubles }).toEqual({ code: 0, troubles: [] })
   expect(findings.map(({ check }) => check)).toEqual([
     'API',
@@ -60,6 +72,7 @@ it('finds nothing wrong with a sound stage, in a line a check', async () => {
     'budget',
     'paused',
     'schedule',
+    'definition',
     'one-shots',
     'failures',
     'overdue',
@@ -131,6 +144,37 @@ it.each<Case>([
       check: 'service',
       what: 'validibot-jobs-worker-dev does not serve: The container failed to start.',
       fix: "'npm run pulumi -- up --stack dev'"
+    }
+  },
+  {
+    title: 'a newest revision that did not get ready, while an older one serves',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.service] = describeService('dev', { latestCreatedRevision: revisionOf(worker, 3) })),
+    trouble: {
+      level: 'fail',
+      check: 'service',
+      what: `the newest revision of ${worker}, ${worker}-00003-abc, must serve, got ${worker}-00002-abc: a deployment has failed`,
+      fix: 'make a new revision: docs/runbook.md, *A deployment failed*'
+    }
+  },
+  {
+    title: 'requests that go to a revision by its name',
+    breaking: (_google, answers, paths) =>
+      (answers[paths.service] = describeService('dev', {
+        trafficStatuses: [
+          { type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST', percent: 90 },
+          {
+            type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_REVISION',
+            revision: `${worker}-00001-abc`,
+            percent: 10
+          }
+        ]
+      })),
+    trouble: {
+      level: 'fail',
+      check: 'service',
+      what: `all requests must go to the newest revision of ${worker}, got 10 % to ${worker}-00001-abc`,
+      fix: `'gcloud run services update-traffic ${worker} --to-latest --region australia-southeast1 --project your-google-project'`
     }
   },
   {
@@ -239,7 +283,7 @@ it.each<Case>([
       level: 'warn',
       check: 'paused',
       what: 'clear-sessions is PAUSED by hand; the configuration says ENABLED',
-      fix: "'npm run scheduler -- resume clear-sessions --stage dev', or make it lasting: jobs.clear-sessions.paused in Pulumi.dev.yaml"
+      fix: `'npm run scheduler -- resume clear-sessions --stage dev', or ${describeLastingPause('dev', 'clear-sessions')}`
     }
   },
   {
@@ -262,6 +306,29 @@ it.each<Case>([
       fix: refresh
     }
   },
+  ...(
+    [
+      ['description', { description: 'by hand' }, "'by hand'"],
+      ['method', { httpTarget: { httpMethod: 'PUT' } }, "'PUT'"],
+      ['body', { httpTarget: { body: Buffer.from('{"days":1}').toString('base64') } }, `'{"days":1}'`],
+      ['retryCount', { retryConfig: { retryCount: 1 } }, "'1'"],
+      ['minBackoffDuration', { retryConfig: { minBackoffDuration: '7s' } }, "'7s'"]
+    ] as const
+  ).map(([field, changes, got]): Case => {
+    const [top = '', child = ''] = Object.entries(changes).flatMap(([key, value]) =>
+      typeof value === 'object' ? [key, ...Object.keys(value)] : [key]
+    )
+    return {
+      title: `another ${field}`,
+      breaking: (google) => update(google, changes, child ? `${top}.${child}` : top),
+      trouble: {
+        level: 'fail',
+        check: 'definition',
+        what: expect.stringMatching(`^the ${field} of clear-sessions must be .*, got ${got}$`) as string,
+        fix: refresh
+      }
+    }
+  }),
   {
     title: 'a job left over from a run by hand',
     breaking: (google) => void makeOneShot(google, '20260531t232000000z'),
@@ -284,8 +351,106 @@ it.each<Case>([
     }
   }
 ])('finds $title', async ({ breaking, trouble, code: wanted = 1 }) => {
-  const { code, troubles } = await examine(breaking)
+  const { code, troubles } = await examineDev(breaking)
   expect({ code, troubles }).toEqual({ code: wanted, troubles: [trouble] })
+})
+
+it('finds a job that fires though the configuration pauses it', () => {
+  const declaration = readDeclaration('dev')
+  const jobs = declaration.jobs.map((one) => ({ ...one, paused: one.id === 'clear-sessions' }))
+  const found = jobs.map(({ name, retryConfig }) => ({ name, retryConfig, state: 'ENABLED' }) as ScheduledJob)
+  const findings = examine({
+    stage: 'dev',
+    declaration: { ...declaration, jobs },
+    now: new Date(),
+    jobs: { kind: 'read', value: found },
+    accounts: [],
+    service: { kind: 'missing' },
+    invokers: { kind: 'missing' },
+    places: [],
+    buckets: [],
+    failures: { kind: 'missing' },
+    troubles: { kind: 'missing' },
+    overdue: { kind: 'missing' }
+  })
+  expect(findings.filter(({ check }) => check === 'paused')).toEqual([
+    {
+      level: 'fail',
+      check: 'paused',
+      what: 'clear-sessions is ENABLED; the configuration says PAUSED',
+      fix: "'npm run scheduler -- pause clear-sessions --stage dev'"
+    }
+  ])
+})
+
+describe('--deployed, which proves a deployment', () => {
+  const deployed = ['--deployed']
+
+  it('fails where the service runs another image than the one that was deployed', async () => {
+    const image = 'registry.example.com/worker@sha256:1'
+    expect((await examineDev(undefined, {}, [...deployed, '--image', image])).code).toBe(0)
+    const { code, troubles } = await examineDev(undefined, {}, [...deployed, '--image', `${image}2`])
+    expect(code).toBe(1)
+    expect(troubles.map(({ what }) => what)).toEqual([`image of the service must be ${image}2, got ${image}`])
+  })
+
+  it('fails where a setting of the service was refused', async () => {
+    const { code, troubles } = await examineDev(
+      (_google, answers, paths) => {
+        const { body } = describeService('dev')
+        const [container] = body.template.containers
+        const env = [
+          ...(container?.env ?? []).filter(({ name }) => name !== 'STAGE'),
+          { name: 'X', value: '1' }
+        ]
+        const containers = [{ ...container, env, resources: { limits: { cpu: '2', memory: '512Mi' } } }]
+        answers[paths.service] = describeService('dev', { template: { ...body.template, containers } })
+      },
+      {},
+      deployed
+    )
+    expect(code).toBe(1)
+    expect(troubles.map(({ what }) => what)).toEqual([
+      'cpu of the service must be 1, got 2',
+      'STAGE of the service must be dev, got nothing',
+      'X of the service must be left out, got 1'
+    ])
+  })
+
+  it('says nothing of what ran before it', async () => {
+    const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode: 500, body: '' }))
+    const { code, findings } = await examineDev(
+      async (google) => {
+        google.jobs.run(pathOf(job))
+        await settle()
+        makeOneShot(google, '20260531t232000000z')
+      },
+      { deliverer },
+      deployed
+    )
+    expect(code).toBe(0)
+    expect(findings.map(({ check }) => check)).not.toContain('failures')
+    expect(findings.map(({ check }) => check)).not.toContain('one-shots')
+  })
+
+  it('fails where it may not look', async () => {
+    const { code, troubles } = await examineDev(
+      (_google, answers, paths) => {
+        answers[paths.policy] = refuse(403, "Permission 'run.services.getIamPolicy' denied on resource")
+      },
+      {},
+      deployed
+    )
+    expect(code).toBe(1)
+    expect(troubles).toMatchObject([
+      { level: 'fail', check: 'invoker', what: expect.stringContaining('not looked at') as string }
+    ])
+  })
+
+  it('leaves a pause by hand, as the deployment does', async () => {
+    const { code, troubles } = await examineDev((google) => void google.jobs.pause(pathOf(job)), {}, deployed)
+    expect({ code, levels: troubles.map(({ level }) => level) }).toEqual({ code: 0, levels: ['warn'] })
+  })
 })
 
 const makeOneShot = (google: Emulator, stamp: string) => {
@@ -294,7 +459,7 @@ const makeOneShot = (google: Emulator, stamp: string) => {
 }
 
 it('finds a service whose time-out is shorter than the deadlines of its jobs', async () => {
-  const { troubles } = await examine((_google, answers, paths) => {
+  const { troubles } = await examineDev((_google, answers, paths) => {
     answers[paths.service] = describeService('dev', { template: { timeout: '300s' } })
   })
   // All but the five-minute job's.
@@ -305,7 +470,7 @@ it('finds a service whose time-out is shorter than the deadlines of its jobs', a
 })
 
 it('finds a service that is gone', async () => {
-  const { troubles } = await examine((_google, answers, paths) => {
+  const { troubles } = await examineDev((_google, answers, paths) => {
     delete answers[paths.service]
     delete answers[paths.policy]
   })
@@ -325,7 +490,7 @@ it.each([
   }
 ])('explains a last call that failed with $statusCode', async ({ statusCode, level, what }) => {
   const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode, body: '' }))
-  const { code, troubles } = await examine(
+  const { code, troubles } = await examineDev(
     async (google) => {
       google.jobs.run(pathOf(job))
       await settle()
@@ -344,7 +509,7 @@ it('only warns of a failure after which a call went well', async () => {
     statusCode: count === 1 ? 500 : 200,
     body: ''
   }))
-  const { code, troubles } = await examine(
+  const { code, troubles } = await examineDev(
     async (google) => {
       for (const _ of [1, 2]) {
         google.jobs.run(pathOf(job))
@@ -366,7 +531,7 @@ const settle = (): Promise<void> =>
   })
 
 it('says which right is missing where it may not look, and looks at the rest', async () => {
-  const { code, troubles } = await examine((_google, answers, paths) => {
+  const { code, troubles } = await examineDev((_google, answers, paths) => {
     answers[paths.policy] = refuse(403, "Permission 'run.services.getIamPolicy' denied on resource")
     answers[paths.runtime] = refuse(
       403,
@@ -392,7 +557,7 @@ it('says which right is missing where it may not look, and looks at the rest', a
 })
 
 it('says which API is not enabled, and how to enable it', async () => {
-  const { troubles } = await examine((_google, answers, paths) => {
+  const { troubles } = await examineDev((_google, answers, paths) => {
     answers[paths.service] = refuse(
       403,
       'Cloud Run Admin API has not been used in project 1 before or it is disabled. Enable it by visiting https://console.developers.google.com/apis/api/run.googleapis.com/overview',
@@ -429,8 +594,8 @@ it('says of the local system what has no counterpart there', async () => {
     isForPeople: true
   })
   expect(code).toBe(0)
-  expect(out).toMatch(/^skip {2}accounts {3}not applicable: there is no IAM on this machine$/m)
-  expect(out).toMatch(/^skip {2}invoker {4}not applicable/m)
+  expect(out).toMatch(/^skip {2}accounts {4}not applicable: there is no IAM on this machine$/m)
+  expect(out).toMatch(/^skip {2}invoker {5}not applicable/m)
 })
 
 const retries = 'process-purge-retries'
@@ -438,7 +603,7 @@ const tellRun = (google: Emulator, event: string, fields: object, labels: object
   say(google, event, { job: retries, run_id: 'r', ...labels }, fields)
 
 it('warns of rows that failed and files that were missing in the last run of a job that had any', async () => {
-  const { code, troubles } = await examine(async (google) => {
+  const { code, troubles } = await examineDev(async (google) => {
     await tellRun(google, events.completed, { failed: 7, missing: 0, dry_run: false })
     await tellRun(google, events.completed, { failed: 3, missing: 2, dry_run: false })
     await tellRun(google, events.completed, { failed: 0, missing: 0, dry_run: false })
@@ -456,7 +621,7 @@ it('warns of rows that failed and files that were missing in the last run of a j
 
 it('warns of a run that was refused, with the sentence of the worker', async () => {
   const sentence = '9 rows are due, more than maxRows of 5'
-  const { code, troubles } = await examine(
+  const { code, troubles } = await examineDev(
     (google) => tellRun(google, events.refused, { message: sentence }),
     playWorker('dev')
   )
@@ -474,7 +639,7 @@ it('warns of a run that was refused, with the sentence of the worker', async () 
 it('a release of the application that a job refuses is a failure that names what to read', async () => {
   const cause =
     'nothing was touched: submissions_submission.new is of a release that this worker does not serve'
-  const { code, troubles } = await examine(
+  const { code, troubles } = await examineDev(
     (google) => tellRun(google, events.failed, { message: `${retries} failed`, err: { message: cause } }),
     playWorker('dev')
   )
@@ -492,7 +657,7 @@ it('a release of the application that a job refuses is a failure that names what
 it('a job is overdue for as long as no run of it has completed since its last tick', async () => {
   const minutes = 60_000
   const overdueOf = async (...told: [event: string, fields: object, labels?: object][]) => {
-    const { code, troubles } = await examine(
+    const { code, troubles } = await examineDev(
       async (google) => {
         google.jobs.pause(pathOf('validibot-cleanup-stuck-runs-dev'))
         await tellRun(google, events.completed, { dry_run: false }, { tick: '2026-06-01T00:00:00Z' })

@@ -61,7 +61,8 @@ const listingPath = (bucket: string, prefix: string): string =>
 
 /** The service as the API shows one: `urls` has both forms of its address. */
 export const describeService = (stage: string, changes: object = {}) => {
-  const { name } = readDeclaration(stage).service
+  const { service } = readDeclaration(stage)
+  const { name } = service
   return {
     status: 200,
     body: {
@@ -69,7 +70,27 @@ export const describeService = (stage: string, changes: object = {}) => {
       uri: urlOf(name),
       urls: [`https://${name}-123456789012.${region}.run.app`, urlOf(name)],
       ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
-      template: { timeout: '900s' },
+      template: {
+        timeout: '900s',
+        maxInstanceRequestConcurrency: service.concurrency,
+        scaling: { maxInstanceCount: service.maxInstances },
+        containers: [
+          {
+            image: 'registry.example.com/worker@sha256:1',
+            resources: { limits: { cpu: '1000m', memory: service.memory } },
+            env: [
+              ...Object.entries(service.environment).map(([variable, value]) => ({ name: variable, value })),
+              ...Object.entries(service.secrets).map(([variable, { name: secret, version }]) => ({
+                name: variable,
+                valueSource: { secretKeyRef: { secret: `projects/1/secrets/${secret}`, version } }
+              }))
+            ]
+          }
+        ]
+      },
+      latestReadyRevision: revisionOf(name, 2),
+      latestCreatedRevision: revisionOf(name, 2),
+      trafficStatuses: [{ type: 'TRAFFIC_TARGET_ALLOCATION_TYPE_LATEST', percent: 100 }],
       terminalCondition: { type: 'Ready', state: 'CONDITION_SUCCEEDED' },
       ...changes
     }
@@ -81,6 +102,10 @@ export const describeListing = (...names: string[]) => ({
   status: 200,
   body: { kind: 'storage#objects', ...(names.length > 0 ? { items: names.map((name) => ({ name })) } : {}) }
 })
+
+/** The name of a revision of a service. */
+export const revisionOf = (service: string, number: number): string =>
+  `projects/${project}/locations/${region}/services/${service}/revisions/${service}-${String(number).padStart(5, '0')}-abc`
 
 const describeStage = (stage: string): Answers => {
   const { accounts } = readDeclaration(stage)

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { describeLastingPause } from '../../infra/drift.ts'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
 import { run } from './command-line.ts'
 import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
@@ -12,7 +13,7 @@ describe('pause and resume', () => {
     const paused = await run(['pause', 'clear-sessions', '--stage', 'dev'], { endpoints })
     expect(paused).toMatchObject({ code: 0, out: `${job} is PAUSED now\n` })
     expect(paused.err).toContain('This is drift: clear-sessions is not so in Pulumi.dev.yaml.')
-    expect(paused.err).toContain('set jobs.JOB.paused to true there and deploy')
+    expect(paused.err).toContain(describeLastingPause('dev', 'JOB'))
     expect(google.jobs.get(pathOf(job)).state).toBe('PAUSED')
     const resumed = await run(['resume', 'clear-sessions', '--stage', 'dev'], { endpoints })
     expect(resumed).toMatchObject({ code: 0, out: `${job} is ENABLED now\n`, err: '' })

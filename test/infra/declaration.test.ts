@@ -156,9 +156,18 @@ describe('the environment of the worker', () => {
     ).toBe('{"clear-sessions":{"shadow":true}}')
   })
 
+  it('holds of them what the worker reads, so that nothing else makes a new revision', () => {
+    const read = { attemptDeadline: 300, maxRows: 9, paused: true, schedule: '30 1 * * *', shadow: true }
+    const settings = { ...read, retryCount: 1, parameters: { batch_size: 2 } }
+    const settingsOf = (changes: object) =>
+      declareWith('dev', { jobs: { 'clear-sessions': changes } }).service.environment.JOB_SETTINGS
+    expect(JSON.parse(settingsOf(settings) ?? '')).toEqual({ 'clear-sessions': read })
+    expect(settingsOf({ retryCount: 1, paused: false, shadow: false })).toBeUndefined()
+  })
+
   it('does not depend on the order of the lines in the file of the stage', () => {
-    const one = { shadow: true, parameters: { days: 1, batch_size: 2 } }
-    const other = { parameters: { batch_size: 2, days: 1 }, shadow: true }
+    const one = { shadow: true, maxRows: 9 }
+    const other = { maxRows: 9, shadow: true }
     const environmentOf = (settings: object) =>
       declareWith('dev', { jobs: { 'cleanup-callback-receipts': settings } }).service.environment
     expect(environmentOf(one)).toEqual(environmentOf(other))

@@ -32,7 +32,7 @@ it('a pause by hand is told apart from every other change', () => {
 it('each kind of drift is reported with what to do about it', () => {
   const report = describeDrift('prod', { pauses: ['clear-sessions'], others: ['service: template'] })
   expect(report).toMatch(
-    /^Paused or resumed by hand in prod: clear-sessions\..*jobs\.JOB\.paused in Pulumi\.prod\.yaml\.$/m
+    /^Paused or resumed by hand in prod: clear-sessions\..*jobs\.JOB\.paused: true in Pulumi\.prod\.yaml, then 'pulumi up --stack prod --refresh'/m
   )
   expect(report).toMatch(/^Changed by hand in prod: service: template\./m)
 })

@@ -1,9 +1,14 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { copyFile, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
 import { ServiceIamMember } from '@pulumi/gcp/cloudrunv2/serviceIamMember.js'
 import { IAMPolicy } from '@pulumi/gcp/projects/iampolicy.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { declare, type Declaration } from '../../infra/declaration.ts'
-import { findDrift } from '../../infra/drift.ts'
-import { defineJob } from '../../jobs/define-job.ts'
+import { declare } from '../../infra/declaration.ts'
+import { describeLastingPause, findDrift } from '../../infra/drift.ts'
+import { readStageValues } from '../../infra/stage-file.ts'
 import { jobs } from '../../jobs/index.ts'
 import {
   configureOn,
@@ -15,6 +20,7 @@ import {
   type StageOnEngine,
   whyNoEngine
 } from './engine.ts'
+import { changeSchedule, rename, withoutJob } from './variations.ts'
 
 const reason = whyNoEngine()
 
@@ -196,6 +202,37 @@ describe.skipIf(reason)(`the program on the real engine${reason ? ` (skipped: ${
     expect(findDrift(events)).toEqual({ pauses: ['process-purge-retries'], others: [] })
   })
 
+  it('makes a pause by hand lasting when it refreshes, as the drift check advises, and fails when it does not', async () => {
+    const lasting = declareOn('dev', { jobs: { 'process-purge-retries': { paused: true } } })
+    const failed = await dev.up(lasting)
+    expect({ failed: failed.failed, messages: failed.messages }).toEqual({
+      failed: true,
+      messages: expect.stringContaining('Job must be ENABLED to be paused, got PAUSED') as string
+    })
+    expect(describeLastingPause('dev', 'process-purge-retries')).toContain('--refresh')
+    expect((await dev.up(lasting, { refresh: true })).failed).toBe(false)
+    expect((await dev.preview(lasting)).steps).toEqual([])
+    expect((await dev.up(declareOn('dev'))).failed).toBe(false)
+  })
+
+  it('leaves jobs that were turned back by hand until it refreshes, and moves alone the one that is changed', async () => {
+    const old = 'https://validibot-worker-dev-abc123-ts.a.run.app/api/'
+    const targetOf = (id: string) =>
+      engine.google.resources.get(jobNameOf(id, '-dev'))?.inputs.httpTarget as { uri: string }
+    for (const { id } of jobs) targetOf(id).uri = old
+    expect((await dev.up(declareOn('dev'))).steps).toEqual([])
+    const changed = declare(configureOn('dev'), changeSchedule('clear-sessions', '30 1 * * *'))
+    expect((await dev.up(changed)).steps).toEqual(['update clear-sessions'])
+    expect(jobs.filter(({ id }) => targetOf(id).uri !== old).map(({ id }) => id)).toEqual(['clear-sessions'])
+    expect((await dev.up(declareOn('dev'), { refresh: true })).failed).toBe(false)
+    expect(jobs.filter(({ id }) => targetOf(id).uri === old)).toEqual([])
+  })
+
+  it('makes a new revision for an instant of maintenance that has passed, as the runbook advises', async () => {
+    const { steps } = await dev.preview(declareOn('dev', { maintenanceUntil: '2026-10-04T06:00:00Z' }))
+    expect(steps).toEqual(['update service'])
+  })
+
   it('keeps no secret in its state: only the name of the database URL', async () => {
     const { deployment } = await dev.stack.exportStack()
     const text = JSON.stringify(deployment)
@@ -243,6 +280,45 @@ describe.skipIf(reason)(`the program on the real engine${reason ? ` (skipped: ${
   })
 })
 
+describe.skipIf(reason)(`the CLI${reason ? ` (skipped: ${reason})` : ''}`, () => {
+  it('sets each key of Pulumi.yaml, the name of the secret with --plaintext as docs/bootstrap.md has it', async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), 'scheduled-jobs-config-'))
+    const root = path.join(import.meta.dirname, '../..')
+    await copyFile(path.join(root, 'Pulumi.yaml'), path.join(directory, 'Pulumi.yaml'))
+    const pulumi = (...words: string[]) =>
+      execFileSync('pulumi', words, {
+        cwd: directory,
+        encoding: 'utf8',
+        stdio: 'pipe',
+        env: {
+          ...process.env,
+          PULUMI_BACKEND_URL: `file://${directory}`,
+          PULUMI_HOME: path.join(directory, 'home'),
+          PULUMI_CONFIG_PASSPHRASE: 'a test',
+          PULUMI_SKIP_UPDATE_CHECK: 'true'
+        }
+      })
+    pulumi('stack', 'init', 'dev')
+    const { 'gcp:project': project, ...values } = readStageValues('staging')
+    pulumi('config', 'set', 'gcp:project', String(project), '--stack', 'dev')
+    for (const [key, value] of Object.entries(values)) {
+      const text = typeof value === 'string' ? value : JSON.stringify(value)
+      const [, options = ''] =
+        new RegExp(`config set ${key} \\S+ (.*)--stack`).exec(
+          readFileSync(path.join(root, 'docs/bootstrap.md'), 'utf8')
+        ) ?? []
+      pulumi('config', 'set', key, text, '--stack', 'dev', ...options.split(' ').filter(Boolean))
+    }
+    const image = `registry.example.com/worker@sha256:${'1234567890abcdef'.repeat(4)}`
+    pulumi('config', 'set', 'image', image, '--stack', 'dev')
+    expect(readStageValues('dev', directory)).toEqual({ ...readStageValues('staging'), image })
+    expect(() =>
+      pulumi('config', 'set', 'databaseUrlSecret', String(values.databaseUrlSecret), '--stack', 'dev')
+    ).toThrow('--plaintext')
+    await rm(directory, { recursive: true })
+  })
+})
+
 const jobNameOf = (id: string, suffix: string): string =>
   `projects/test-project/locations/australia-southeast1/jobs/validibot-${id}${suffix}`
 
@@ -270,17 +346,4 @@ const madeByHand = () => ({
     httpMethod: 'POST',
     oidcToken: { serviceAccountEmail: 'validibot-cloudrun-staging@test-project.iam.gserviceaccount.com' }
   }
-})
-
-const changeSchedule = (id: string, schedule: string) =>
-  jobs.map((job) => (job.id === id ? defineJob({ ...job, schedule }) : job))
-
-const withoutJob = (id: string) => jobs.filter((job) => job.id !== id)
-
-const rename = (declaration: Declaration, from: string, to: string, formerIds = [from]): Declaration => ({
-  ...declaration,
-  adopt: declaration.adopt.map((id) => (id === from ? to : id)),
-  jobs: declaration.jobs.map((job) =>
-    job.id === from ? { ...job, id: to, name: job.name.replace(from, to), formerIds } : job
-  )
 })

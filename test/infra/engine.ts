@@ -39,7 +39,10 @@ export interface StageOnEngine {
   readonly stack: Stack
   /** `also` adds to the program what it would never declare itself. */
   preview(declaration: Declaration, also?: () => void): Promise<Outcome>
-  up(declaration: Declaration): Promise<Outcome>
+  up(
+    declaration: Declaration,
+    options?: { readonly refresh?: boolean; readonly also?: () => void }
+  ): Promise<Outcome>
 }
 
 /** What a command did, or why it would not. */
@@ -71,14 +74,25 @@ export const configureOn = (
 /** When the previews of the tests are read. */
 const readAt = new Date('2026-09-01T00:00:00Z')
 
-export const openEngine = async (): Promise<Engine> => {
+/** A real gcp plugin in the place of the suite's own Google. */
+export interface RealProvider {
+  /** Of pulumi-resource-gcp. */
+  readonly folder: string
+  /** Where Google's APIs are, and as whom they are called. */
+  readonly environment: Readonly<Record<string, string>>
+}
+
+export const openEngine = async (provider?: RealProvider): Promise<Engine> => {
   if (!pulumiCommand) throw new Error(whyNoEngine())
   const google = await openGoogle()
   const vault = await openVault()
   const directory = await mkdtemp(path.join(tmpdir(), 'scheduled-jobs-engine-'))
   const envVars = {
     PULUMI_BACKEND_URL: `file://${directory}`,
-    PULUMI_DEBUG_PROVIDERS: `gcp:${google.port},docker:${google.port}`,
+    PULUMI_DEBUG_PROVIDERS: `${provider ? '' : `gcp:${google.port},`}docker:${google.port}`,
+    ...(provider
+      ? { ...provider.environment, PATH: `${provider.folder}${path.delimiter}${process.env.PATH}` }
+      : {}),
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
     // What a person is logged in to is neither used nor changed.
     PULUMI_HOME: path.join(directory, 'home'),
@@ -102,8 +116,10 @@ export const openEngine = async (): Promise<Engine> => {
         stack,
         preview: (declaration, also) =>
           observe((onEvent) => stack.preview({ program: runOn(declaration, also), onEvent })),
-        up: (declaration) =>
-          observe((onEvent) => withoutOutputs(stack).up({ program: runOn(declaration), onEvent }))
+        up: (declaration, { also, ...options } = {}) =>
+          observe((onEvent) =>
+            withoutOutputs(stack).up({ program: runOn(declaration, also), onEvent, ...options })
+          )
       }
     },
     close: async () => {

@@ -78,6 +78,7 @@ const buildHandlers = (resources: Map<string, Kept>, changes: Change[]): Record<
       const inputs = request.getNews().toJavaScript()
       const type = typeOf(request.getUrn())
       if (!request.getPreview()) {
+        refusePause(resources.get(id), request.getOlds().toJavaScript(), inputs)
         resources.set(id, { type, inputs })
         note('update', id, request.getUrn())
       }
@@ -95,6 +96,13 @@ const buildHandlers = (resources: Map<string, Kept>, changes: Change[]): Record<
   return Object.fromEntries(
     Object.keys(providerService.ResourceProviderService).map((name) => [name, answer(name, handlers[name])])
   )
+}
+
+/** The provider asks for a pause where its state has none, and Cloud Scheduler has nothing to pause. */
+const refusePause = (kept: Kept | undefined, before: Properties, after: Properties): void => {
+  if (kept?.inputs.paused === true && before.paused === false && after.paused === true) {
+    throw new Error('Error 400: Job must be ENABLED to be paused, got PAUSED')
+  }
 }
 
 const answer =

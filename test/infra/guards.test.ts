@@ -10,6 +10,7 @@ const find = (key: string) => {
 const job = find('gcp:cloudscheduler/job:Job clear-sessions')
 const service = find('gcp:cloudrunv2/service:Service service')
 const policy = find('gcp:monitoring/alertPolicy:AlertPolicy failed-attempt')
+const dashboard = find('gcp:monitoring/dashboard:Dashboard dashboard')
 const absence = find('gcp:monitoring/alertPolicy:AlertPolicy nothing-fired')
 
 /** The inputs with one place of them, `template.scaling.minInstanceCount`, set to a value or taken away. */
@@ -82,7 +83,16 @@ describe('a service is refused', () => {
         { name: 'A', valueSource: { secretKeyRef: { secret: 'a', version: 'latest' } } }
       ]),
       /pin its secrets/
-    ]
+    ],
+    ...['startupProbe', 'livenessProbe'].map((probe): [string, object, RegExp] => [
+      `with a ${probe} that waits as long as its period`,
+      change(service.inputs, `${container}.${probe}`, {
+        httpGet: { path: '/' },
+        periodSeconds: 3,
+        timeoutSeconds: 3
+      }),
+      /wait less than its period/
+    ])
   ]
   it.each(cases)('%s', (_title, inputs, fault) => {
     const { ignoreChanges } = service
@@ -101,6 +111,14 @@ describe('others', () => {
     expect(findTraps('gcp:projects/service:Service', { service: 'run.googleapis.com' })).toEqual([
       expect.stringMatching(/disableOnDestroy as false/)
     ])
+  })
+
+  it('a dashboard with a zero, a false or nothing in a field is refused', () => {
+    for (const tile of [{ xPos: 0 }, { hidden: false }, { title: '' }, { sources: [] }]) {
+      const dashboardJson = JSON.stringify({ mosaicLayout: { columns: 48, tiles: [tile] } })
+      expect(findTraps(dashboard.type, { dashboardJson })).toEqual([expect.stringMatching(/write no zeros/)])
+    }
+    expect(findTraps(dashboard.type, { dashboardJson: '{"mosaicLayout":{"columns":48}}' })).toEqual([])
   })
 
   it('a binding or a policy is refused, of whatever', () => {

@@ -92,11 +92,14 @@ it('one image goes from dev through staging to prod', () => {
   expect([dev?.needs, staging?.needs, prod?.needs]).toEqual(['check', 'dev', ['dev', 'staging']])
 })
 
-it('a deployment never refreshes, and is followed by a proof', () => {
+it('a deployment never refreshes, and is followed by a proof of what it made and of a run', () => {
   const steps = workflow('stage').jobs.deploy?.steps ?? []
   const up = steps.findIndex((step) => step.with?.command === 'up')
   expect(steps[up]?.with?.refresh).toBe(false)
   const proof = steps.slice(up + 1).flatMap(({ run = '' }) => run)
+  expect(proof.join('\n')).toMatch(
+    /npm run scheduler -- doctor --deployed --image "\$IMAGE" --stage "\$STAGE"/
+  )
   expect(proof.join('\n')).toMatch(/npm run scheduler -- run \S+ --stage "\$STAGE" --wait/)
   expect(workflows.map(read).join('\n')).not.toMatch(/refresh: true|--refresh/)
 })
