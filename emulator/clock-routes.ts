@@ -1,9 +1,9 @@
 import type { FastifyInstance } from 'fastify'
-import { ApiError, invalidArgument } from './api-error.ts'
-import { sendError } from './error-handler.ts'
+import { ApiError, invalidArgument } from './google-api/api-error.ts'
+import { sendError } from './google-api/error-handler.ts'
 import type { Clock, VirtualClock } from './clock.ts'
-import { parseDuration } from './duration.ts'
-import { formatTimestamp } from './timestamp.ts'
+import { parseDuration } from './google-api/duration.ts'
+import { formatTimestamp } from './google-api/timestamp.ts'
 
 /**
  * The clock over HTTP: `GET /emulator/v1/clock` → `{now, virtual}`; `POST /emulator/v1/clock:advance` with

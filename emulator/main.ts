@@ -1,10 +1,10 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
 import { Command, InvalidArgumentError } from 'commander'
 import { pino } from 'pino'
-import type { Attempt } from './attempt.ts'
+import type { Attempt } from './scheduler/attempt.ts'
 import { createVirtualClock } from './clock.ts'
 import { startEmulator } from './emulator.ts'
-import type { ServiceOptions } from './front.ts'
+import type { ServiceOptions } from './run/front.ts'
 
 interface Options {
   readonly port: number

@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { Attempt } from './attempt.ts'
-import type { Firing } from './firing.ts'
-import type { JobDefinition } from './job-definition.ts'
-import type { Job } from './job-message.ts'
-import type { LogEntry } from './log-entry.ts'
+import type { Attempt } from './scheduler/attempt.ts'
+import type { Firing } from './scheduler/firing.ts'
+import type { JobDefinition } from './scheduler/job-definition.ts'
+import type { Job } from './scheduler/job-message.ts'
+import type { LogEntry } from './logging/log-entry.ts'
 
 /** A job as it is kept: what its owner decided, what came of it, what it is up to. */
 export interface StoredJob {

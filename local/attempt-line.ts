@@ -1,4 +1,4 @@
-import type { Attempt } from '../emulator/attempt.ts'
+import type { Attempt } from '../emulator/scheduler/attempt.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 
 /** The width of the columns that depend on the jobs. */

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Sql } from 'postgres'
 import * as z from 'zod'
-import { ApiError, invalidArgument } from '../../emulator/api-error.ts'
+import { ApiError, invalidArgument } from '../../emulator/google-api/api-error.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'

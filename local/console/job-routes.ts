@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import type { Job } from '../../emulator/job-message.ts'
+import type { Job } from '../../emulator/scheduler/job-message.ts'
 import { describeSchedule } from '../../schedule/words.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { invalidArgument } from '../../emulator/api-error.ts'
+import { invalidArgument } from '../../emulator/google-api/api-error.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt, type JobNames } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Answer } from '../../emulator/attempt.ts'
+import type { Answer } from '../../emulator/scheduler/attempt.ts'
 import type { Emulator } from '../../emulator/emulator.ts'
 import { createFakeDeliverer } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
