@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import Fastify, { LogController } from 'fastify'
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import type { Logger } from 'pino'
 import type { Attempt } from './scheduler/attempt.ts'
 import { createRealClock } from './clock.ts'
 import type { Clock, VirtualClock } from './clock.ts'
 import { registerClockRoutes } from './clock-routes.ts'
+import { buildServer } from './google-api/server.ts'
 import { createDeliverer } from './scheduler/delivery.ts'
 import type { Deliverer } from './scheduler/delivery.ts'
 import { formatHost, startFront } from './run/front.ts'
@@ -168,36 +168,6 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
 const continueVirtualTime = (clock: Clock | VirtualClock, reached: string | undefined): void => {
   if (reached !== undefined && 'catchUpWith' in clock) clock.catchUpWith(new Date(reached))
 }
-
-const buildServer = (host: string, log: Logger): FastifyInstance => {
-  const logger: FastifyBaseLogger = log
-  const server: FastifyInstance = Fastify({
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    forceCloseConnections: true,
-    // A job's id may have 500 characters, and a verb follows it.
-    routerOptions: { maxParamLength: 600, ignoreTrailingSlash: true }
-  })
-  // A page of the web can send a browser on this machine here; what it can't do is leave out its Origin, nor, for a
-  // name of its own that leads to 127.0.0.1, change the Host. Neither may create jobs or have tokens made.
-  server.addHook('onRequest', async (request, reply) => {
-    const { origin, host: asked = '' } = request.headers
-    const isForeign = origin !== undefined && origin !== `http://${asked}`
-    const isRebound = isLoopback(host) && !isLoopback(asked.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, ''))
-    if (isForeign || isRebound) {
-      await reply.code(403).send({
-        error: {
-          code: 403,
-          message: 'Requests of web pages elsewhere are refused.',
-          status: 'PERMISSION_DENIED'
-        }
-      })
-    }
-  })
-  return server
-}
-
-const isLoopback = (host: string): boolean => /^(127(\.[0-9]+){3}|localhost|::1)$/i.test(host)
 
 const listen = async (server: FastifyInstance, host: string, port: number): Promise<string> => {
   try {

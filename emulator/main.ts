@@ -5,6 +5,7 @@ import type { Attempt } from './scheduler/attempt.ts'
 import { createVirtualClock } from './clock.ts'
 import { startEmulator } from './emulator.ts'
 import type { ServiceOptions } from './run/front.ts'
+import { escapeControls } from './terminal-text.ts'
 
 interface Options {
   readonly port: number
@@ -86,7 +87,8 @@ const printAttempt = (attempt: Attempt): void => {
     : attempt.duplicate
       ? 'duplicate'
       : `attempt ${attempt.attemptNumber}`
-  print(`${attempt.start} ${attempt.job} ${attempt.scheduleTime} ${kind}: ${attempt.outcome} ${result}`)
+  const line = `${attempt.start} ${attempt.job} ${attempt.scheduleTime} ${kind}: ${attempt.outcome} ${result}`
+  print(escapeControls(line))
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)

@@ -30,8 +30,8 @@ export interface Store {
   readLastAttempts(query: { job?: string | undefined; limit?: number }): Attempt[]
   readRunningAttempts(): Attempt[]
   lastAttemptId(): number
-  /** What services wrote, the oldest first. */
-  readServiceLog(): LogEntry[]
+  /** What services wrote, with a number above `after`, the oldest first. */
+  readServiceLog(query: { after: number; limit: number }): { id: number; entry: LogEntry }[]
   lastServiceLogId(): number
   write(...changes: readonly Changes[]): void
   close(): void
@@ -78,6 +78,7 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
     'select attempt from attempts where job = ? order by id desc limit ?'
   )
   const putLine = database.prepare('insert into service_log (id, entry) values (?, ?)')
+  const readLines = database.prepare('select id, entry from service_log where id > ? order by id limit ?')
   const trimLines = database.prepare('delete from service_log where id <= ?')
   const begin = database.prepare('begin')
   const commit = database.prepare('commit')
@@ -120,8 +121,11 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
       readColumn(database.prepare('select attempt from attempts where running order by id').all()),
     lastAttemptId: () =>
       Number(database.prepare('select coalesce(max(id), 0) as id from attempts').get()?.id),
-    readServiceLog: () =>
-      readColumn(database.prepare('select entry as value from service_log order by id').all()),
+    readServiceLog: ({ after, limit }) =>
+      readLines.all(after, limit).map(({ id, entry }) => ({
+        id: Number(id),
+        entry: JSON.parse(entry as string) as LogEntry
+      })),
     lastServiceLogId: () =>
       Number(database.prepare('select coalesce(max(id), 0) as id from service_log').get()?.id),
     write: (...changes) => {

@@ -18,13 +18,27 @@ export interface LogFilter {
  * @throws ApiError 400 that says where the filter can't be read.
  */
 export const compileLogFilter = (filter: string): LogFilter => {
+  if (filter.length > maxLength) {
+    throw invalidArgument(`filter must be at most ${maxLength} characters, got ${filter.length}`)
+  }
   const tokens = tokenize(filter)
   let position = 0
+  let depth = 0
+  let comparisonsLeft = maxComparisons
   const peek = (): Token | undefined => tokens[position]
   const fail = (wanted: string): never => {
     const token = peek()
     const found = token ? `'${token.text}' at ${token.at}` : 'its end'
-    throw invalidArgument(`Unparseable filter: there must be ${wanted}, got ${found} in '${filter}'`)
+    throw invalidArgument(`Unparseable filter: there must be ${wanted}, got ${found} in '${shorten(filter)}'`)
+  }
+  const goDeeper = <Value>(read: () => Value): Value => {
+    depth += 1
+    if (depth > maxDepth) {
+      throw invalidArgument(`Unparseable filter: brackets and NOTs must be at most ${maxDepth} deep`)
+    }
+    const value = read()
+    depth -= 1
+    return value
   }
   const take = (text: string): boolean => {
     const token = peek()
@@ -58,11 +72,11 @@ export const compileLogFilter = (filter: string): LogFilter => {
   }
   const readNot = (): LogFilter => {
     if (take('NOT') || take('-')) {
-      const condition = readNot()
+      const condition = goDeeper(readNot)
       return (entry) => !condition(entry)
     }
     if (!take('(')) return readComparison()
-    const condition = readAll()
+    const condition = goDeeper(readAll)
     if (!take(')')) fail("a ')'")
     return condition
   }
@@ -79,10 +93,17 @@ export const compileLogFilter = (filter: string): LogFilter => {
     const isType = operator === '=' && names.join('.') === 'resource.type'
     return isType ? Object.assign(holds, { resourceTypes: values.map((one) => one.toLowerCase()) }) : holds
   }
+  const readValue = (): string => {
+    comparisonsLeft -= 1
+    if (comparisonsLeft < 0) {
+      throw invalidArgument(`Unparseable filter: it must hold at most ${maxComparisons} comparisons`)
+    }
+    return takeWord('a value')
+  }
   const readValues = (): string[] => {
-    if (!take('(')) return [takeWord('a value')]
-    const values = [takeWord('a value')]
-    while (take('OR')) values.push(takeWord('a value'))
+    if (!take('(')) return [readValue()]
+    const values = [readValue()]
+    while (take('OR')) values.push(readValue())
     if (!take(')')) fail("an OR or a ')'")
     return values
   }
@@ -92,6 +113,14 @@ export const compileLogFilter = (filter: string): LogFilter => {
   if (peek()) fail('an AND or the end')
   return condition
 }
+
+// https://cloud.google.com/logging/quotas: "Length of a Logging query language expression: 20,000 characters". The other two
+// are ours: each level is a call, and each comparison is made with every entry there is.
+const maxLength = 20_000
+const maxDepth = 100
+const maxComparisons = 500
+
+const shorten = (text: string): string => (text.length > 200 ? `${text.slice(0, 200)}…` : text)
 
 interface Token {
   readonly text: string
@@ -114,7 +143,9 @@ const tokenize = (filter: string): Token[] => {
     const at = tokenShape.lastIndex
     const match = tokenShape.exec(text)
     if (!match)
-      throw invalidArgument(`Unparseable filter: '${text.slice(at)}' at ${at} can't be read in '${filter}'`)
+      throw invalidArgument(
+        `Unparseable filter: '${shorten(text.slice(at))}' at ${at} can't be read in '${shorten(filter)}'`
+      )
     const [, quoted, symbol, minus, word] = match
     tokens.push({
       text: quoted?.replaceAll(/\\(.)/g, '$1') ?? symbol ?? minus ?? word ?? '',

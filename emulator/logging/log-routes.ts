@@ -1,6 +1,6 @@
+import { setImmediate } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
 import { ApiError, invalidArgument } from '../google-api/api-error.ts'
-import { sendError } from '../google-api/error-handler.ts'
 import type { LogEntry } from './log-entry.ts'
 import { describeLogEntries } from './log-entry.ts'
 import { compileLogFilter } from './log-filter.ts'
@@ -11,16 +11,12 @@ const maxPage = 1_000
 
 /** The execution log and what services wrote, as Cloud Logging's `POST /v2/entries:list` serves them. */
 export const registerLogRoutes =
-  (project: string, store: Pick<Store, 'readAttempts' | 'readServiceLog'>) =>
+  (project: string, store: LogStore) =>
   async (server: FastifyInstance): Promise<void> => {
-    server.setErrorHandler(sendError)
-    server.post('/v2/entries::list', (request) =>
-      listLogEntries(project, readRequest(request.body), (mayBe) => [
-        ...(mayBe('cloud_scheduler_job') ? store.readAttempts({}).flatMap(describeLogEntries) : []),
-        ...(mayBe('cloud_run_revision') ? store.readServiceLog() : [])
-      ])
-    )
+    server.post('/v2/entries::list', (request) => listLogEntries(project, readRequest(request.body), store))
   }
+
+type LogStore = Pick<Store, 'readAttempts' | 'readServiceLog'>
 
 interface LogRequest {
   readonly resourceNames: readonly string[]
@@ -60,11 +56,11 @@ const readRequest = (body: unknown): LogRequest => {
   }
 }
 
-const listLogEntries = (
+const listLogEntries = async (
   project: string,
   { resourceNames, filter, isNewestFirst, pageSize, pageToken }: LogRequest,
-  readEntries: (mayBe: (resourceType: string) => boolean) => LogEntry[]
-): { entries?: LogEntry[]; nextPageToken?: string } => {
+  store: LogStore
+): Promise<{ entries?: LogEntry[]; nextPageToken?: string }> => {
   const matches = compileLogFilter(filter)
   if (!resourceNames.includes(`projects/${project}`)) {
     throw new ApiError(
@@ -72,8 +68,19 @@ const listLogEntries = (
       `resource_names must hold projects/${project}, which this emulator serves, got ${resourceNames.join(', ')}.`
     )
   }
-  const entries = readEntries((type) => matches.resourceTypes?.includes(type) ?? true)
-    .filter(matches)
+  const mayBe = (type: string): boolean => matches.resourceTypes?.includes(type) ?? true
+  const found: LogEntry[] = []
+  if (mayBe('cloud_scheduler_job')) {
+    for await (const page of readInPages((query) => store.readAttempts(query))) {
+      found.push(...page.flatMap(describeLogEntries).filter(matches))
+    }
+  }
+  if (mayBe('cloud_run_revision')) {
+    for await (const page of readInPages((query) => store.readServiceLog(query))) {
+      found.push(...page.map(({ entry }) => entry).filter(matches))
+    }
+  }
+  const entries = found
     .map((entry) => ({ entry, key: `${entry.timestamp} ${entry.insertId}` }))
     .toSorted((a, b) => (a.key < b.key ? -1 : 1))
   if (isNewestFirst) entries.reverse()
@@ -87,5 +94,22 @@ const listLogEntries = (
     ...(last && page.length < left.length
       ? { nextPageToken: Buffer.from(last.key).toString('base64url') }
       : {})
+  }
+}
+
+// Few enough for the largest filter to take some milliseconds: between two of these, others are served.
+const slice = 200
+
+/** Goes through everything there is by its numbers, with a turn of the event loop after each part. */
+async function* readInPages<Row extends { readonly id: number }>(
+  read: (query: { after: number; limit: number }) => Row[]
+): AsyncGenerator<Row[]> {
+  for (let after = 0; ;) {
+    const page = read({ after, limit: slice })
+    const last = page.at(-1)
+    if (!last) return
+    yield page
+    after = last.id
+    await setImmediate()
   }
 }

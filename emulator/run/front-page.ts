@@ -21,6 +21,16 @@ export const refuseCaller = (
   }
 }
 
+/** The page for a request that is not passed on, whoever sends it. */
+export const refuseRequest = (
+  outgoing: ServerResponse,
+  { statusCode, text }: { readonly statusCode: 400 | 501; readonly text: string }
+): void => {
+  // Where its body ends is in doubt, and so is what comes after it.
+  outgoing.setHeader('Connection', 'close')
+  sendPage(outgoing, statusCode, statusCode === 400 ? 'Bad Request' : 'Not Implemented', text)
+}
+
 /** An error in the form of Google's front end. */
 export const sendPage = (outgoing: ServerResponse, statusCode: number, title: string, text: string): void => {
   outgoing.writeHead(statusCode, { 'Content-Type': 'text/html; charset=UTF-8' })

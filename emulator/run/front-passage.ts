@@ -3,6 +3,7 @@ import { request as requestHttp } from 'node:http'
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
 import { removeSignature } from './caller.ts'
 import type { TokenHeader } from './caller.ts'
+import { hasTwoHosts } from '../google-api/server.ts'
 import type { ServiceAgent } from './service-agent.ts'
 
 /** Where a request goes, and how. */
@@ -62,9 +63,29 @@ export const passOn = (
     else request.end()
   })
 
+/**
+ * Why a request can't be passed on as one that the service reads the same way; undefined when it can. Node.js has
+ * refused a length that is none, two of them, and a length beside chunks.
+ */
+export const findRequestFault = ({
+  url,
+  headers,
+  rawHeaders
+}: IncomingMessage): { statusCode: 400 | 501; text: string } | undefined => {
+  if (hasTwoHosts(rawHeaders)) return { statusCode: 400, text: 'A request must have one Host header.' }
+  if (!url?.startsWith('/')) return { statusCode: 400, text: 'The path must begin with /.' }
+  const coding = headers['transfer-encoding']
+  // Any other coding is still on the body, and would go on without its name.
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    return { statusCode: 501, text: 'The transfer encoding must be chunked.' }
+  }
+  return undefined
+}
+
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
+/** The headers of one connection (RFC 9110, section 7.6.1), besides those that Connection names. */
 const hopByHop = new Set([
   'connection',
   'keep-alive',
@@ -77,6 +98,9 @@ const hopByHop = new Set([
   'upgrade'
 ])
 
+// They say where a message ends and whom it is for: whatever a Connection header names, the body goes on with them.
+const kept = new Set(['content-length', 'host'])
+
 /** Names and values in turn, without those that belong to one connection: the fixed ones and what Connection names. */
 const withoutHopByHop = (rawHeaders: readonly string[]): string[] => {
   const headers: string[] = []
@@ -84,7 +108,8 @@ const withoutHopByHop = (rawHeaders: readonly string[]): string[] => {
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
     const key = name.toLowerCase()
-    if (!hopByHop.has(key) && !named.includes(key)) headers.push(name, rawHeaders[index + 1] ?? '')
+    const isOfConnection = hopByHop.has(key) || (named.includes(key) && !kept.has(key))
+    if (!isOfConnection) headers.push(name, rawHeaders[index + 1] ?? '')
   }
   return headers
 }

@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import type { Logger } from 'pino'
 import { createCallerCheck } from './caller.ts'
 import type { Clock } from '../clock.ts'
-import { refuseCaller, sendPage, sendText } from './front-page.ts'
-import { passOn } from './front-passage.ts'
+import { refuseCaller, refuseRequest, sendPage, sendText } from './front-page.ts'
+import { findRequestFault, passOn } from './front-passage.ts'
 import type { Identity } from '../identity/identity.ts'
 import { ServiceAgent } from './service-agent.ts'
 import type { ServiceLine } from '../logging/service-log.ts'
@@ -54,6 +54,8 @@ export interface FrontOptions {
   readonly onLine: (line: ServiceLine) => void
 }
 
+const headersTimeout = 10_000
+const lookForLateEvery = 1_000
 const defaultTimeout = 300
 const maxTimeout = 3_600
 
@@ -70,7 +72,13 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
     )
   }
   const agent = new ServiceAgent()
-  const server = createServer({ keepAliveTimeout: 5_000, requestTimeout: 0 })
+  const server = createServer({
+    keepAliveTimeout: 5_000,
+    // A body may take as long as the service's time-out; headers may not, and a time-out of 0 would be theirs too.
+    requestTimeout: 0,
+    headersTimeout,
+    connectionsCheckingInterval: lookForLateEvery
+  })
   const { port } = await listen(server, options.host, options.port, service.name)
   const url = `http://${formatHost(options.host)}:${port}`
   const cloudRunUrls = buildCloudRunUrls(service, options)
@@ -85,6 +93,8 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
   })
 
   const answer = async (incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> => {
+    const fault = findRequestFault(incoming)
+    if (fault) return refuseRequest(outgoing, fault)
     const decision = await checkCaller(incoming.rawHeaders, clock.now())
     if (!decision.admitted) {
       log.info(
@@ -93,8 +103,6 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
       )
       return refuseCaller(incoming, outgoing, decision.statusCode)
     }
-    if (!incoming.url?.startsWith('/'))
-      return sendPage(outgoing, 400, 'Bad Request', 'The path must begin with /.')
     // AbortSignal.timeout leaves a timer behind, for minutes, with each request.
     const limit = new AbortController()
     const deadline = limit.signal

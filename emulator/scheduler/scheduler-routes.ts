@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ApiError, badRequest, invalidArgument } from '../google-api/api-error.ts'
-import { sendError } from '../google-api/error-handler.ts'
+import { readJsonBodies } from '../google-api/json-body.ts'
+import { repeatedParameters } from '../google-api/server.ts'
 import { httpMethods, jobStates } from './job-message.ts'
 import type { Job } from './job-message.ts'
 import type { JobMethods } from './job-methods.ts'
@@ -9,8 +10,9 @@ import type { JobMethods } from './job-methods.ts'
 export const registerSchedulerRoutes =
   (jobs: JobMethods) =>
   async (server: FastifyInstance): Promise<void> => {
-    readAnyBody(server)
-    server.setErrorHandler(sendError)
+    // Google's front end takes JSON whatever type it is sent as: curl -d sends a form's.
+    server.removeAllContentTypeParsers()
+    readJsonBodies(server, '*')
 
     const parent = '/v1/projects/:project/locations/:location'
     server.get(`${parent}/jobs`, (request) => {
@@ -61,21 +63,6 @@ export const registerSchedulerRoutes =
     })
   }
 
-const readAnyBody = (server: FastifyInstance): void => {
-  server.removeAllContentTypeParsers()
-  // Google's front end takes JSON whatever type it is sent as: curl -d sends a form's.
-  server.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => {
-    if (body === '') return done(null, undefined)
-    try {
-      done(null, JSON.parse(body as string))
-    } catch (error) {
-      done(
-        badRequest([{ field: '', description: `Invalid JSON payload received. ${(error as Error).message}` }])
-      )
-    }
-  })
-}
-
 const verbs = ['pause', 'resume', 'run'] as const
 
 const isVerb = (verb: string): verb is (typeof verbs)[number] => (verbs as readonly string[]).includes(verb)
@@ -92,9 +79,10 @@ const readQuery = <Name extends string>(
   names: readonly Name[]
 ): Partial<Record<Name, string>> => {
   const query: Partial<Record<Name, string>> = {}
-  for (const [given, value] of Object.entries(request.query as Record<string, string | string[]>)) {
+  for (const [given, value] of Object.entries(request.query as Record<string, string>)) {
     const name = names.find((known) => given === known || given === toSnakeCase(known))
-    if (name) query[name] = Array.isArray(value) ? value.join(',') : value
+    if (name && query[name] !== undefined) throw repeatedParameters([name])
+    if (name) query[name] = value
     else if (!systemParameters.has(given)) {
       throw badRequest([
         {
