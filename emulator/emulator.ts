@@ -7,6 +7,8 @@ import type { Attempt } from './scheduler/attempt.ts'
 import { createRealClock } from './clock.ts'
 import type { Clock, VirtualClock } from './clock.ts'
 import { registerClockRoutes } from './clock-routes.ts'
+import { createGrpcServer } from './google-api/grpc-server.ts'
+import { sharePort } from './google-api/port-sharing.ts'
 import { buildServer } from './google-api/server.ts'
 import { createDeliverer } from './scheduler/delivery.ts'
 import type { Deliverer } from './scheduler/delivery.ts'
@@ -18,6 +20,7 @@ import { createJobMethods } from './scheduler/job-methods.ts'
 import type { JobMethods } from './scheduler/job-methods.ts'
 import { registerAttemptRoutes } from './scheduler/attempt-routes.ts'
 import { registerLogRoutes } from './logging/log-routes.ts'
+import { createSchedulerServices } from './scheduler/scheduler-grpc.ts'
 import { createScheduler } from './scheduler/scheduler.ts'
 import { createServiceLog } from './logging/service-log.ts'
 import { registerSchedulerRoutes } from './scheduler/scheduler-routes.ts'
@@ -141,6 +144,8 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   await server.register(registerAttemptRoutes(store))
   await server.register(registerLogRoutes(project, store))
   if (options.register) await options.register(server)
+  const grpc = opened.adopt(createGrpcServer(createSchedulerServices(jobs), log), (one) => one.close())
+  sharePort(server.server, grpc.inject, silenceLimit)
   schedulerUrl = await listen(server, host, options.port)
   scheduler.start()
 
@@ -163,6 +168,9 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     })
   }
 }
+
+// Milliseconds for which a connection may say nothing, as long as headers may take.
+const silenceLimit = 10_000
 
 /** A virtual clock goes on where the data directory left off: its jobs' ticks before that have been fired. */
 const continueVirtualTime = (clock: Clock | VirtualClock, reached: string | undefined): void => {

@@ -8,7 +8,8 @@ export const sendError = (error: unknown, request: FastifyRequest, reply: Fastif
   return reply.code(known.code).send(known.toJSON())
 }
 
-const toApiError = (error: unknown): ApiError => {
+/** What is told of any error: one of ours as it is, a fault within as INTERNAL. */
+export const toApiError = (error: unknown): ApiError => {
   if (error instanceof ApiError) return error
   const { statusCode = 500, message = '' } = error as { statusCode?: number; message?: string }
   return statusCode < 500 ? invalidArgument(message) : new ApiError('INTERNAL', 'Internal error encountered.')

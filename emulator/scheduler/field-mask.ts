@@ -1,6 +1,7 @@
 import { invalidArgument } from '../google-api/api-error.ts'
 import { jobFields, toCamelCase } from './job-message.ts'
-import type { Fields, JobInput } from './job-message.ts'
+import type { Fields } from '../google-api/protobuf-json.ts'
+import type { JobInput } from './job-message.ts'
 
 /**
  * The job that an update asks for: the stored one with the fields of the mask taken from the sent one.

@@ -1,4 +1,5 @@
 import { badRequest } from '../google-api/api-error.ts'
+import type { Field, Fields, ScalarType } from '../google-api/protobuf-json.ts'
 
 /** A job as Google's API shows it, in the JSON of protobuf; durations and times as text. */
 export interface Job {
@@ -77,18 +78,6 @@ export interface JobInput {
   }
 }
 
-type ScalarType = 'string' | 'bytes' | 'int32' | 'duration' | 'map' | 'any'
-type Field = (
-  | { readonly type: ScalarType }
-  | { readonly type: 'enum'; readonly name: string; readonly values: readonly string[] }
-  | { readonly type: 'message'; readonly fields: Fields }
-) & { readonly outputOnly?: true }
-
-/** The fields of a message by their names in JSON. */
-export interface Fields {
-  readonly [name: string]: Field
-}
-
 /** google.cloud.scheduler.v1.Job. Targets that the emulator refuses are known here, to be refused by name. */
 export const jobFields: Fields = {
   name: { type: 'string' },
@@ -114,11 +103,11 @@ export const jobFields: Fields = {
   },
   schedule: { type: 'string' },
   timeZone: { type: 'string' },
-  userUpdateTime: { type: 'string', outputOnly: true },
+  userUpdateTime: { type: 'timestamp', outputOnly: true },
   state: { type: 'enum', name: 'Job.State', values: jobStates, outputOnly: true },
   status: { type: 'any', outputOnly: true },
-  scheduleTime: { type: 'string', outputOnly: true },
-  lastAttemptTime: { type: 'string', outputOnly: true },
+  scheduleTime: { type: 'timestamp', outputOnly: true },
+  lastAttemptTime: { type: 'timestamp', outputOnly: true },
   retryConfig: {
     type: 'message',
     fields: {
@@ -205,6 +194,7 @@ const readers: Record<ScalarType, (value: unknown) => unknown> = {
   },
   // Its form and its range are checked with the job, which knows the range.
   duration: (value) => (typeof value === 'string' ? value : undefined),
+  timestamp: (value) => value,
   map: (value) =>
     isRecord(value) && Object.values(value).every((entry) => typeof entry === 'string')
       ? { ...value }
@@ -223,6 +213,7 @@ const nameType = (field: Exclude<Field, { type: 'message' }>): string =>
         bytes: 'TYPE_BYTES',
         int32: 'TYPE_INT32',
         duration: 'type.googleapis.com/google.protobuf.Duration',
+        timestamp: 'type.googleapis.com/google.protobuf.Timestamp',
         map: 'Map'
       }[field.type]
 

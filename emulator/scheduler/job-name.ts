@@ -44,3 +44,10 @@ export const checkRealm = (realm: Realm, project: string, location?: string): vo
     )
   }
 }
+
+/** A google.cloud.location.Location. */
+export const describeLocation = (project: string, location: string): object => ({
+  name: `projects/${project}/locations/${location}`,
+  locationId: location,
+  labels: { 'cloud.googleapis.com/region': location }
+})

@@ -4,6 +4,7 @@ import { readJsonBodies } from '../google-api/json-body.ts'
 import { repeatedParameters } from '../google-api/server.ts'
 import { httpMethods, jobStates } from './job-message.ts'
 import type { Job } from './job-message.ts'
+import { describeLocation } from './job-name.ts'
 import type { JobMethods } from './job-methods.ts'
 
 /** Cloud Scheduler v1 over REST, at Google's paths. To be registered as a plugin of its own: it reads bodies its own way. */
@@ -120,12 +121,6 @@ const printJob = (job: Job, request: FastifyRequest): object => {
     httpTarget: { ...job.httpTarget, httpMethod: httpMethods.indexOf(job.httpTarget.httpMethod) }
   }
 }
-
-const describeLocation = (project: string, location: string): object => ({
-  name: `projects/${project}/locations/${location}`,
-  locationId: location,
-  labels: { 'cloud.googleapis.com/region': location }
-})
 
 const notFoundText = (request: FastifyRequest): string =>
   `Method not found: ${request.method} ${request.url.split('?')[0]}. ` +

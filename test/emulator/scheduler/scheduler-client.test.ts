@@ -1,42 +1,39 @@
-import { CloudSchedulerClient } from '@google-cloud/scheduler'
-import { GoogleAuth, PassThroughClient } from 'google-auth-library'
+import { once } from 'node:events'
+import { connect as connectTls } from 'node:tls'
+import type { CloudSchedulerClient } from '@google-cloud/scheduler'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createFakeDeliverer, parent, project, startTestEmulator } from '../harness.ts'
+import { createClient } from './google-client.ts'
+import { createFakeDeliverer, describeJob, parent, project, startTestEmulator } from '../harness.ts'
+import { sendRaw } from '../raw-http.ts'
 
 // Google's own client judges: what it sends must be taken, what it gets must be read as a job.
-let emulator: Awaited<ReturnType<typeof startTestEmulator>>
-let client: CloudSchedulerClient
-const deliverer = createFakeDeliverer()
+describe.each(['gRPC', 'REST'])('@google-cloud/scheduler over %s', (transport) => {
+  let emulator: Awaited<ReturnType<typeof startTestEmulator>>
+  let client: CloudSchedulerClient
+  const deliverer = createFakeDeliverer()
 
-beforeAll(async () => {
-  emulator = await startTestEmulator('2026-06-01T00:00:30Z', {
-    deliverer,
-    locations: ['australia-southeast1']
+  beforeAll(async () => {
+    emulator = await startTestEmulator('2026-06-01T00:00:30Z', {
+      deliverer,
+      locations: ['australia-southeast1']
+    })
+    client = createClient(transport, emulator.schedulerUrl)
   })
-  client = new CloudSchedulerClient({
-    fallback: true,
-    protocol: 'http',
-    apiEndpoint: '127.0.0.1',
-    port: Number(new URL(emulator.schedulerUrl).port),
-    auth: new GoogleAuth({ authClient: new PassThroughClient() })
+
+  afterAll(async () => {
+    await client.close()
+    await emulator.stop()
   })
-})
 
-afterAll(async () => {
-  await client.close()
-  await emulator.stop()
-})
+  const name = (id: string): string => `${parent}/jobs/${id}`
+  const job = (id: string, changes: object = {}) => ({
+    name: name(id),
+    schedule: '*/5 * * * *',
+    timeZone: 'UTC',
+    httpTarget: { uri: 'http://127.0.0.1:9/' },
+    ...changes
+  })
 
-const name = (id: string): string => `${parent}/jobs/${id}`
-const job = (id: string, changes: object = {}) => ({
-  name: name(id),
-  schedule: '*/5 * * * *',
-  timeZone: 'UTC',
-  httpTarget: { uri: 'http://127.0.0.1:9/' },
-  ...changes
-})
-
-describe('@google-cloud/scheduler', () => {
   it('createJob with every field, and getJob reads the same', async () => {
     const [created] = await client.createJob({
       parent,
@@ -267,5 +264,69 @@ describe('@google-cloud/scheduler', () => {
     }
   ])('reads the error of $title', async ({ call, code, message }) => {
     await expect(call()).rejects.toMatchObject({ code, message: expect.stringContaining(message) as string })
+  })
+})
+
+describe('gRPC alone', () => {
+  it('takes masks in the names of the .proto file only', async () => {
+    await using emulator = await startTestEmulator('2026-06-01T00:00:30Z')
+    const client = createClient('gRPC', emulator.schedulerUrl)
+    await client.createJob({
+      parent,
+      job: { name: `${parent}/jobs/a`, schedule: '0 2 * * *', httpTarget: { uri: 'http://a.b/' } }
+    })
+    const update = (path: string) =>
+      client.updateJob({
+        job: { name: `${parent}/jobs/a`, timeZone: 'Asia/Tokyo' },
+        updateMask: { paths: [path] }
+      })
+    await expect(update('timeZone')).rejects.toMatchObject({
+      code: 3,
+      details: 'Invalid mask for Job: timeZone'
+    })
+    expect((await update('time_zone'))[0].timeZone).toBe('Asia/Tokyo')
+    await client.close()
+  })
+
+  it('an error has the details that it has over REST', async () => {
+    await using emulator = await startTestEmulator('2026-06-01T00:00:30Z')
+    const client = createClient('gRPC', emulator.schedulerUrl)
+    // A number that no HttpMethod has.
+    const job = { schedule: '0 2 * * *', httpTarget: { uri: 'http://a.b/', httpMethod: 99 as never } }
+    await expect(client.createJob({ parent, job })).rejects.toMatchObject({
+      code: 3,
+      statusDetails: [{ fieldViolations: [{ field: 'job.http_target.http_method' }] }]
+    })
+    await client.close()
+  })
+
+  it('lists 5,000 jobs', async () => {
+    await using emulator = await startTestEmulator('2026-06-01T00:00:30Z')
+    for (let count = 0; count < 5_000; count += 1) {
+      emulator.jobs.create(parent, describeJob(`job-${count}`, { description: 'd'.repeat(500) }))
+    }
+    const client = createClient('gRPC', emulator.schedulerUrl)
+    const [jobs] = await client.listJobs({ parent })
+    expect(new Set(jobs.map(({ name }) => name)).size).toBe(5_000)
+    await client.close()
+  })
+
+  it('a client that begins with TLS is told at once that there is none', async () => {
+    await using emulator = await startTestEmulator('2026-06-01T00:00:30Z')
+    const { hostname, port } = new URL(emulator.schedulerUrl)
+    const [error] = (await once(connectTls(Number(port), hostname), 'error')) as [NodeJS.ErrnoException]
+    expect(error.code).toBe('ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION')
+  })
+
+  it('a connection that says nothing, or half of what HTTP/2 begins with, does not keep the emulator from its end', async () => {
+    const emulator = await startTestEmulator('2026-06-01T00:00:30Z')
+    const ends = ['', 'PRI * HT', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'].map((text) =>
+      sendRaw(emulator.schedulerUrl, text)
+    )
+    // A request behind them has been answered when they have all been taken.
+    await fetch(`${emulator.schedulerUrl}/emulator/v1/clock`)
+    await emulator.stop()
+    const [silent, half] = await Promise.all(ends)
+    expect([silent, half]).toEqual(['', ''])
   })
 })
