@@ -21,9 +21,14 @@ import type { JobMethods } from './scheduler/job-methods.ts'
 import { registerAttemptRoutes } from './scheduler/attempt-routes.ts'
 import { registerLogRoutes } from './logging/log-routes.ts'
 import { createSchedulerServices } from './scheduler/scheduler-grpc.ts'
+import { createTargetDeliverer } from './scheduler/target-delivery.ts'
+import { registerMessageRoutes } from './pubsub/message-routes.ts'
+import { createPublisher } from './pubsub/publisher.ts'
+import type { PublishedMessage } from './pubsub/publisher.ts'
 import { createScheduler } from './scheduler/scheduler.ts'
 import { createServiceLog } from './logging/service-log.ts'
 import { registerSchedulerRoutes } from './scheduler/scheduler-routes.ts'
+import { ResourceStack } from './resource-stack.ts'
 import { openStore } from './store.ts'
 
 export interface EmulatorOptions {
@@ -35,7 +40,8 @@ export interface EmulatorOptions {
   readonly host?: string
   /** Holds the jobs, the attempts and the key across restarts and crashes; in memory when left out. */
   readonly dataDirectory?: string
-  readonly project: string
+  /** Any project is served when left out; the services behind fronts and the metadata server are then of `local-project`. */
+  readonly project?: string
   /** Any location is served when left out. */
   readonly locations?: readonly string[]
   readonly clock?: Clock | VirtualClock
@@ -51,6 +57,10 @@ export interface EmulatorOptions {
    * service whose clock is ahead of a virtual one would take it for that tick.
    */
   readonly forcedCarriesTime?: boolean
+  /** `HOST:PORT` of an emulator of Pub/Sub; without one, what jobs publish is kept in memory, to be listed. */
+  readonly pubsubEmulatorHost?: string
+  /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`; without it they fail. */
+  readonly googleApis?: string
   readonly random?: () => number
   /** Makes the HTTP requests; another one fires without HTTP. */
   readonly deliverer?: Deliverer
@@ -71,6 +81,8 @@ export interface Emulator {
   readonly jobs: JobMethods
   /** The last attempts, the newest first: of one job (its full name) or of all. */
   listAttempts(query?: { job?: string; limit?: number }): Attempt[]
+  /** What jobs have published, the oldest first: to one topic (its full name) or to all. */
+  listMessages(topic?: string): PublishedMessage[]
   /** An OIDC token of a service account, such as Cloud Scheduler would send. */
   mintToken(email: string, audience: string): Promise<string>
   /** Stops firing, lets attempts under way end for up to 10 s, stops the workers, leaves no process and no socket. */
@@ -83,12 +95,12 @@ export interface Emulator {
  * @throws Error when a port is taken, the data directory can't be used or a worker does not start.
  */
 export const startEmulator = async (options: EmulatorOptions): Promise<Emulator> => {
-  const { project, host = '127.0.0.1', clock = createRealClock(), duplicate = 0 } = options
+  const { project = 'local-project', host = '127.0.0.1', clock = createRealClock(), duplicate = 0 } = options
   const log = options.log ?? pino({ level: 'silent' })
   if (!(duplicate >= 0 && duplicate <= 1)) {
     throw new RangeError(`duplicate must be a share from 0 to 1, got ${duplicate}`)
   }
-  await using opened = new AsyncDisposableStack()
+  await using opened = new ResourceStack()
   const store = opened.adopt(openStore(options.dataDirectory), (one) => one.close())
   continueVirtualTime(clock, store.readSetting('virtualNow'))
   const { identity, key } = await createIdentity(
@@ -98,7 +110,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   store.write({ settings: { identityKey: key } })
   const deliverer = opened.adopt(options.deliverer ?? createDeliverer(), (one) => one.close())
   const projectNumber = findProjectNumber(project)
-  const realm = { project, locations: options.locations }
+  const realm = { project: options.project, locations: options.locations }
 
   const serviceLog = createServiceLog(project, clock, store)
   const fronts: Front[] = []
@@ -117,14 +129,19 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     fronts.push(opened.adopt(front, (one) => one.stop()))
   }
 
+  const publisher = createPublisher(options.pubsubEmulatorHost, deliverer, clock)
   const scheduler = createScheduler({
     clock,
     store,
-    identity,
-    deliverer,
+    deliverTarget: createTargetDeliverer({
+      identity,
+      deliverer,
+      publisher,
+      forcedCarriesTime: options.forcedCarriesTime ?? true,
+      googleApis: options.googleApis
+    }),
     log,
     duplicate,
-    forcedCarriesTime: options.forcedCarriesTime ?? true,
     random: options.random ?? Math.random,
     onAttempt: options.onAttempt ?? (() => undefined)
   })
@@ -142,10 +159,11 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   await server.register(registerIdentityRoutes(identity, machine, () => schedulerUrl))
   await server.register(registerClockRoutes(clock))
   await server.register(registerAttemptRoutes(store))
-  await server.register(registerLogRoutes(project, store))
+  await server.register(registerMessageRoutes(publisher))
+  await server.register(registerLogRoutes(options.project, store))
   if (options.register) await options.register(server)
   const grpc = opened.adopt(createGrpcServer(createSchedulerServices(jobs), log), (one) => one.close())
-  sharePort(server.server, grpc.inject, silenceLimit)
+  sharePort(server.server, (connection) => grpc.inject(connection), silenceLimit)
   schedulerUrl = await listen(server, host, options.port)
   scheduler.start()
 
@@ -156,6 +174,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     clock,
     jobs,
     listAttempts: (query = {}) => store.readLastAttempts(query),
+    listMessages: (topic) => publisher.listMessages(topic),
     mintToken: (email, audience) => identity.mintToken(email, audience),
     stop: once(async () => {
       scheduler.pause()
@@ -164,7 +183,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
       await scheduler.drain(AbortSignal.timeout((options.drainSeconds ?? 10) * 1000))
       await Promise.all(stopped)
       if (clock.virtual) store.write({ settings: { virtualNow: clock.now().toISOString() } })
-      await resources.disposeAsync()
+      await resources[Symbol.asyncDispose]()
     })
   }
 }

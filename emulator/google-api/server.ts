@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import Fastify, { LogController } from 'fastify'
 import type { FastifyBaseLogger, FastifyInstance, FastifyRequest } from 'fastify'
 import type { Logger } from 'pino'
@@ -19,6 +20,10 @@ export const buildServer = (host: string, log: Logger): FastifyInstance => {
     http: { headersTimeout, connectionsCheckingInterval: lookForLateEvery },
     // A job's id may have 500 characters, and a verb follows it.
     routerOptions: { maxParamLength: 600, ignoreTrailingSlash: true },
+    rewriteUrl: (request) => {
+      takeMethodOverride(request)
+      return request.url ?? '/'
+    },
     frameworkErrors: (error, request, reply) => void sendError(error, request, reply)
   })
   server.removeContentTypeParser('application/json')
@@ -31,6 +36,15 @@ export const buildServer = (host: string, log: Logger): FastifyInstance => {
   })
   return server
 }
+
+/** Google's client for Java updates so: its transport knows no PATCH. */
+const takeMethodOverride = (request: IncomingMessage): void => {
+  const method = request.headers['x-http-method-override']
+  if (request.method !== 'POST' || typeof method !== 'string' || !request.url?.startsWith('/v1/')) return
+  if (overridable.includes(method.toUpperCase())) request.method = method.toUpperCase()
+}
+
+const overridable = ['GET', 'PUT', 'PATCH', 'DELETE']
 
 /** Which of two hosts is meant, the proxies before a server may judge otherwise than it does (RFC 9112, section 3.2). */
 const refuseTwoHosts = ({ raw }: FastifyRequest): void => {

@@ -8,6 +8,8 @@ import type { Clock } from '../clock.ts'
 export interface Identity {
   /** A token of a service account for an audience, with Google's claims; lasts an hour. */
   mintToken(email: string, audience: string): Promise<string>
+  /** An access token of a service account, for Google's APIs: opaque, and it opens nothing. */
+  mintAccessToken(email: string): string
   readonly publicKey: KeyObject
   readonly keyId: string
   readonly jwk: JWK
@@ -67,6 +69,7 @@ export const createIdentity = async (
       recent.set(key, { token, until: now + reuse })
       return token
     },
+    mintAccessToken: (email) => `ya29.emulator.${findSubject(email)}`,
     publicKey,
     keyId,
     jwk: { ...(await exportJWK(publicKey)), alg: 'RS256', use: 'sig', kid: keyId }

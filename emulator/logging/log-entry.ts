@@ -41,7 +41,12 @@ export interface LogEntry {
  */
 export const describeLogEntries = (attempt: Attempt): LogEntry[] => {
   const { project, location, id } = parseJobName(attempt.job)
-  const common = { jobName: attempt.job, targetType: 'HTTP', url: attempt.url }
+  const common = {
+    jobName: attempt.job,
+    ...(attempt.topic === undefined
+      ? { targetType: 'HTTP', url: attempt.url }
+      : { targetType: 'PUB_SUB', pubsubTopic: attempt.topic })
+  }
   const createEntry = (
     kind: 'started' | 'finished',
     timestamp: string

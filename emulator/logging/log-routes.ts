@@ -11,7 +11,7 @@ const maxPage = 1_000
 
 /** The execution log and what services wrote, as Cloud Logging's `POST /v2/entries:list` serves them. */
 export const registerLogRoutes =
-  (project: string, store: LogStore) =>
+  (project: string | undefined, store: LogStore) =>
   async (server: FastifyInstance): Promise<void> => {
     server.post('/v2/entries::list', (request) => listLogEntries(project, readRequest(request.body), store))
   }
@@ -57,27 +57,29 @@ const readRequest = (body: unknown): LogRequest => {
 }
 
 const listLogEntries = async (
-  project: string,
+  project: string | undefined,
   { resourceNames, filter, isNewestFirst, pageSize, pageToken }: LogRequest,
   store: LogStore
 ): Promise<{ entries?: LogEntry[]; nextPageToken?: string }> => {
   const matches = compileLogFilter(filter)
-  if (!resourceNames.includes(`projects/${project}`)) {
+  if (project !== undefined && !resourceNames.includes(`projects/${project}`)) {
     throw new ApiError(
       'PERMISSION_DENIED',
       `resource_names must hold projects/${project}, which this emulator serves, got ${resourceNames.join(', ')}.`
     )
   }
+  const isWanted = (entry: LogEntry): boolean =>
+    resourceNames.includes(entry.logName.slice(0, entry.logName.indexOf('/logs/'))) && matches(entry)
   const mayBe = (type: string): boolean => matches.resourceTypes?.includes(type) ?? true
   const found: LogEntry[] = []
   if (mayBe('cloud_scheduler_job')) {
     for await (const page of readInPages((query) => store.readAttempts(query))) {
-      found.push(...page.flatMap(describeLogEntries).filter(matches))
+      found.push(...page.flatMap(describeLogEntries).filter(isWanted))
     }
   }
   if (mayBe('cloud_run_revision')) {
     for await (const page of readInPages((query) => store.readServiceLog(query))) {
-      found.push(...page.map(({ entry }) => entry).filter(matches))
+      found.push(...page.map(({ entry }) => entry).filter(isWanted))
     }
   }
   const entries = found

@@ -17,6 +17,8 @@ export interface Attempt {
   readonly attemptNumber: number
   readonly method: string
   readonly url: string
+  /** Of a job with a Pub/Sub target. */
+  readonly topic?: string
   readonly outcome: Outcome
   /** The status code of the answer, where there was one. */
   readonly statusCode?: number

@@ -23,9 +23,22 @@ export const applyMask = (stored: JobInput, sent: JobInput, mask: string | undef
     const field = findField(jobFields, names)
     if (!field) throw invalidArgument(`Invalid mask for Job: ${path}`)
     // "Any value specified for an output only field will be ignored" (cloudscheduler.proto, UpdateJobRequest).
-    if (!field.outputOnly) copyField(updated as Tree, sent as Tree, names)
+    if (!field.outputOnly) {
+      copyField(updated as Tree, sent as Tree, names)
+      leaveOut(updated as Tree, targets, names[0])
+      leaveOut((updated.httpTarget ?? {}) as Tree, tokens, names[1])
+    }
   }
   return updated
+}
+
+/** Fields of which a message has one: whatever is set, the others go (job.proto and target.proto, `oneof`). */
+const targets = ['httpTarget', 'pubsubTarget', 'appEngineHttpTarget']
+const tokens = ['oidcToken', 'oauthToken']
+
+const leaveOut = (message: Tree, alternatives: readonly string[], set: string | undefined): void => {
+  if (set === undefined || !alternatives.includes(set) || message[set] === undefined) return
+  for (const other of alternatives) if (other !== set) delete message[other]
 }
 
 type Tree = Record<string, unknown>

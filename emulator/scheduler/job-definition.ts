@@ -1,20 +1,26 @@
 import { findCronFault } from '../../schedule/cron-expression.ts'
 import { isTimeZone } from '../../schedule/time-zone.ts'
-import { ApiError, invalidArgument } from '../google-api/api-error.ts'
+import { invalidArgument } from '../google-api/api-error.ts'
 import { defaultRetryPolicy } from './back-off.ts'
 import type { RetryPolicy } from './back-off.ts'
 import { formatDuration, parseDuration } from '../google-api/duration.ts'
-import type { HttpTarget, Job, JobInput, RetryConfig } from './job-message.ts'
+import type { Job, JobInput, RetryConfig } from './job-message.ts'
+import { defineTarget } from './job-target.ts'
 
 /** The part of a job that its owner decides. */
 export type JobDefinition = Pick<
   Job,
-  'name' | 'description' | 'httpTarget' | 'schedule' | 'timeZone' | 'retryConfig' | 'attemptDeadline'
+  | 'name'
+  | 'description'
+  | 'httpTarget'
+  | 'pubsubTarget'
+  | 'schedule'
+  | 'timeZone'
+  | 'retryConfig'
+  | 'attemptDeadline'
 >
 
 const maxDescription = 500
-const maxUri = 2083
-const maxHeaders = 80 * 1024
 const minDeadline = 15_000
 const maxDeadline = 30 * 60_000
 const defaultDeadline = 180_000
@@ -24,10 +30,9 @@ const maxInt32 = 2 ** 31 - 1
 /**
  * A job as it is kept: every field checked, defaults filled in, headers as reads show them.
  *
- * @throws ApiError 400 for what Cloud Scheduler refuses, 501 for the targets that the emulator does not have.
+ * @throws ApiError 400 for what Cloud Scheduler refuses, 501 for a target that the emulator does not have.
  */
 export const defineJob = (name: string, input: JobInput): JobDefinition => {
-  refuseOtherTargets(input)
   const description = input.description ?? ''
   if (description.length > maxDescription) {
     throw invalidArgument(
@@ -40,7 +45,7 @@ export const defineJob = (name: string, input: JobInput): JobDefinition => {
   }
   const definition: JobDefinition = {
     name,
-    httpTarget: defineHttpTarget(input.httpTarget),
+    ...defineTarget(name, input),
     schedule: input.schedule,
     timeZone,
     attemptDeadline: defineDeadline(input.attemptDeadline)
@@ -61,82 +66,6 @@ export const readRetryPolicy = (retryConfig: RetryConfig | undefined): RetryPoli
         maxDoublings: retryConfig.maxDoublings
       }
     : defaultRetryPolicy
-
-/** An update without a mask that comes from a read carries the headers that reads show; they are ours to set. */
-const ownHeaders = /^(host|content-length|user-agent|x-google-.*|x-appengine-.*|x-cloudscheduler.*)$/i
-const methodsWithBody = ['POST', 'PUT', 'PATCH']
-
-const refuseOtherTargets = (input: JobInput): void => {
-  for (const target of ['pubsubTarget', 'appEngineHttpTarget'] as const) {
-    if (input[target] !== undefined) {
-      throw new ApiError(
-        'UNIMPLEMENTED',
-        `Job.${target} is not in this emulator: it fires httpTarget only. Use an httpTarget.`
-      )
-    }
-  }
-  if (input.httpTarget?.oauthToken !== undefined) {
-    throw new ApiError(
-      'UNIMPLEMENTED',
-      'Job.httpTarget.oauthToken is not in this emulator: it signs OIDC tokens only. Use oidcToken.'
-    )
-  }
-}
-
-const defineHttpTarget = (input: JobInput['httpTarget']): HttpTarget => {
-  if (!input) throw invalidArgument('Job must have a target: httpTarget with a uri.')
-  const uri = input.uri ?? ''
-  if (!/^https?:\/\//.test(uri) || !URL.canParse(uri)) {
-    throw invalidArgument(`HttpTarget.uri must be a URL that begins with http:// or https://, got "${uri}".`)
-  }
-  if (new URL(uri).href.length > maxUri) {
-    throw invalidArgument(`HttpTarget.uri must be at most ${maxUri} characters after encoding.`)
-  }
-  const httpMethod =
-    input.httpMethod === undefined || input.httpMethod === 'HTTP_METHOD_UNSPECIFIED'
-      ? 'POST'
-      : input.httpMethod
-  if (input.body && !methodsWithBody.includes(httpMethod)) {
-    throw invalidArgument(
-      `HttpTarget.body must be left out with method ${httpMethod}: only POST, PUT and PATCH take one.`
-    )
-  }
-  const target: HttpTarget = {
-    uri,
-    httpMethod,
-    headers: defineHeaders(input.headers ?? {}, Boolean(input.body))
-  }
-  if (input.body) target.body = input.body
-  if (input.oidcToken) {
-    const { serviceAccountEmail, audience } = input.oidcToken
-    if (!serviceAccountEmail || !/^[^\s@]+@[^\s@]+$/.test(serviceAccountEmail)) {
-      throw invalidArgument(
-        `OidcToken.serviceAccountEmail must be the email of a service account, got "${serviceAccountEmail ?? ''}".`
-      )
-    }
-    target.oidcToken = { serviceAccountEmail, ...(audience ? { audience } : {}) }
-  }
-  return target
-}
-
-const defineHeaders = (given: Record<string, string>, hasBody: boolean): Record<string, string> => {
-  const headers: Record<string, string> = {}
-  for (const [name, value] of Object.entries(given)) {
-    if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/.test(name) || !/^[\t\u0020-\u007E\u0080-\u00FF]*$/.test(value)) {
-      throw invalidArgument(`HttpTarget.headers must hold names and values of HTTP headers, got "${name}".`)
-    }
-    if (!ownHeaders.test(name)) headers[name] = value
-  }
-  headers['User-Agent'] = 'Google-Cloud-Scheduler'
-  if (hasBody && !Object.keys(headers).some((name) => name.toLowerCase() === 'content-type')) {
-    headers['Content-Type'] = 'application/octet-stream'
-  }
-  const size = Object.entries(headers).reduce((sum, [name, value]) => sum + name.length + value.length, 0)
-  if (size >= maxHeaders) {
-    throw invalidArgument(`HttpTarget.headers must be less than ${maxHeaders} bytes in all, got ${size}.`)
-  }
-  return headers
-}
 
 const defineDeadline = (text: string | undefined): string => {
   const deadline = text === undefined ? defaultDeadline : parseDuration(text)

@@ -5,7 +5,8 @@ import type { Field, Fields, ScalarType } from '../google-api/protobuf-json.ts'
 export interface Job {
   name: string
   description?: string
-  httpTarget: HttpTarget
+  httpTarget?: HttpTarget
+  pubsubTarget?: PubsubTarget
   schedule: string
   timeZone: string
   userUpdateTime: string
@@ -24,6 +25,14 @@ export interface HttpTarget {
   /** Base64. */
   body?: string
   oidcToken?: { serviceAccountEmail: string; audience?: string }
+  oauthToken?: { serviceAccountEmail: string; scope?: string }
+}
+
+export interface PubsubTarget {
+  topicName: string
+  /** Base64. */
+  data?: string
+  attributes?: Record<string, string>
 }
 
 export interface RetryConfig {
@@ -65,9 +74,9 @@ export interface JobInput {
     headers?: Record<string, string>
     body?: string
     oidcToken?: { serviceAccountEmail?: string; audience?: string }
-    oauthToken?: object
+    oauthToken?: { serviceAccountEmail?: string; scope?: string }
   }
-  pubsubTarget?: object
+  pubsubTarget?: { topicName?: string; data?: string; attributes?: Record<string, string> }
   appEngineHttpTarget?: object
   retryConfig?: {
     retryCount?: number
@@ -78,11 +87,14 @@ export interface JobInput {
   }
 }
 
-/** google.cloud.scheduler.v1.Job. Targets that the emulator refuses are known here, to be refused by name. */
+/** google.cloud.scheduler.v1.Job. A target that the emulator refuses is known here, to be refused by name. */
 export const jobFields: Fields = {
   name: { type: 'string' },
   description: { type: 'string' },
-  pubsubTarget: { type: 'any' },
+  pubsubTarget: {
+    type: 'message',
+    fields: { topicName: { type: 'string' }, data: { type: 'bytes' }, attributes: { type: 'map' } }
+  },
   appEngineHttpTarget: { type: 'any' },
   httpTarget: {
     type: 'message',

@@ -5,7 +5,7 @@ import { applyMask } from './field-mask.ts'
 import { beginFiring, pauseFiring, resumeFiring } from './firing.ts'
 import { defineJob } from './job-definition.ts'
 import { readJob } from './job-message.ts'
-import type { Job } from './job-message.ts'
+import type { HttpTarget, Job, PubsubTarget } from './job-message.ts'
 import { checkRealm, parseJobName } from './job-name.ts'
 import type { Realm } from './job-name.ts'
 import type { Scheduler } from './scheduler.ts'
@@ -146,7 +146,11 @@ export const createJobMethods = (realm: Realm, scheduler: Scheduler, clock: Cloc
     run: (name) => describeJob(scheduler.force(find(name))),
     listLocations: (project) => {
       checkRealm(realm, project)
-      const used = scheduler.list().map((job) => parseJobName(job.definition.name).location)
+      const used = scheduler
+        .list()
+        .map((job) => parseJobName(job.definition.name))
+        .filter((name) => name.project === project)
+        .map(({ location }) => location)
       return [...(realm.locations ?? new Set(used))].toSorted()
     },
     getLocation: (project, location) => {
@@ -157,20 +161,17 @@ export const createJobMethods = (realm: Realm, scheduler: Scheduler, clock: Cloc
 }
 
 const describeJob = (job: StoredJob): Job => {
-  const { name, description, httpTarget, schedule, timeZone, retryConfig, attemptDeadline } = job.definition
+  const { name, description, httpTarget, pubsubTarget, schedule, timeZone, retryConfig, attemptDeadline } =
+    job.definition
   const { nextTick: next, run } = job.firing
   // job.proto: "this may be a retry of a previously failed attempt or the next execution time".
   const scheduleTime = run?.retryAt ?? next
-  const { headers, oidcToken } = httpTarget
   // A copy down to its last object, so that no caller changes what is kept; structuredClone takes six times as long.
   return {
     name,
     ...(description === undefined ? {} : { description }),
-    httpTarget: {
-      ...httpTarget,
-      headers: { ...headers },
-      ...(oidcToken ? { oidcToken: { ...oidcToken } } : {})
-    },
+    ...(httpTarget ? { httpTarget: copyHttpTarget(httpTarget) } : {}),
+    ...(pubsubTarget ? { pubsubTarget: copyPubsubTarget(pubsubTarget) } : {}),
     userUpdateTime: job.userUpdateTime,
     state: job.state,
     ...(job.status ? { status: { ...job.status } } : {}),
@@ -182,6 +183,18 @@ const describeJob = (job: StoredJob): Job => {
     attemptDeadline
   }
 }
+
+const copyHttpTarget = ({ headers, oidcToken, oauthToken, ...rest }: HttpTarget): HttpTarget => ({
+  ...rest,
+  headers: { ...headers },
+  ...(oidcToken ? { oidcToken: { ...oidcToken } } : {}),
+  ...(oauthToken ? { oauthToken: { ...oauthToken } } : {})
+})
+
+const copyPubsubTarget = ({ attributes, ...rest }: PubsubTarget): PubsubTarget => ({
+  ...rest,
+  ...(attributes ? { attributes: { ...attributes } } : {})
+})
 
 const parseParent = (parent: string): { project: string; location: string } => {
   const [, project, location] = /^projects\/([^/]+)\/locations\/([^/]+)$/.exec(parent) ?? []

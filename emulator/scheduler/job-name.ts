@@ -25,14 +25,15 @@ export const parseJobName = (name: string): { project: string; location: string;
 
 /** Which project and locations an emulator serves. */
 export interface Realm {
-  readonly project: string
+  /** Every project that is asked for, when left out. */
+  readonly project: string | undefined
   /** Every location that is asked for, when left out. */
   readonly locations: readonly string[] | undefined
 }
 
 /** @throws ApiError 403 for another project, 400 for a location that is not served. */
 export const checkRealm = (realm: Realm, project: string, location?: string): void => {
-  if (project !== realm.project) {
+  if (realm.project !== undefined && project !== realm.project) {
     throw new ApiError(
       'PERMISSION_DENIED',
       `Permission denied on resource project ${project}: this emulator serves project ${realm.project}.`

@@ -21,7 +21,7 @@ export const createSchedulerServices = (jobs: JobMethods): GrpcService[] => {
         const { jobs: listed, ...rest } = jobs.list(parent, page)
         return { jobs: listed.map(printJob), ...rest }
       },
-      getJob: ofName(jobs.get),
+      getJob: ofName((name) => jobs.get(name)),
       createJob: ({ parent = '', job }: { parent?: string; job?: object }) =>
         printJob(jobs.create(parent, readProtobuf(job, jobFields))),
       updateJob: ({ job, updateMask }: UpdateJobRequest) =>
@@ -30,9 +30,9 @@ export const createSchedulerServices = (jobs: JobMethods): GrpcService[] => {
         jobs.delete(name)
         return {}
       },
-      pauseJob: ofName(jobs.pause),
-      resumeJob: ofName(jobs.resume),
-      runJob: ofName(jobs.run)
+      pauseJob: ofName((name) => jobs.pause(name)),
+      resumeJob: ofName((name) => jobs.resume(name)),
+      runJob: ofName((name) => jobs.run(name))
     }),
     loadService(locations, 'google.cloud.location.Locations', {
       listLocations: ({ name = '' }: NameRequest) => {

@@ -118,7 +118,9 @@ const printJob = (job: Job, request: FastifyRequest): object => {
   return {
     ...job,
     state: jobStates.indexOf(job.state),
-    httpTarget: { ...job.httpTarget, httpMethod: httpMethods.indexOf(job.httpTarget.httpMethod) }
+    ...(job.httpTarget
+      ? { httpTarget: { ...job.httpTarget, httpMethod: httpMethods.indexOf(job.httpTarget.httpMethod) } }
+      : {})
   }
 }
 

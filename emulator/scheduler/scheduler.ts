@@ -3,13 +3,11 @@ import { endAttempt, judgeAttempt } from './attempt.ts'
 import type { Answer, Attempt } from './attempt.ts'
 import { statusCodes } from '../google-api/api-error.ts'
 import type { Clock } from '../clock.ts'
-import type { Deliverer } from './delivery.ts'
 import { parseDuration } from '../google-api/duration.ts'
 import { findDue, forceRun, pauseFiring, recover, settle, tick } from './firing.ts'
 import type { Start, Step } from './firing.ts'
 import { createGroupCommit } from '../group-commit.ts'
-import type { Identity } from '../identity/identity.ts'
-import type { HttpTarget } from './job-message.ts'
+import type { TargetDeliverer } from './target-delivery.ts'
 import type { Changes, Store, StoredJob } from '../store.ts'
 import { formatTimestamp } from '../google-api/timestamp.ts'
 
@@ -34,19 +32,16 @@ export interface Scheduler {
 export interface SchedulerOptions {
   readonly clock: Clock
   readonly store: Store
-  readonly identity: Pick<Identity, 'mintToken'>
-  readonly deliverer: Pick<Deliverer, 'deliver'>
+  readonly deliverTarget: TargetDeliverer
   readonly log: Pick<Logger, 'info' | 'error'>
   /** The share of a schedule's deliveries that is made twice, from 0 to 1. */
   readonly duplicate: number
-  /** Whether a forced run carries the time of the next tick; else it carries none. */
-  readonly forcedCarriesTime: boolean
   readonly random: () => number
   readonly onAttempt: (attempt: Attempt) => void
 }
 
 export const createScheduler = (options: SchedulerOptions): Scheduler => {
-  const { clock, store, identity, deliverer, log, duplicate, random, onAttempt, forcedCarriesTime } = options
+  const { clock, store, deliverTarget, log, duplicate, random, onAttempt } = options
   const commits = createGroupCommit(store)
   const jobs = new Map<string, StoredJob>(store.readJobs().map((job) => [job.definition.name, job]))
   const underWay = new Map<number, { abort: AbortController; done: Promise<void> }>()
@@ -106,7 +101,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 
   const describeAttempts = (job: StoredJob, start: Start, now: Date): Attempt[] => {
-    const { httpMethod, uri } = job.definition.httpTarget
+    const { httpTarget, pubsubTarget } = job.definition
     const attempt: Attempt = {
       id: start.attemptId,
       job: job.definition.name,
@@ -115,8 +110,9 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       forced: start.forced,
       duplicate: false,
       attemptNumber: start.attemptNumber,
-      method: httpMethod,
-      url: uri,
+      method: httpTarget?.httpMethod ?? 'POST',
+      url: httpTarget?.uri ?? `https://pubsub.googleapis.com/v1/${pubsubTarget?.topicName}:publish`,
+      ...(pubsubTarget ? { topic: pubsubTarget.topicName } : {}),
       outcome: 'running'
     }
     const isDoubled = !start.forced && duplicate > 0 && random() < duplicate
@@ -136,7 +132,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     const cancelDeadline = clock.setTimer(new Date(deadline), expire)
     const complete = async (): Promise<void> => {
       try {
-        const answer = await deliver(job.definition.httpTarget, attempt, abort.signal)
+        const answer = await deliverTarget(job.definition, attempt, abort.signal)
         if (!abandoned) await finish(attempt, answer)
       } catch (error) {
         log.error({ err: error, attempt }, 'an attempt could not be made or recorded')
@@ -147,28 +143,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
       }
     }
     underWay.set(attempt.id, { abort, done: complete() })
-  }
-
-  const deliver = async (target: HttpTarget, attempt: Attempt, deadline: AbortSignal): Promise<Answer> => {
-    const headers: Record<string, string> = {
-      ...target.headers,
-      'X-CloudScheduler': 'true',
-      'X-CloudScheduler-JobName': attempt.job.slice(attempt.job.lastIndexOf('/') + 1),
-      ...(attempt.forced && !forcedCarriesTime
-        ? {}
-        : { 'X-CloudScheduler-ScheduleTime': attempt.scheduleTime })
-    }
-    if (target.oidcToken) {
-      const { serviceAccountEmail, audience = target.uri } = target.oidcToken
-      // job.proto: all Authorization headers of the job are overridden.
-      for (const name of Object.keys(headers))
-        if (name.toLowerCase() === 'authorization') delete headers[name]
-      headers.Authorization = `Bearer ${await identity.mintToken(serviceAccountEmail, audience)}`
-    }
-    const body = target.body === undefined ? undefined : Buffer.from(target.body, 'base64')
-    if (body || methodsWithBody.includes(target.httpMethod))
-      headers['Content-Length'] = String(body?.length ?? 0)
-    return deliverer.deliver({ method: target.httpMethod, url: target.uri, headers, body, deadline })
   }
 
   /** Keeps what came of an attempt, before anybody is told: at once, or in a crowd together with others. */
@@ -255,8 +229,6 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
 // From so many attempts under way on, an answer waits a turn of the event loop for others to share its transaction with.
 // With fewer nobody would come, and a year of virtual time would wait a turn for each of its ticks.
 const crowd = 32
-
-const methodsWithBody = ['POST', 'PUT', 'PATCH']
 
 const findEarliest = (instants: readonly (number | undefined)[]): number | undefined => {
   let earliest: number | undefined

@@ -179,7 +179,7 @@ const attemptDetails = z.object({
   request: z.object({
     method: z.string(),
     url: z.string(),
-    headers: z.record(z.string(), z.string()).describe('without the token'),
+    headers: z.record(z.string(), z.string()).describe('without the token; of a message, its attributes'),
     body: z.string()
   }),
   response: z.object({
@@ -212,22 +212,27 @@ const describeRequest = (
   name: string,
   { method, url, scheduleTime }: { method: string; url: string; scheduleTime: string }
 ) => {
-  const job = emulator()
-    .jobs.list(parent)
-    .jobs.find((one) => one.name === name)
+  const { httpTarget, pubsubTarget } =
+    emulator()
+      .jobs.list(parent)
+      .jobs.find((one) => one.name === name) ?? {}
+  if (pubsubTarget) {
+    const { data = '', attributes = {} } = pubsubTarget
+    return { method, url, headers: attributes, body: Buffer.from(data, 'base64').toString() }
+  }
   return {
     method,
     url,
     headers: {
-      ...job?.httpTarget.headers,
+      ...httpTarget?.headers,
       'X-CloudScheduler': 'true',
       'X-CloudScheduler-JobName': name.slice(name.lastIndexOf('/') + 1),
       'X-CloudScheduler-ScheduleTime': scheduleTime,
-      ...(job?.httpTarget.oidcToken
-        ? { Authorization: `Bearer (a token of ${job.httpTarget.oidcToken.serviceAccountEmail})` }
+      ...(httpTarget?.oidcToken
+        ? { Authorization: `Bearer (a token of ${httpTarget.oidcToken.serviceAccountEmail})` }
         : {})
     },
-    body: Buffer.from(job?.httpTarget.body ?? '', 'base64').toString()
+    body: Buffer.from(httpTarget?.body ?? '', 'base64').toString()
   }
 }
 

@@ -96,13 +96,13 @@ describe('create', () => {
       }
     })
     expect(created).toMatchObject({ state: 'ENABLED', userUpdateTime: '2026-06-01T00:00:30Z' })
-    expect(created.httpTarget.headers).toEqual({ 'X-Mine': 'kept', 'User-Agent': 'Google-Cloud-Scheduler' })
+    expect(created.httpTarget?.headers).toEqual({ 'X-Mine': 'kept', 'User-Agent': 'Google-Cloud-Scheduler' })
   })
 
   it('a content type of the job’s own stays', async () => {
     await using emulator = await startTestEmulator(start)
     const target = { uri: 'http://a.b/', body: 'e30=', headers: { 'content-type': 'application/json' } }
-    expect(create(emulator, 'a', { httpTarget: target }).httpTarget.headers).toEqual({
+    expect(create(emulator, 'a', { httpTarget: target }).httpTarget?.headers).toEqual({
       'content-type': 'application/json',
       'User-Agent': 'Google-Cloud-Scheduler'
     })
@@ -214,9 +214,12 @@ describe('create', () => {
       error: invalid
     },
     {
-      title: 'a Pub/Sub target',
-      changes: { httpTarget: undefined, pubsubTarget: { topicName: 'projects/p/topics/t' } },
-      error: { code: 501, status: 'UNIMPLEMENTED' }
+      title: 'a topic of another project',
+      changes: {
+        httpTarget: undefined,
+        pubsubTarget: { topicName: 'projects/p/topics/topic', data: 'eA==' }
+      },
+      error: invalid
     },
     {
       title: 'an App Engine target',
@@ -224,9 +227,9 @@ describe('create', () => {
       error: { code: 501, status: 'UNIMPLEMENTED' }
     },
     {
-      title: 'an OAuth token',
+      title: 'an OAuth token for anybody',
       changes: { httpTarget: { ...target, oauthToken: { serviceAccountEmail: 'a@b.c' } } },
-      error: { code: 501, status: 'UNIMPLEMENTED' }
+      error: invalid
     }
   ])('refuses $title', async ({ changes, error }) => {
     await using emulator = await startTestEmulator(start)

@@ -210,14 +210,14 @@ describe.each(['gRPC', 'REST'])('@google-cloud/scheduler over %s', (transport) =
       message: 'HttpTarget.body must be left out with method GET'
     },
     {
-      title: 'a Pub/Sub target',
+      title: 'a topic of another project',
       call: () =>
         client.createJob({
           parent,
-          job: job('bad', { httpTarget: undefined, pubsubTarget: { topicName: 'x' } })
+          job: job('bad', { httpTarget: undefined, pubsubTarget: { topicName: 'projects/x/topics/abc' } })
         }),
-      code: 12,
-      message: 'Job.pubsubTarget is not in this emulator'
+      code: 3,
+      message: 'PubsubTarget.topicName must be in project test-project'
     },
     {
       title: 'an App Engine target',
@@ -230,7 +230,7 @@ describe.each(['gRPC', 'REST'])('@google-cloud/scheduler over %s', (transport) =
       message: 'Job.appEngineHttpTarget is not in this emulator'
     },
     {
-      title: 'an OAuth token',
+      title: 'an OAuth token for anybody',
       call: () =>
         client.createJob({
           parent,
@@ -238,8 +238,8 @@ describe.each(['gRPC', 'REST'])('@google-cloud/scheduler over %s', (transport) =
             httpTarget: { uri: 'http://a.b/', oauthToken: { serviceAccountEmail: 'a@b.c' } }
           })
         }),
-      code: 12,
-      message: 'Job.httpTarget.oauthToken is not in this emulator'
+      code: 3,
+      message: 'HttpTarget.oauthToken must be for a URL of https://*.googleapis.com'
     },
     {
       title: 'another project',
