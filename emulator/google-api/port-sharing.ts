@@ -38,10 +38,10 @@ export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, p
     socket.on('readable', look)
   })
   // It knows nothing of connections that have said nothing yet.
-  const { close } = server
+  const close = server.close.bind(server)
   server.close = (callback) => {
     for (const socket of undecided) socket.destroy()
-    return close.call(server, callback)
+    return close(callback)
   }
 }
 

@@ -26,7 +26,7 @@ export const applyMask = (stored: JobInput, sent: JobInput, mask: string | undef
     if (!field.outputOnly) {
       copyField(updated as Tree, sent as Tree, names)
       leaveOut(updated as Tree, targets, names[0])
-      leaveOut((updated.httpTarget ?? {}) as Tree, tokens, names[1])
+      leaveOut(updated.httpTarget ?? {}, tokens, names[1])
     }
   }
   return updated

@@ -32,6 +32,7 @@ const errorAnswers = {
   400: error.describe('a parameter, the body or the state of things is not what it must be'),
   403: error.describe('asked for by a page elsewhere, or a change that is not sent as application/json'),
   404: error.describe('there is no such job, run or attempt'),
+  405: error.describe('the path does not have this method; the header Allow says which it has'),
   500: error.describe('a fault of ours: the terminal has the cause'),
   503: error.describe('the database or the worker does not answer')
 }
