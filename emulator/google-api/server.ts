@@ -29,6 +29,9 @@ export const buildServer = (host: string, log: Logger): FastifyInstance => {
   server.removeContentTypeParser('application/json')
   readJsonBodies(server, 'application/json')
   server.setErrorHandler(sendError)
+  server.setNotFoundHandler(({ method, url }) => {
+    throw new ApiError('NOT_FOUND', `There must be something at ${method} ${url.split('?')[0]}, got nothing.`)
+  })
   server.addHook('onRequest', async (request) => {
     refuseTwoHosts(request)
     refuseWebPages(request, host)
