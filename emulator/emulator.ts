@@ -7,7 +7,8 @@ import type { Attempt } from './scheduler/attempt.ts'
 import { createRealClock } from './clock.ts'
 import type { Clock, VirtualClock } from './clock.ts'
 import { registerClockRoutes } from './clock-routes.ts'
-import { createGrpcServer } from './google-api/grpc-server.ts'
+import type { GrpcServer } from './google-api/grpc-server.ts'
+import { createLazyGrpc } from './google-api/lazy-grpc.ts'
 import { sharePort } from './google-api/port-sharing.ts'
 import { buildServer } from './google-api/server.ts'
 import { createDeliverer } from './scheduler/delivery.ts'
@@ -20,7 +21,6 @@ import { createJobMethods } from './scheduler/job-methods.ts'
 import type { JobMethods } from './scheduler/job-methods.ts'
 import { registerAttemptRoutes } from './scheduler/attempt-routes.ts'
 import { registerLogRoutes } from './logging/log-routes.ts'
-import { createSchedulerServices } from './scheduler/scheduler-grpc.ts'
 import { createTargetDeliverer } from './scheduler/target-delivery.ts'
 import { registerMessageRoutes } from './pubsub/message-routes.ts'
 import { createPublisher } from './pubsub/publisher.ts'
@@ -162,7 +162,10 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   await server.register(registerMessageRoutes(publisher))
   await server.register(registerLogRoutes(options.project, store))
   if (options.register) await options.register(server)
-  const grpc = opened.adopt(createGrpcServer(createSchedulerServices(jobs), log), (one) => one.close())
+  const grpc = opened.adopt(
+    createLazyGrpc(() => loadGrpc(jobs, log)),
+    (one) => one.close()
+  )
   sharePort(server.server, (connection) => grpc.inject(connection), silenceLimit)
   schedulerUrl = await listen(server, host, options.port)
   scheduler.start()
@@ -190,6 +193,12 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
 
 // Milliseconds for which a connection may say nothing, as long as headers may take.
 const silenceLimit = 10_000
+
+const loadGrpc = async (jobs: JobMethods, log: Logger): Promise<GrpcServer> => {
+  const { createGrpcServer } = await import('./google-api/grpc-server.ts')
+  const { createSchedulerServices } = await import('./scheduler/scheduler-grpc.ts')
+  return createGrpcServer(createSchedulerServices(jobs), log)
+}
 
 /** A virtual clock goes on where the data directory left off: its jobs' ticks before that have been fired. */
 const continueVirtualTime = (clock: Clock | VirtualClock, reached: string | undefined): void => {

@@ -29,7 +29,6 @@ export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, p
       clearTimeout(timer)
       undecided.delete(socket)
       socket.off('readable', look)
-      socket.off('error', giveUp)
       socket.unshift(head)
       if (head[0] === tlsHandshake) refuseTls(socket)
       else if (head.subarray(0, preface.length).toString('latin1') === preface) takeHttp2(socket)

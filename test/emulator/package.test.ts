@@ -39,12 +39,7 @@ describe('the package, installed in an empty folder', () => {
 
   it('holds JavaScript and types, nothing else of the project, and brings few others', async () => {
     const installed = join(folder, 'node_modules/cloud-scheduler-emulator')
-    expect((await files.readdir(installed)).toSorted()).toEqual([
-      'Dockerfile',
-      'README.md',
-      'dist',
-      'package.json'
-    ])
+    expect((await files.readdir(installed)).toSorted()).toEqual(['README.md', 'dist', 'package.json'])
     expect(readFileSync(join(installed, 'dist/index.js'), 'utf8')).not.toContain('validibot')
     expect(await files.readdir(join(folder, 'node_modules'))).not.toContain('@google-cloud')
   })
