@@ -12,6 +12,8 @@ const longest = [
   'local/data',
   'emulator/scheduler/scheduler',
   'emulator/scheduler/gcloud',
+  'emulator/package',
+  'local/console/conformance',
   'worker/random-requests',
   'jobs/model',
   'local/refusal',
