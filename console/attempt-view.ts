@@ -1,4 +1,4 @@
-import type { Attempt } from '../emulator/attempt.ts'
+import type { Attempt } from '../emulator/scheduler/attempt.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
 import type { AttemptView, Outcome } from './schemas.ts'
 

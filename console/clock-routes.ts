@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { ApiError } from '../emulator/api-error.ts'
+import { ApiError } from '../emulator/google-api/api-error.ts'
 import type { Clock, VirtualClock } from '../emulator/clock.ts'
 import type { ConsoleContext } from './context.ts'
 import { instant } from './schemas.ts'

@@ -1,5 +1,5 @@
 import swagger from '@fastify/swagger'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, RouteOptions } from 'fastify'
 import { createAttemptIndex } from './attempt-index.ts'
 import { registerClockRoutes } from './clock-routes.ts'
 import type { ConsoleContext } from './context.ts'
@@ -8,6 +8,7 @@ import { answerError } from './error-answer.ts'
 import { registerEventRoutes } from './event-routes.ts'
 import { registerHistoryRoutes } from './history-routes.ts'
 import { registerJobRoutes } from './job-routes.ts'
+import { registerOtherMethods } from './other-methods.ts'
 import { registerPage } from './page-routes.ts'
 import { writeJsonSchemas } from './schemas.ts'
 import { refuseOtherSites, setSecurityHeaders } from './security.ts'
@@ -20,12 +21,14 @@ import { registerWeekRoutes } from './week-routes.ts'
  * Register it on the emulator's first port, whose own hook refuses foreign Origins and rebound Hosts.
  */
 export const registerConsole = async (server: FastifyInstance, context: ConsoleContext): Promise<void> => {
+  const routes: RouteOptions[] = []
   // A scope of its own: neither the headers nor the document are for Google's paths beside it.
   await server.register(async (scope) => {
     scope.addHook('onRequest', refuseOtherSites)
     scope.addHook('onSend', setSecurityHeaders)
     scope.setErrorHandler(answerError)
     scope.addHook('onRoute', writeJsonSchemas)
+    scope.addHook('onRoute', (route) => void routes.push(route))
     await scope.register(swagger, { openapi: document })
 
     const attempts = createAttemptIndex((limit) => context.emulator().listAttempts({ limit }))
@@ -37,6 +40,10 @@ export const registerConsole = async (server: FastifyInstance, context: ConsoleC
     registerClockRoutes(scope, context)
     registerEventRoutes(scope, context, attempts)
     await registerPage(scope)
+  })
+  await server.register(async (scope) => {
+    scope.addHook('onSend', setSecurityHeaders)
+    registerOtherMethods(scope, routes)
   })
 }
 

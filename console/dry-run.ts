@@ -1,4 +1,4 @@
-import { ApiError } from '../emulator/api-error.ts'
+import { ApiError } from '../emulator/google-api/api-error.ts'
 import type { ConsoleContext } from './context.ts'
 import type { Outcome } from './schemas.ts'
 

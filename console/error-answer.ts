@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ApiError } from '../emulator/api-error.ts'
-import { sendError } from '../emulator/error-handler.ts'
+import { ApiError } from '../emulator/google-api/api-error.ts'
+import { sendError } from '../emulator/google-api/error-handler.ts'
 import { codeOf } from '../worker/database.ts'
 
 /** Errors in the form of Google's API; the database's absence is told from a fault of ours. */

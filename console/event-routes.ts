@@ -55,7 +55,12 @@ export const registerEventRoutes = (
         description:
           'hello {pid}; attempt (as in /api/attempts); run (as in /api/runs); jobs {}; clock {now}; trouble {message}, ' +
           'empty once it is over; ping {}.',
-        produces: ['text/event-stream']
+        response: {
+          200: {
+            description: 'until either side ends it',
+            content: { 'text/event-stream': { schema: { type: 'string' } } }
+          }
+        }
       }
     },
     async (_request, reply) => {

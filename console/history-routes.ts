@@ -1,13 +1,13 @@
 import type { FastifyInstance } from 'fastify'
 import type { Sql } from 'postgres'
 import * as z from 'zod'
-import { ApiError, invalidArgument } from '../emulator/api-error.ts'
+import { ApiError, invalidArgument } from '../emulator/google-api/api-error.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'
 import { readLogLines } from './log-lines.ts'
 import { readParameters, readPoints, readRun, readRuns, type RunCursor } from './run-ledger.ts'
-import { attempt, instant, jobParameter, logLine, outcome, run } from './schemas.ts'
+import { attempt, givenInstant, instant, jobId, jobParameter, logLine, outcome, run } from './schemas.ts'
 
 const defaultPage = 50
 const maxPage = 500
@@ -141,10 +141,10 @@ const listRuns = async (sql: Sql, { page, limit = defaultPage, ...filter }: z.in
 }
 
 const query = z.object({
-  job: z.string().max(500).exactOptional(),
+  job: jobId.exactOptional(),
   outcome: outcome.exactOptional(),
-  from: instant('at or after which it began').exactOptional(),
-  until: instant('before which it began').exactOptional(),
+  from: givenInstant('at or after which it began').exactOptional(),
+  until: givenInstant('before which it began').exactOptional(),
   page: z.string().max(200).describe('nextPage of the page before').exactOptional(),
   limit: z.int().min(1).max(maxPage).describe(`${defaultPage} unless given`).exactOptional()
 })
@@ -179,7 +179,7 @@ const attemptDetails = z.object({
   request: z.object({
     method: z.string(),
     url: z.string(),
-    headers: z.record(z.string(), z.string()).describe('without the token'),
+    headers: z.record(z.string(), z.string()).describe('without the token; of a message, its attributes'),
     body: z.string()
   }),
   response: z.object({
@@ -213,22 +213,27 @@ const describeRequest = (
   name: string,
   { method, url, scheduleTime }: { method: string; url: string; scheduleTime: string }
 ) => {
-  const job = emulator()
-    .jobs.list(parent)
-    .jobs.find((one) => one.name === name)
+  const { httpTarget, pubsubTarget } =
+    emulator()
+      .jobs.list(parent)
+      .jobs.find((one) => one.name === name) ?? {}
+  if (pubsubTarget) {
+    const { data = '', attributes = {} } = pubsubTarget
+    return { method, url, headers: attributes, body: Buffer.from(data, 'base64').toString() }
+  }
   return {
     method,
     url,
     headers: {
-      ...job?.httpTarget.headers,
+      ...httpTarget?.headers,
       'X-CloudScheduler': 'true',
       'X-CloudScheduler-JobName': name.slice(name.lastIndexOf('/') + 1),
       'X-CloudScheduler-ScheduleTime': scheduleTime,
-      ...(job?.httpTarget.oidcToken
-        ? { Authorization: `Bearer (a token of ${job.httpTarget.oidcToken.serviceAccountEmail})` }
+      ...(httpTarget?.oidcToken
+        ? { Authorization: `Bearer (a token of ${httpTarget.oidcToken.serviceAccountEmail})` }
         : {})
     },
-    body: Buffer.from(job?.httpTarget.body ?? '', 'base64').toString()
+    body: Buffer.from(httpTarget?.body ?? '', 'base64').toString()
   }
 }
 
@@ -236,14 +241,20 @@ const writeCursor = ({ startedAt, id }: RunCursor): string =>
   Buffer.from(`${id} ${startedAt}`).toString('base64url')
 
 const readCursor = (page: string): RunCursor => {
-  const [, id, startedAt] =
-    /^([0-9a-f-]{36}) (\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.\d]*[-+:\d]+)$/.exec(
+  const [, id, startedAt, date] =
+    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) ((20\d\d-\d\d-\d\d) (?:[01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{1,6})?[+-](?:0\d|1[0-4])(?::[0-5]\d)?)$/.exec(
       Buffer.from(page, 'base64url').toString()
     ) ?? []
-  if (id === undefined || startedAt === undefined) {
+  if (id === undefined || startedAt === undefined || !isDate(date ?? '')) {
     throw invalidArgument(`page must be the nextPage of a page of runs, got '${page}'.`)
   }
   return { id, startedAt }
+}
+
+/** JavaScript takes a 30th of February for the 2nd of March, PostgreSQL for an error. */
+const isDate = (text: string): boolean => {
+  const date = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)
 }
 
 const readAttemptPage = (page: string): number => {

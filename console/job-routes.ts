@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import type { Job } from '../emulator/job-message.ts'
+import type { Job } from '../emulator/scheduler/job-message.ts'
 import { describeSchedule } from '../schedule/words.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'
@@ -116,7 +116,7 @@ const job = z.object({
   timeZone: z.string(),
   state: z.string().describe('ENABLED, PAUSED, DISABLED or UPDATE_FAILED'),
   next: instant('of the next attempt; none while the job is paused').exactOptional(),
-  url: z.string(),
+  url: z.string().describe('or the topic of a job that publishes'),
   isUnderWay: z.boolean(),
   last: last.exactOptional()
 })
@@ -150,7 +150,7 @@ const describeJob = (one: Job, id: string, facts: JobFacts): z.infer<typeof job>
     timeZone: one.timeZone,
     state: one.state,
     ...(one.state === 'ENABLED' && one.scheduleTime ? { next: one.scheduleTime } : {}),
-    url: one.httpTarget.uri,
+    url: one.httpTarget?.uri ?? one.pubsubTarget?.topicName ?? '',
     isUnderWay: facts.isUnderWay,
     ...(found ? { last: found } : {})
   }

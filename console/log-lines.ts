@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import type { Attempt } from '../emulator/attempt.ts'
+import type { Attempt } from '../emulator/scheduler/attempt.ts'
 import type { ConsoleContext } from './context.ts'
 import type { LogLine } from './schemas.ts'
 

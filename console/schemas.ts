@@ -8,6 +8,7 @@ import * as z from 'zod'
 export const writeJsonSchemas = (route: RouteOptions): void => {
   const { schema } = route
   if (schema === undefined) return
+  if (!schema.hide) schema.response = { ...(schema.response as object | undefined), ...errorAnswers }
   for (const part of ['params', 'querystring', 'body'] as const) {
     if (part in schema) schema[part] = toJsonSchema(schema[part])
   }
@@ -15,6 +16,25 @@ export const writeJsonSchemas = (route: RouteOptions): void => {
     const answers = Object.entries(schema.response)
     schema.response = Object.fromEntries(answers.map(([status, answer]) => [status, toJsonSchema(answer)]))
   }
+}
+
+const error = z.object({
+  error: z.object({
+    code: z.int().describe('the HTTP status'),
+    message: z.string(),
+    status: z.string().describe('of google.rpc.Code'),
+    details: z.array(z.record(z.string(), z.unknown())).exactOptional()
+  })
+})
+
+/** Every endpoint may give them. */
+const errorAnswers = {
+  400: error.describe('a parameter, the body or the state of things is not what it must be'),
+  403: error.describe('asked for by a page elsewhere, or a change that is not sent as application/json'),
+  404: error.describe('there is no such job, run or attempt'),
+  405: error.describe('the path does not have this method; the header Allow says which it has'),
+  500: error.describe('a fault of ours: the terminal has the cause'),
+  503: error.describe('the database or the worker does not answer')
 }
 
 const toJsonSchema = (schema: unknown): unknown => {
@@ -27,8 +47,20 @@ const toJsonSchema = (schema: unknown): unknown => {
 /** An instant in UTC. */
 export const instant = (description: string) => z.string().meta({ format: 'date-time', description })
 
+/** An instant as a caller may give it: one that PostgreSQL and JavaScript both can hold. */
+export const givenInstant = (description: string) =>
+  z
+    .string()
+    .regex(
+      /^(19[7-9]\d|20\d\d)-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-](0\d|1[0-4]):[0-5]\d)$/
+    )
+    .meta({ format: 'date-time', description })
+
+/** The id of a job, as Cloud Scheduler has ids. */
+export const jobId = z.string().regex(/^[A-Za-z0-9_-]{1,500}$/)
+
 export const jobParameter = z.object({
-  job: z.string().max(500).describe('id of the catalogue; of other jobs, their Scheduler id')
+  job: jobId.describe('id of the catalogue; of other jobs, their Scheduler id')
 })
 
 /** What became of a run, of an attempt or of a tick, in one set of words. */

@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ApiError } from '../emulator/api-error.ts'
+import { ApiError } from '../emulator/google-api/api-error.ts'
 
 /**
  * Refuses what a page of another site makes a browser send here, besides what the emulator refuses already (an Origin

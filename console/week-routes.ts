@@ -1,11 +1,11 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { invalidArgument } from '../emulator/api-error.ts'
+import { invalidArgument } from '../emulator/google-api/api-error.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt, type JobNames } from './attempt-view.ts'
 import type { ConsoleContext } from './context.ts'
 import { readRunsOfTicks } from './run-ledger.ts'
-import { attempt, instant, outcome, run } from './schemas.ts'
+import { attempt, givenInstant, instant, jobId, outcome, run } from './schemas.ts'
 import { countByHour, dateIn, findNights, listDays, recordTicks, type TickRecord } from './week.ts'
 
 // Of the week that is shown first: what has been matters more than what will be.
@@ -127,7 +127,10 @@ const weekQuery = z.object({
   start: z
     .string()
     .regex(/^20\d\d-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])$/)
-    .describe("first day, by the stage's wall clock; unless given, five days ago")
+    .meta({
+      format: 'date',
+      description: "first day, by the stage's wall clock; unless given, five days ago"
+    })
     .exactOptional()
 })
 
@@ -166,9 +169,9 @@ const week = z.object({
 })
 
 const ticksQuery = z.object({
-  job: z.string().max(500),
-  from: instant('of the first tick'),
-  until: instant('after the last tick')
+  job: jobId,
+  from: givenInstant('of the first tick'),
+  until: givenInstant('after the last tick')
 })
 
 const tickList = z.object({

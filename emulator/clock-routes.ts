@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify'
-import { ApiError, invalidArgument } from './api-error.ts'
-import { sendError } from './error-handler.ts'
+import { ApiError, invalidArgument } from './google-api/api-error.ts'
 import type { Clock, VirtualClock } from './clock.ts'
-import { parseDuration } from './duration.ts'
-import { formatTimestamp } from './timestamp.ts'
+import { parseDuration } from './google-api/duration.ts'
+import { formatTimestamp } from './google-api/timestamp.ts'
 
 /**
  * The clock over HTTP: `GET /emulator/v1/clock` → `{now, virtual}`; `POST /emulator/v1/clock:advance` with
@@ -13,7 +12,6 @@ export const registerClockRoutes =
   (clock: Clock) =>
   async (server: FastifyInstance): Promise<void> => {
     const describe = (): object => ({ now: formatTimestamp(clock.now()), virtual: clock.virtual })
-    server.setErrorHandler(sendError)
     server.get('/emulator/v1/clock', describe)
     server.post('/emulator/v1/clock::advance', (request) => advance(clock, request.body).then(describe))
   }

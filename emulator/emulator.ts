@@ -1,28 +1,36 @@
 import { createHash } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
-import Fastify, { LogController } from 'fastify'
-import type { FastifyBaseLogger, FastifyInstance } from 'fastify'
+import type { FastifyInstance } from 'fastify'
 import { pino } from 'pino'
 import type { Logger } from 'pino'
-import type { Attempt } from './attempt.ts'
+import type { Attempt } from './scheduler/attempt.ts'
 import { createRealClock } from './clock.ts'
 import type { Clock, VirtualClock } from './clock.ts'
 import { registerClockRoutes } from './clock-routes.ts'
-import { createDeliverer } from './delivery.ts'
-import type { Deliverer } from './delivery.ts'
-import { formatHost, startFront } from './front.ts'
-import type { Front, ServiceOptions } from './front.ts'
-import { createIdentity } from './identity.ts'
-import { registerIdentityRoutes } from './identity-routes.ts'
-import { createJobMethods } from './job-methods.ts'
-import type { JobMethods } from './job-methods.ts'
-import { registerAttemptRoutes } from './attempt-routes.ts'
-import { registerExecutionRoutes } from './execution-routes.ts'
-import type { FindExecution } from './execution-routes.ts'
-import { registerLogRoutes } from './log-routes.ts'
-import { createScheduler } from './scheduler.ts'
-import { createServiceLog } from './service-log.ts'
-import { registerSchedulerRoutes } from './scheduler-routes.ts'
+import type { GrpcServer } from './google-api/grpc-server.ts'
+import { createLazyGrpc } from './google-api/lazy-grpc.ts'
+import { sharePort } from './google-api/port-sharing.ts'
+import { buildServer } from './google-api/server.ts'
+import { createDeliverer } from './scheduler/delivery.ts'
+import type { Deliverer } from './scheduler/delivery.ts'
+import { formatHost, startFront } from './run/front.ts'
+import type { Front, ServiceOptions } from './run/front.ts'
+import { createIdentity } from './identity/identity.ts'
+import { registerIdentityRoutes } from './identity/identity-routes.ts'
+import { createJobMethods } from './scheduler/job-methods.ts'
+import type { JobMethods } from './scheduler/job-methods.ts'
+import { registerAttemptRoutes } from './scheduler/attempt-routes.ts'
+import { registerLogRoutes } from './logging/log-routes.ts'
+import { createTargetDeliverer } from './scheduler/target-delivery.ts'
+import { registerMessageRoutes } from './pubsub/message-routes.ts'
+import { createPublisher } from './pubsub/publisher.ts'
+import type { PublishedMessage } from './pubsub/publisher.ts'
+import { createScheduler } from './scheduler/scheduler.ts'
+import { createServiceLog } from './logging/service-log.ts'
+import { registerSchedulerRoutes } from './scheduler/scheduler-routes.ts'
+import { ResourceStack } from './resource-stack.ts'
+import { registerExecutionRoutes } from './run/execution-routes.ts'
+import type { FindExecution } from './run/execution-routes.ts'
 import { openStore } from './store.ts'
 
 export interface EmulatorOptions {
@@ -34,7 +42,8 @@ export interface EmulatorOptions {
   readonly host?: string
   /** Holds the jobs, the attempts and the key across restarts and crashes; in memory when left out. */
   readonly dataDirectory?: string
-  readonly project: string
+  /** Any project is served when left out; the services behind fronts and the metadata server are then of `local-project`. */
+  readonly project?: string
   /** Any location is served when left out. */
   readonly locations?: readonly string[]
   readonly clock?: Clock | VirtualClock
@@ -53,6 +62,10 @@ export interface EmulatorOptions {
    * service whose clock is ahead of a virtual one would take it for that tick.
    */
   readonly forcedCarriesTime?: boolean
+  /** `HOST:PORT` of an emulator of Pub/Sub; without one, what jobs publish is kept in memory, to be listed. */
+  readonly pubsubEmulatorHost?: string
+  /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`; without it they fail. */
+  readonly googleApis?: string
   readonly random?: () => number
   /** Makes the HTTP requests; another one fires without HTTP. */
   readonly deliverer?: Deliverer
@@ -73,6 +86,8 @@ export interface Emulator {
   readonly jobs: JobMethods
   /** The last attempts, the newest first: of one job (its full name) or of all. */
   listAttempts(query?: { job?: string; limit?: number }): Attempt[]
+  /** What jobs have published, the oldest first: to one topic (its full name) or to all. */
+  listMessages(topic?: string): PublishedMessage[]
   /** An OIDC token of a service account, such as Cloud Scheduler would send. */
   mintToken(email: string, audience: string): Promise<string>
   /** Stops firing, lets attempts under way end for up to 10 s, stops the workers, leaves no process and no socket. */
@@ -85,12 +100,12 @@ export interface Emulator {
  * @throws Error when a port is taken, the data directory can't be used or a worker does not start.
  */
 export const startEmulator = async (options: EmulatorOptions): Promise<Emulator> => {
-  const { project, host = '127.0.0.1', clock = createRealClock(), duplicate = 0 } = options
+  const { project = 'local-project', host = '127.0.0.1', clock = createRealClock(), duplicate = 0 } = options
   const log = options.log ?? pino({ level: 'silent' })
   if (!(duplicate >= 0 && duplicate <= 1)) {
     throw new RangeError(`duplicate must be a share from 0 to 1, got ${duplicate}`)
   }
-  await using opened = new AsyncDisposableStack()
+  await using opened = new ResourceStack()
   const store = opened.adopt(openStore(options.dataDirectory), (one) => one.close())
   continueVirtualTime(clock, store.readSetting('virtualNow'))
   const { identity, key } = await createIdentity(
@@ -100,16 +115,21 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   store.write({ settings: { identityKey: key } })
   const deliverer = opened.adopt(options.deliverer ?? createDeliverer(), (one) => one.close())
   const projectNumber = findProjectNumber(project)
-  const realm = { project, locations: options.locations }
+  const realm = { project: options.project, locations: options.locations }
 
+  const publisher = createPublisher(options.pubsubEmulatorHost, deliverer, clock)
   const scheduler = createScheduler({
     clock,
     store,
-    identity,
-    deliverer,
+    deliverTarget: createTargetDeliverer({
+      identity,
+      deliverer,
+      publisher,
+      forcedCarriesTime: options.forcedCarriesTime ?? true,
+      googleApis: options.googleApis
+    }),
     log,
     duplicate,
-    forcedCarriesTime: options.forcedCarriesTime ?? true,
     random: options.random ?? Math.random,
     onAttempt: options.onAttempt ?? (() => undefined)
   })
@@ -130,9 +150,15 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   await server.register(registerIdentityRoutes(identity, machine, () => schedulerUrl))
   await server.register(registerClockRoutes(clock))
   await server.register(registerAttemptRoutes(store))
-  await server.register(registerLogRoutes(project, store))
+  await server.register(registerMessageRoutes(publisher))
+  await server.register(registerLogRoutes(options.project, store))
   await server.register(registerExecutionRoutes(options.findExecution ?? (() => undefined)))
   if (options.register) await options.register(server)
+  const grpc = opened.adopt(
+    createLazyGrpc(() => loadGrpc(jobs, log)),
+    (one) => one.close()
+  )
+  sharePort(server.server, (connection) => grpc.inject(connection), silenceLimit)
   schedulerUrl = await listen(server, host, options.port)
 
   const serviceLog = createServiceLog(project, clock, store)
@@ -164,6 +190,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     clock,
     jobs,
     listAttempts: (query = {}) => store.readLastAttempts(query),
+    listMessages: (topic) => publisher.listMessages(topic),
     mintToken: (email, audience) => identity.mintToken(email, audience),
     stop: once(async () => {
       scheduler.pause()
@@ -172,45 +199,24 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
       await scheduler.drain(AbortSignal.timeout((options.drainSeconds ?? 10) * 1000))
       await Promise.all(stopped)
       if (clock.virtual) store.write({ settings: { virtualNow: clock.now().toISOString() } })
-      await resources.disposeAsync()
+      await resources[Symbol.asyncDispose]()
     })
   }
+}
+
+// Milliseconds for which a connection may say nothing, as long as headers may take.
+const silenceLimit = 10_000
+
+const loadGrpc = async (jobs: JobMethods, log: Logger): Promise<GrpcServer> => {
+  const { createGrpcServer } = await import('./google-api/grpc-server.ts')
+  const { createSchedulerServices } = await import('./scheduler/scheduler-grpc.ts')
+  return createGrpcServer(createSchedulerServices(jobs), log)
 }
 
 /** A virtual clock goes on where the data directory left off: its jobs' ticks before that have been fired. */
 const continueVirtualTime = (clock: Clock | VirtualClock, reached: string | undefined): void => {
   if (reached !== undefined && 'catchUpWith' in clock) clock.catchUpWith(new Date(reached))
 }
-
-const buildServer = (host: string, log: Logger): FastifyInstance => {
-  const logger: FastifyBaseLogger = log
-  const server: FastifyInstance = Fastify({
-    loggerInstance: logger,
-    logController: new LogController({ disableRequestLogging: true }),
-    forceCloseConnections: true,
-    // A job's id may have 500 characters, and a verb follows it.
-    routerOptions: { maxParamLength: 600, ignoreTrailingSlash: true }
-  })
-  // A page of the web can send a browser on this machine here; what it can't do is leave out its Origin, nor, for a
-  // name of its own that leads to 127.0.0.1, change the Host. Neither may create jobs or have tokens made.
-  server.addHook('onRequest', async (request, reply) => {
-    const { origin, host: asked = '' } = request.headers
-    const isForeign = origin !== undefined && origin !== `http://${asked}`
-    const isRebound = isLoopback(host) && !isLoopback(asked.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, ''))
-    if (isForeign || isRebound) {
-      await reply.code(403).send({
-        error: {
-          code: 403,
-          message: 'Requests of web pages elsewhere are refused.',
-          status: 'PERMISSION_DENIED'
-        }
-      })
-    }
-  })
-  return server
-}
-
-const isLoopback = (host: string): boolean => /^(127(\.[0-9]+){3}|localhost|::1)$/i.test(host)
 
 const listen = async (server: FastifyInstance, host: string, port: number): Promise<string> => {
   try {

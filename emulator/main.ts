@@ -1,20 +1,23 @@
 #!/usr/bin/env -S node --disable-warning=ExperimentalWarning
-import { Command, InvalidArgumentError } from 'commander'
+import { Command, Option, InvalidArgumentError } from 'commander'
 import { pino } from 'pino'
-import type { Attempt } from './attempt.ts'
+import type { Attempt } from './scheduler/attempt.ts'
 import { createVirtualClock } from './clock.ts'
 import { startEmulator } from './emulator.ts'
-import type { ServiceOptions } from './front.ts'
+import type { ServiceOptions } from './run/front.ts'
 import { keepLoopback } from './loopback.ts'
+import { escapeControls } from './terminal-text.ts'
 
-interface Options {
+interface CommandOptions {
   readonly port: number
   readonly host: string
-  readonly project: string
+  readonly project?: string
   readonly location: string[]
   readonly data?: string
   readonly clock?: Date
   readonly duplicate: number
+  readonly pubsubEmulator?: string
+  readonly googleApis?: string
   readonly upstream?: string
   readonly frontPort: number
   readonly serviceName: string
@@ -29,27 +32,29 @@ const main = async (): Promise<void> => {
     port: options.port,
     frontPort: options.frontPort,
     host: options.host,
-    project: options.project,
     duplicate: options.duplicate,
     services: describeServices(options),
     onAttempt: printAttempt,
     log: pino({ level: 'warn' }, pino.destination(2)),
+    ...(options.project === undefined ? {} : { project: options.project }),
+    ...(options.pubsubEmulator === undefined ? {} : { pubsubEmulatorHost: options.pubsubEmulator }),
+    ...(options.googleApis === undefined ? {} : { googleApis: options.googleApis }),
     ...(options.location.length > 0 ? { locations: options.location } : {}),
     ...(options.data === undefined ? {} : { dataDirectory: options.data }),
     ...(options.clock === undefined ? {} : { clock: createVirtualClock(options.clock) })
   })
-  print(`scheduler, identity, logs: ${emulator.schedulerUrl}`)
+  print(`scheduler (REST and gRPC), identity, logs: ${emulator.schedulerUrl}`)
   for (const front of emulator.fronts) print(`front of ${front.service}: ${front.url}`)
   print(`gcloud: CLOUDSDK_API_ENDPOINT_OVERRIDES_CLOUDSCHEDULER=${emulator.schedulerUrl}/`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void emulator.stop())
 }
 
-const parseOptions = (): Options =>
+const parseOptions = (): CommandOptions =>
   new Command('emulator')
     .description('Cloud Scheduler, its OIDC tokens and a Cloud Run front on this machine')
     .option('--port <port>', 'Scheduler API, identity, logs, clock', parsePort, 8085)
     .option('--host <host>', 'where to listen', '127.0.0.1')
-    .option('--project <project>', 'the project that is served', 'local-project')
+    .option('--project <project>', 'the project that is served; any by default')
     .option('--location <location...>', 'the locations that are served; any by default', [])
     .option('--data <directory>', 'keep jobs, attempts and the key here; in memory by default')
     .option(
@@ -58,6 +63,12 @@ const parseOptions = (): Options =>
       parseInstant
     )
     .option('--duplicate <share>', 'the share of ticks that is delivered twice', parseShare, 0)
+    .addOption(
+      new Option('--pubsub-emulator <host:port>', 'where jobs publish; kept in memory by default').env(
+        'PUBSUB_EMULATOR_HOST'
+      )
+    )
+    .option('--google-apis <url>', 'where requests with an OAuth token go; nowhere by default')
     .option('--upstream <url>', 'put a Cloud Run front before this service')
     .option('--front-port <port>', 'where the front listens', parsePort, 8086)
     .option('--service-name <name>', 'the name of the service behind the front', 'worker')
@@ -65,9 +76,9 @@ const parseOptions = (): Options =>
     .option('--invoker <email...>', 'accounts that hold run.invoker on the service', [])
     .option('--audience <audience...>', 'custom audiences of the service', [])
     .parse()
-    .opts<Options>()
+    .opts<CommandOptions>()
 
-const describeServices = (options: Options): ServiceOptions[] =>
+const describeServices = (options: CommandOptions): ServiceOptions[] =>
   options.upstream === undefined
     ? []
     : [
@@ -87,7 +98,8 @@ const printAttempt = (attempt: Attempt): void => {
     : attempt.duplicate
       ? 'duplicate'
       : `attempt ${attempt.attemptNumber}`
-  print(`${attempt.start} ${attempt.job} ${attempt.scheduleTime} ${kind}: ${attempt.outcome} ${result}`)
+  const line = `${attempt.start} ${attempt.job} ${attempt.scheduleTime} ${kind}: ${attempt.outcome} ${result}`
+  print(escapeControls(line))
 }
 
 const print = (line: string): void => void process.stdout.write(`${line}\n`)

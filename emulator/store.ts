@@ -1,11 +1,11 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import type { Attempt } from './attempt.ts'
-import type { Firing } from './firing.ts'
-import type { JobDefinition } from './job-definition.ts'
-import type { Job } from './job-message.ts'
-import type { LogEntry } from './log-entry.ts'
+import type { Attempt } from './scheduler/attempt.ts'
+import type { Firing } from './scheduler/firing.ts'
+import type { JobDefinition } from './scheduler/job-definition.ts'
+import type { Job } from './scheduler/job-message.ts'
+import type { LogEntry } from './logging/log-entry.ts'
 
 /** A job as it is kept: what its owner decided, what came of it, what it is up to. */
 export interface StoredJob {
@@ -30,8 +30,8 @@ export interface Store {
   readLastAttempts(query: { job?: string | undefined; limit?: number }): Attempt[]
   readRunningAttempts(): Attempt[]
   lastAttemptId(): number
-  /** What services wrote, the oldest first. */
-  readServiceLog(): LogEntry[]
+  /** What services wrote, with a number above `after`, the oldest first. */
+  readServiceLog(query: { after: number; limit: number }): { id: number; entry: LogEntry }[]
   lastServiceLogId(): number
   write(...changes: readonly Changes[]): void
   close(): void
@@ -78,6 +78,7 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
     'select attempt from attempts where job = ? order by id desc limit ?'
   )
   const putLine = database.prepare('insert into service_log (id, entry) values (?, ?)')
+  const readLines = database.prepare('select id, entry from service_log where id > ? order by id limit ?')
   const trimLines = database.prepare('delete from service_log where id <= ?')
   const begin = database.prepare('begin')
   const commit = database.prepare('commit')
@@ -108,33 +109,97 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
     }
   }
 
+  const commitAll = (changes: readonly Changes[]): void => {
+    begin.run()
+    try {
+      for (const one of changes) apply(one)
+      commit.run()
+    } catch (error) {
+      database.exec('rollback')
+      throw error
+    }
+  }
+  // In memory nothing survives the process, so nothing need be written before somebody reads: of the states that a job and
+  // an attempt go through meanwhile, the last is enough. A year of virtual time takes half as long.
+  const waiting = directory === undefined ? createBuffer(commitAll) : undefined
+
+  const readAll = <Value>(query: string): Value[] => {
+    waiting?.flush()
+    return readColumn(database.prepare(query).all())
+  }
+  const readLast = (query: string): number => {
+    waiting?.flush()
+    return Number(database.prepare(query).get()?.id)
+  }
+
   return {
-    readJobs: () =>
-      readColumn<StoredJob>(database.prepare('select job as value from jobs order by name').all()),
-    readSetting: (key) => readSetting.get(key)?.value as string | undefined,
-    readAttempts: ({ job, after = 0, limit = -1 }) =>
-      readColumn(job === undefined ? readForward.all(after, limit) : readForwardOfJob.all(job, after, limit)),
-    readLastAttempts: ({ job, limit = -1 }) =>
-      readColumn(job === undefined ? readBack.all(limit) : readBackOfJob.all(job, limit)),
-    readRunningAttempts: () =>
-      readColumn(database.prepare('select attempt from attempts where running order by id').all()),
-    lastAttemptId: () =>
-      Number(database.prepare('select coalesce(max(id), 0) as id from attempts').get()?.id),
-    readServiceLog: () =>
-      readColumn(database.prepare('select entry as value from service_log order by id').all()),
-    lastServiceLogId: () =>
-      Number(database.prepare('select coalesce(max(id), 0) as id from service_log').get()?.id),
+    readJobs: () => readAll('select job as value from jobs order by name'),
+    readSetting: (key) => {
+      waiting?.flush()
+      return readSetting.get(key)?.value as string | undefined
+    },
+    readAttempts: ({ job, after = 0, limit = -1 }) => {
+      waiting?.flush()
+      return readColumn(
+        job === undefined ? readForward.all(after, limit) : readForwardOfJob.all(job, after, limit)
+      )
+    },
+    readLastAttempts: ({ job, limit = -1 }) => {
+      waiting?.flush()
+      return readColumn(job === undefined ? readBack.all(limit) : readBackOfJob.all(job, limit))
+    },
+    readRunningAttempts: () => readAll('select attempt from attempts where running order by id'),
+    lastAttemptId: () => readLast('select coalesce(max(id), 0) as id from attempts'),
+    readServiceLog: ({ after, limit }) => {
+      waiting?.flush()
+      return readLines.all(after, limit).map(({ id, entry }) => ({
+        id: Number(id),
+        entry: JSON.parse(entry as string) as LogEntry
+      }))
+    },
+    lastServiceLogId: () => readLast('select coalesce(max(id), 0) as id from service_log'),
     write: (...changes) => {
-      begin.run()
-      try {
-        for (const one of changes) apply(one)
-        commit.run()
-      } catch (error) {
-        database.exec('rollback')
-        throw error
-      }
+      if (waiting) for (const one of changes) waiting.add(one)
+      else commitAll(changes)
     },
     close: () => database.close()
+  }
+}
+
+const maxWaiting = 1_000
+
+/** Keeps changes until they are flushed, or are many; of each thing the last state. */
+const createBuffer = (
+  commitAll: (changes: readonly Changes[]) => void
+): { add(changes: Changes): void; flush(): void } => {
+  const jobs = new Map<string, StoredJob | undefined>()
+  const attempts = new Map<number, Attempt>()
+  const settings = new Map<string, string>()
+  let serviceLog: (readonly [number, LogEntry])[] = []
+
+  const flush = (): void => {
+    if (jobs.size + attempts.size + settings.size + serviceLog.length === 0) return
+    const changes: Changes = {
+      jobs: [...jobs.values()].filter((job) => job !== undefined),
+      deletedJobs: [...jobs].flatMap(([name, job]) => (job ? [] : [name])),
+      attempts: [...attempts.values()],
+      settings: Object.fromEntries(settings),
+      serviceLog
+    }
+    for (const map of [jobs, attempts, settings]) map.clear()
+    serviceLog = []
+    commitAll([changes])
+  }
+  return {
+    add: (changes) => {
+      for (const job of changes.jobs ?? []) jobs.set(job.definition.name, job)
+      for (const name of changes.deletedJobs ?? []) jobs.set(name, undefined)
+      for (const attempt of changes.attempts ?? []) attempts.set(attempt.id, attempt)
+      for (const [key, value] of Object.entries(changes.settings ?? {})) settings.set(key, value)
+      serviceLog.push(...(changes.serviceLog ?? []))
+      if (jobs.size + attempts.size + serviceLog.length >= maxWaiting) flush()
+    },
+    flush
   }
 }
 

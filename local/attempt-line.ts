@@ -1,4 +1,5 @@
-import type { Attempt } from '../emulator/attempt.ts'
+import type { Attempt } from '../emulator/scheduler/attempt.ts'
+import { escapeControls } from '../emulator/terminal-text.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 
 /** The width of the columns that depend on the jobs. */
@@ -31,7 +32,10 @@ const formatLine = (
   longestId: number,
   remarks: readonly string[]
 ): string =>
-  `${time.padEnd(19)}  ${job.padEnd(longestId)}  ${status.padEnd(6)}  ${rows.padStart(7)}  ${remarks.join(', ')}`.trimEnd()
+  // Remarks hold what the called service says, and a line of its making must not pass for one of ours.
+  escapeControls(
+    `${time.padEnd(19)}  ${job.padEnd(longestId)}  ${status.padEnd(6)}  ${rows.padStart(7)}  ${remarks.join(', ')}`.trimEnd()
+  )
 
 interface WorkerAnswer {
   readonly status?: unknown

@@ -1,6 +1,7 @@
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { keepLoopback } from '../emulator/loopback.ts'
+import { escapeControls } from '../emulator/terminal-text.ts'
 import { stages } from '../infra/stages.ts'
 import { describeAttempt, describeColumns } from './attempt-line.ts'
 import { parseOptions } from './options.ts'
@@ -72,7 +73,7 @@ const printSevere = (line: string): void => {
   if (severity === 'DEBUG' || severity === 'INFO') return
   const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(line) ?? []
   const text = `worker: ${message === undefined ? line : (JSON.parse(`"${message}"`) as string)}`
-  if (text !== lastSevere) print(text)
+  if (text !== lastSevere) print(escapeControls(text))
   lastSevere = text
 }
 

@@ -1,4 +1,4 @@
-import type { JobMethods } from '../emulator/job-methods.ts'
+import type { JobMethods } from '../emulator/scheduler/job-methods.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
 
 /** Where the jobs are, what they call and as whom. */

@@ -1,7 +1,7 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Sql } from 'postgres'
-import type { Execution } from '../../emulator/execution-routes.ts'
+import type { Execution } from '../../emulator/run/execution-routes.ts'
 
 /** Where uploads are in the application's bucket: those since May 2026 in the second, some older ones still in the first. */
 export const uploadFolders = ['public', 'private'] as const

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Answer } from '../../emulator/attempt.ts'
+import type { Answer } from '../../emulator/scheduler/attempt.ts'
 import type { Emulator } from '../../emulator/emulator.ts'
 import { createFakeDeliverer } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
@@ -103,7 +103,7 @@ describe('a dry run', () => {
         timeZone: 'UTC',
         scheduleTime: '2027-05-30T00:00:00Z',
         attemptDeadline: '600s',
-        httpTarget: { uri: httpTarget.uri, oidcToken: httpTarget.oidcToken, httpMethod: 'POST' }
+        httpTarget: { uri: httpTarget?.uri, oidcToken: httpTarget?.oidcToken, httpMethod: 'POST' }
       }
     ])
     expect(deliverer.deliveries.map(({ body }) => JSON.parse(String(body)) as unknown)).toEqual([

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Attempt } from '../../emulator/attempt.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { describeAttempt } from '../../console/attempt-view.ts'
 
 const view = (body: object) =>

@@ -326,7 +326,33 @@ describe('the endpoints', () => {
     ['GET', '/api/runs?limit=0', /limit/],
     ['GET', '/api/runs?page=bm8', /page must be the nextPage of a page of runs, got 'bm8'/],
     ['GET', '/api/attempts?page=x', /page must be the nextPage of a page of attempts, got 'x'/],
+    ...[
+      '2026-02-30 00:00:00+00',
+      '2026-13-01 00:00:00+00',
+      '2026-01-01 24:00:00+00',
+      '2026-01-01 00:00:00+99'
+    ].map((at): [string, string, RegExp] => {
+      const cursor = Buffer.from(`00000000-0000-4000-8000-000000000000 ${at}`).toString('base64url')
+      return ['GET', `/api/runs?page=${cursor}`, /page must be the nextPage of a page of runs/]
+    }),
+    [
+      'GET',
+      `/api/runs?page=${Buffer.from('-'.repeat(36) + ' 2026-01-01 00:00:00+00').toString('base64url')}`,
+      /page/
+    ],
+    ['GET', '/api/runs?from=2026-02-30T00:00:00Z', /from/],
+    ['GET', '/api/runs?from=0000-01-01T00:00:00Z', /from/],
+    ['GET', '/api/runs?until=2026-01-01T00:00:00%2B23:00', /until/],
+    ['GET', '/api/runs?until=2026-01-01T23:59:60Z', /until/],
+    ['GET', '/api/attempts?from=2026-01-01T23:59:60Z', /from/],
+    ['GET', '/api/ticks?job=clear-sessions&from=2026-10-03T23:59:60Z&until=2026-10-04T00:00:00Z', /from/],
+    ['GET', '/api/runs?job=%00', /job/],
+    ['GET', '/api/attempts?job=%00', /job/],
+    ['GET', '/api/runs?job=a&job=b', /job/],
+    ['GET', '/api/jobs/%00/points', /job/],
+    ['POST', '/api/jobs/%00/run', /job/],
     ['GET', '/api/runs/none', /id/],
+    ['GET', '/api/week?start=2026-02-30', /start/],
     ['GET', '/api/week?start=2026-13-01', /start/],
     [
       'GET',
@@ -338,6 +364,21 @@ describe('the endpoints', () => {
     const { status, body } = await (method === 'GET' ? send('GET', path) : post(path))
     expect(status).toBe(400)
     expect((JSON.parse(body) as { error: { message: string } }).error.message).toMatch(sentence)
+  })
+
+  it('every endpoint documents its error answers', async () => {
+    const { paths } = await read<{ paths: Record<string, Record<string, { responses: object }>> }>(
+      '/api/openapi.json'
+    )
+    const answers = Object.values(paths).flatMap((path) =>
+      Object.values(path).map(({ responses }) => responses)
+    )
+    expect(answers.length).toBeGreaterThan(10)
+    for (const responses of answers) {
+      expect(Object.keys(responses)).toEqual(
+        expect.arrayContaining(['200', '400', '403', '404', '500', '503'])
+      )
+    }
   })
 
   it.each(['/api/runs/00000000-0000-4000-8000-000000000000', '/api/attempts/999999', '/api/nothing'])(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Execution } from '../../emulator/execution-routes.ts'
+import type { Execution } from '../../emulator/run/execution-routes.ts'
 import { openExecutions } from '../../worker/executions.ts'
 import { parent, startTestEmulator } from './harness.ts'
 

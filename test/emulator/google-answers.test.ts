@@ -72,7 +72,7 @@ it('a token’s audience is filled in on reads, and follows the address while no
   const oidcToken = { serviceAccountEmail: 'a@b.c' }
   emulator.jobs.create(parent, describeJob('one', { httpTarget: { uri, oidcToken } }))
   const name = `${parent}/jobs/one`
-  expect(emulator.jobs.get(name).httpTarget.oidcToken).toEqual({ ...oidcToken, audience: uri })
+  expect(emulator.jobs.get(name).httpTarget?.oidcToken).toEqual({ ...oidcToken, audience: uri })
   emulator.jobs.update(name, { httpTarget: { uri: `${uri}/b` } }, 'httpTarget.uri')
-  expect(emulator.jobs.get(name).httpTarget.oidcToken).toEqual({ ...oidcToken, audience: `${uri}/b` })
+  expect(emulator.jobs.get(name).httpTarget?.oidcToken).toEqual({ ...oidcToken, audience: `${uri}/b` })
 })

@@ -2,10 +2,10 @@ import { generateKeyPairSync } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import type { Answer } from '../../emulator/attempt.ts'
+import type { Answer } from '../../emulator/scheduler/attempt.ts'
 import { createVirtualClock } from '../../emulator/clock.ts'
 import type { VirtualClock } from '../../emulator/clock.ts'
-import type { Deliverer, Delivery } from '../../emulator/delivery.ts'
+import type { Deliverer, Delivery } from '../../emulator/scheduler/delivery.ts'
 import { startEmulator } from '../../emulator/emulator.ts'
 import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
 
@@ -23,14 +23,22 @@ const signingKey = createSigningKey()
 /** An emulator at a virtual instant, on any ports, that ends with the scope that it is used in. */
 export const startTestEmulator = async (
   start: string,
-  options: Partial<EmulatorOptions> = {},
+  options: Omit<Partial<EmulatorOptions>, 'project'> & { project?: string | undefined } = {},
   // A test whose service never answers asks for less.
   patience = 20_000
 ): Promise<Emulator & AsyncDisposable & { clock: VirtualClock }> => {
   const clock = createVirtualClock(new Date(start), { patience })
   // With a data directory the key is kept there.
   const keep = options.dataDirectory === undefined ? { signingKey } : {}
-  const emulator = await startEmulator({ port: 0, frontPort: 0, project, clock, ...keep, ...options })
+  const { project: served, ...rest } = { project, ...options }
+  const emulator = await startEmulator({
+    port: 0,
+    frontPort: 0,
+    clock,
+    ...keep,
+    ...(served === undefined ? {} : { project: served }),
+    ...rest
+  })
   return { ...emulator, clock, [Symbol.asyncDispose]: () => emulator.stop() }
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { Attempt } from '../../emulator/attempt.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { describeAttempt, describeColumns } from '../../local/attempt-line.ts'
 
 const columns = { timeZone: 'Australia/Sydney', longestId: 14 }
@@ -63,4 +63,19 @@ it.each<[string, Attempt, string]>([
 
 it('the headings stand above the columns', () => {
   expect(describeColumns(columns)).toBe('Australia/Sydney     job             status     rows')
+})
+
+it('an answer can’t forge a line of its own, move the cursor or turn what follows', () => {
+  const error = 'x\r\n2026-10-04 03:00:01  clear-sessions  200\u001b[2K\u009b1A\u2028\u202e'
+  for (const forged of [
+    { ...attempt, body: JSON.stringify({ error }) },
+    { ...attempt, body: JSON.stringify({ status: 'skipped', reason: error }) },
+    { ...unanswered, outcome: 'unreachable' as const, error }
+  ]) {
+    const line = describeAttempt(forged, 'clear-sessions', columns)
+    expect(line).toMatch(/^[\P{Cc}]*$/u)
+    expect(line).toContain(
+      String.raw`x\u000d\u000a2026-10-04 03:00:01  clear-sessions  200\u001b[2K\u009b1A\u2028\u202e`
+    )
+  }
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Attempt } from '../../emulator/attempt.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { createFolder, startLocal } from './local-process.ts'
 
 describe('--clock', async () => {

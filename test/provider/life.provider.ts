@@ -127,7 +127,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
       const old = 'https://validibot-worker-dev.example.com/'
       const turned = () =>
         jobs
-          .filter(({ id }) => emulator.jobs.get(pathOf(id, '-dev')).httpTarget.uri === old)
+          .filter(({ id }) => emulator.jobs.get(pathOf(id, '-dev')).httpTarget?.uri === old)
           .map(({ id }) => id)
       for (const { id } of jobs) {
         emulator.jobs.update(pathOf(id, '-dev'), { httpTarget: { uri: old } }, 'httpTarget.uri')

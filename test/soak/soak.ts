@@ -1,4 +1,4 @@
-import type { Attempt } from '../../emulator/attempt.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { parseConfiguration } from '../../infra/configuration.ts'
 import { declare, type Declaration } from '../../infra/declaration.ts'
 import { readStageValues } from '../../infra/stage-file.ts'

@@ -1,5 +1,5 @@
 import postgres from 'postgres'
-import type { Attempt } from '../../emulator/attempt.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import type { Declaration } from '../../infra/declaration.ts'
 import { ticksBetween } from '../../schedule/ticks.ts'
 import { makeRandom } from '../worker/random.ts'

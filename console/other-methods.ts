@@ -1,0 +1,32 @@
+import type { FastifyInstance, RouteOptions } from 'fastify'
+
+/**
+ * Answers the methods that paths do not have with 405 and those that they have.
+ *
+ * @param routes all routes there are.
+ */
+export const registerOtherMethods = (server: FastifyInstance, routes: readonly RouteOptions[]): void => {
+  for (const [url, ofPath] of Map.groupBy(routes, (route) => route.url)) {
+    const known = new Set(ofPath.flatMap(({ method }) => method))
+    const allowed = [...known].toSorted().join(', ')
+    server.route({
+      method: server.supportedMethods.filter((method) => !known.has(method)),
+      url,
+      schema: { hide: true },
+      // Before a body is looked at, which may be wrong too.
+      onRequest: async (request, reply) => {
+        await reply
+          .code(405)
+          .header('allow', allowed)
+          .send({
+            error: {
+              code: 405,
+              message: `The method must be one of ${allowed}, got ${request.method}.`,
+              status: 'UNIMPLEMENTED'
+            }
+          })
+      },
+      handler: () => undefined
+    })
+  }
+}

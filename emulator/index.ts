@@ -1,0 +1,89 @@
+import { createRealClock, createVirtualClock } from './clock.ts'
+import type { VirtualClock } from './clock.ts'
+import { startEmulator as start } from './emulator.ts'
+import type { PublishedMessage } from './pubsub/publisher.ts'
+import type { Attempt } from './scheduler/attempt.ts'
+import type { JobMethods } from './scheduler/job-methods.ts'
+
+export type { PublishedMessage } from './pubsub/publisher.ts'
+export type { Attempt, Outcome } from './scheduler/attempt.ts'
+export type { Job } from './scheduler/job-message.ts'
+export type { JobMethods } from './scheduler/job-methods.ts'
+
+export interface EmulatorOptions {
+  /** Any free one by default. */
+  readonly port?: number
+  /** 127.0.0.1 by default. Whoever reaches it may do everything. */
+  readonly host?: string
+  /** The one project that is served; any by default. */
+  readonly project?: string
+  /** The locations that are served; any by default. */
+  readonly locations?: readonly string[]
+  /** Virtual time from this instant on, which `advance` moves; without it, time is the machine's. */
+  readonly clock?: Date | string
+  /** Keeps jobs, attempts and the signing key; in memory by default. */
+  readonly dataDirectory?: string
+  /** The share of ticks that is delivered twice, from 0 to 1: at-least-once, made to happen. */
+  readonly duplicate?: number
+  /** `HOST:PORT` of an emulator of Pub/Sub; without one, messages are kept to be read with `messages`. */
+  readonly pubsubEmulatorHost?: string
+  /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`. */
+  readonly googleApis?: string
+}
+
+/** A Cloud Scheduler of a test's own. */
+export interface Emulator extends AsyncDisposable {
+  /** Of the REST API; gRPC is on the same port. */
+  readonly url: string
+  readonly port: number
+  /** Cloud Scheduler's methods without a client; `body` is a job in the JSON of Google's API. */
+  readonly jobs: JobMethods
+  now(): Date
+  /** Moves virtual time on, firing all that is due on the way, and waits for the answers. */
+  advance(by: {
+    readonly days?: number
+    readonly hours?: number
+    readonly minutes?: number
+    readonly seconds?: number
+  }): Promise<void>
+  advanceTo(instant: Date | string): Promise<void>
+  /** The attempts so far, the oldest first: of one job (its full name) or of all. */
+  attempts(job?: string): Attempt[]
+  /** What jobs with a Pub/Sub target have published, the oldest first. */
+  messages(topic?: string): PublishedMessage[]
+  /** An OIDC token such as the emulator sends; `<url>/oauth2/v3/certs` has the key that verifies it. */
+  mintToken(email: string, audience: string): Promise<string>
+  stop(): Promise<void>
+}
+
+/**
+ * Starts an emulator in this process.
+ *
+ * @throws Error of one sentence when an option is not valid, a port is taken or the data directory can't be used.
+ */
+export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emulator> => {
+  const { clock: from, port = 0, ...rest } = options
+  const virtual = from === undefined ? undefined : createVirtualClock(new Date(from))
+  const emulator = await start({ ...rest, port, frontPort: 0, clock: virtual ?? createRealClock() })
+  return {
+    url: emulator.schedulerUrl,
+    port: Number(new URL(emulator.schedulerUrl).port),
+    jobs: emulator.jobs,
+    now: () => emulator.clock.now(),
+    advance: async ({ days = 0, hours = 0, minutes = 0, seconds = 0 }) =>
+      needVirtual(virtual).advanceBy((((days * 24 + hours) * 60 + minutes) * 60 + seconds) * 1000),
+    advanceTo: async (instant) => needVirtual(virtual).advanceTo(new Date(instant)),
+    attempts: (job) => emulator.listAttempts(job === undefined ? {} : { job }).toReversed(),
+    messages: (topic) => emulator.listMessages(topic),
+    mintToken: (email, audience) => emulator.mintToken(email, audience),
+    stop: () => emulator.stop(),
+    [Symbol.asyncDispose]: () => emulator.stop()
+  }
+}
+
+const needVirtual = (clock: VirtualClock | undefined): VirtualClock => {
+  if (clock) return clock
+  throw new Error(
+    "the clock must be virtual to be advanced, got the machine's: start with { clock: '2026-10-03T15:00:00Z' }"
+  )
+}

@@ -1,0 +1,106 @@
+import type { Clock } from '../clock.ts'
+import { isSeverity, type LogEntry } from './log-entry.ts'
+import type { Store } from '../store.ts'
+
+/** Keeps what services write, line by line, numbered on from an earlier start. */
+export const createServiceLog = (
+  project: string,
+  clock: Pick<Clock, 'now' | 'virtual'>,
+  store: Pick<Store, 'lastServiceLogId' | 'write'>
+): ((line: ServiceLine) => void) => {
+  let sequence = store.lastServiceLogId()
+  return (line) => {
+    sequence += 1
+    const entry = describeServiceEntry(line, {
+      project,
+      sequence,
+      now: clock.now(),
+      isVirtual: clock.virtual
+    })
+    store.write({ serviceLog: [[sequence, entry]] })
+  }
+}
+
+/** A line that a service wrote, and where. */
+export interface ServiceLine {
+  readonly service: string
+  readonly region: string
+  readonly stream: 'stdout' | 'stderr'
+  readonly text: string
+}
+
+/**
+ * A line of a service as Cloud Run's logging agent turns it into an entry: a JSON object's special fields are the
+ * entry's own, the rest is its jsonPayload, a message that stands alone its textPayload; any other line is text
+ * (https://cloud.google.com/logging/docs/structured-logging#special-payload-fields).
+ *
+ * @param now the instant of a line that gives no `time`, and of each where the clock is virtual: the service's own clock
+ *   knows nothing of that.
+ */
+export const describeServiceEntry = (
+  { service, region, stream, text }: ServiceLine,
+  { project, sequence, now, isVirtual }: EntryOrigin
+): LogEntry => {
+  const {
+    severity,
+    time,
+    httpRequest,
+    'logging.googleapis.com/labels': labels,
+    'logging.googleapis.com/trace': trace,
+    ...payload
+  } = parseObject(text) ?? { message: text }
+  const { message, ...others } = payload
+  const isText = typeof message === 'string' && Object.keys(others).length === 0
+  const received = now.toISOString()
+  return {
+    // Behind those of attempts, whose numbers are padded the same: an instant's entries sort as they came.
+    insertId: `s${String(sequence).padStart(12, '0')}`,
+    logName: `projects/${project}/logs/run.googleapis.com%2F${stream}`,
+    resource: {
+      type: 'cloud_run_revision',
+      labels: {
+        project_id: project,
+        location: region,
+        service_name: service,
+        configuration_name: service,
+        revision_name: `${service}-local`
+      }
+    },
+    timestamp: !isVirtual && isTime(time) ? time : received,
+    receiveTimestamp: received,
+    severity: isSeverity(severity) ? severity : 'DEFAULT',
+    ...(isTexts(labels) ? { labels } : {}),
+    ...(typeof trace === 'string' ? { trace } : {}),
+    ...(isObject(httpRequest) ? { httpRequest } : {}),
+    ...(isText ? { textPayload: message } : { jsonPayload: payload })
+  }
+}
+
+/** What an entry needs besides the line. */
+export interface EntryOrigin {
+  readonly project: string
+  /** Counts the lines. */
+  readonly sequence: number
+  readonly now: Date
+  readonly isVirtual: boolean
+}
+
+const parseObject = (text: string): Record<string, unknown> | undefined => {
+  if (!text.startsWith('{')) return undefined
+  try {
+    const value: unknown = JSON.parse(text)
+    return isObject(value) ? value : undefined
+  } catch (error) {
+    if (error instanceof SyntaxError) return undefined
+    throw error
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const isTexts = (value: unknown): value is Record<string, string> =>
+  isObject(value) && Object.values(value).every((one) => typeof one === 'string')
+
+const isTime = (value: unknown): value is string =>
+  typeof value === 'string' && !Number.isNaN(Date.parse(value))

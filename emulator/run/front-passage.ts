@@ -1,0 +1,147 @@
+import { randomUUID } from 'node:crypto'
+import { request as requestHttp } from 'node:http'
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { removeSignature } from './caller.ts'
+import type { TokenHeader } from './caller.ts'
+import { hasTwoHosts } from '../google-api/server.ts'
+import type { ServiceAgent } from './service-agent.ts'
+
+/** Where a request goes, and how. */
+export interface Passage {
+  readonly target: string
+  readonly agent: ServiceAgent
+  readonly deadline: AbortSignal
+  /** The header whose token was checked: it goes on without its signature. */
+  readonly header: TokenHeader
+}
+
+/** Passes a request on and its answer back, both as streams. Rejects when the service breaks off or the time is over. */
+export const passOn = (
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  passage: Passage
+): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(passage.target)
+    // The signal is the time-out's only. A caller that goes away does not stop the service's work, as on Cloud Run;
+    // but a body that will never be whole must not be waited for.
+    const request = requestHttp({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port,
+      agent: passage.agent,
+      method: incoming.method,
+      path: incoming.url,
+      headers: buildHeaders(incoming, passage.header),
+      setHost: false
+    })
+    const giveUp = (): void => void request.destroy(passage.deadline.reason as Error)
+    passage.deadline.addEventListener('abort', giveUp, { once: true })
+    request.on('response', (response) => {
+      passage.agent.takePromise(response)
+      outgoing.writeHead(
+        response.statusCode ?? 502,
+        response.statusMessage,
+        withoutHopByHop(response.rawHeaders)
+      )
+      // A body that came along with the headers goes on in one packet with them; one that is still to come must not
+      // hold them back.
+      setImmediate(() => {
+        if (!outgoing.writableEnded) outgoing.flushHeaders()
+      })
+      response.pipe(outgoing)
+      response.on('error', reject)
+      response.on('end', resolve)
+      // Nobody reads the answer any more; the service may still finish it.
+      if (outgoing.destroyed) response.resume()
+      else outgoing.on('close', () => response.resume())
+    })
+    request.on('error', reject)
+    incoming.on('close', () => {
+      if (!incoming.complete) request.destroy()
+    })
+    if (hasBody(incoming)) incoming.pipe(request)
+    else request.end()
+  })
+
+/**
+ * Why a request can't be passed on as one that the service reads the same way; undefined when it can. Node.js has
+ * refused a length that is none, two of them, and a length beside chunks.
+ */
+export const findRequestFault = ({
+  url,
+  headers,
+  rawHeaders
+}: IncomingMessage): { statusCode: 400 | 501; text: string } | undefined => {
+  if (hasTwoHosts(rawHeaders)) return { statusCode: 400, text: 'A request must have one Host header.' }
+  if (!url?.startsWith('/')) return { statusCode: 400, text: 'The path must begin with /.' }
+  const coding = headers['transfer-encoding']
+  // Any other coding is still on the body, and would go on without its name.
+  if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
+    return { statusCode: 501, text: 'The transfer encoding must be chunked.' }
+  }
+  return undefined
+}
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+
+/** The headers of one connection (RFC 9110, section 7.6.1), besides those that Connection names. */
+const hopByHop = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade'
+])
+
+// They say where a message ends and whom it is for: whatever a Connection header names, the body goes on with them.
+const kept = new Set(['content-length', 'host'])
+
+/** Names and values in turn, without those that belong to one connection: the fixed ones and what Connection names. */
+const withoutHopByHop = (rawHeaders: readonly string[]): string[] => {
+  const headers: string[] = []
+  const named = readConnection(rawHeaders)
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    const key = name.toLowerCase()
+    const isOfConnection = hopByHop.has(key) || (named.includes(key) && !kept.has(key))
+    if (!isOfConnection) headers.push(name, rawHeaders[index + 1] ?? '')
+  }
+  return headers
+}
+
+const readConnection = (rawHeaders: readonly string[]): string[] =>
+  rawHeaders.flatMap((name, index) =>
+    index % 2 === 0 && name.toLowerCase() === 'connection'
+      ? (rawHeaders[index + 1] ?? '').split(',').map((one) => one.trim().toLowerCase())
+      : []
+  )
+
+const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingHttpHeaders => {
+  const headers: Record<string, string | string[]> = {}
+  const passed = withoutHopByHop(incoming.rawHeaders)
+  for (let index = 0; index < passed.length; index += 2) {
+    const key = (passed[index] ?? '').toLowerCase()
+    const value = passed[index + 1] ?? ''
+    const known = headers[key]
+    const safe = key === header ? removeSignature(value) : value
+    headers[key] = known === undefined ? safe : [known, safe].flat()
+  }
+  // A body of unknown length goes on in chunks, as it came.
+  if (incoming.headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
+  // Node.js draws the randomness of UUIDs in stores of a hundred; that of each randomBytes is a system call.
+  const traceId = randomUUID().replaceAll('-', '')
+  const spanId = randomUUID().replaceAll('-', '').slice(-16)
+  headers['x-forwarded-for'] = [headers['x-forwarded-for'], incoming.socket.remoteAddress]
+    .flat()
+    .filter(Boolean)
+    .join(',')
+  headers['x-forwarded-proto'] = 'https'
+  headers.traceparent ??= `00-${traceId}-${spanId}-01`
+  headers['x-cloud-trace-context'] ??= `${traceId}/${BigInt(`0x${spanId}`)};o=1`
+  return headers
+}

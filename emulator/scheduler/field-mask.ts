@@ -1,0 +1,67 @@
+import { invalidArgument } from '../google-api/api-error.ts'
+import { jobFields, toCamelCase } from './job-message.ts'
+import type { Fields } from '../google-api/protobuf-json.ts'
+import type { JobInput } from './job-message.ts'
+
+/**
+ * The job that an update asks for: the stored one with the fields of the mask taken from the sent one.
+ *
+ * Paths go down to any message's field (`httpTarget.oidcToken.audience`), in camelCase or snake_case. A field of the
+ * mask that was not sent is cleared. Without a mask, or with `*`, the whole job is taken: what was not sent is cleared.
+ *
+ * @throws ApiError 400 `Invalid mask for Job: FIELD`.
+ */
+export const applyMask = (stored: JobInput, sent: JobInput, mask: string | undefined): JobInput => {
+  const paths = (mask ?? '')
+    .split(',')
+    .map((path) => path.trim())
+    .filter((path) => path !== '')
+  if (paths.length === 0 || paths.includes('*')) return structuredClone(sent)
+  const updated = structuredClone(stored)
+  for (const path of paths) {
+    const names = path.split('.').map(toCamelCase)
+    const field = findField(jobFields, names)
+    if (!field) throw invalidArgument(`Invalid mask for Job: ${path}`)
+    // "Any value specified for an output only field will be ignored" (cloudscheduler.proto, UpdateJobRequest).
+    if (!field.outputOnly) {
+      copyField(updated as Tree, sent as Tree, names)
+      leaveOut(updated as Tree, targets, names[0])
+      leaveOut(updated.httpTarget ?? {}, tokens, names[1])
+    }
+  }
+  return updated
+}
+
+/** Fields of which a message has one: whatever is set, the others go (job.proto and target.proto, `oneof`). */
+const targets = ['httpTarget', 'pubsubTarget', 'appEngineHttpTarget']
+const tokens = ['oidcToken', 'oauthToken']
+
+const leaveOut = (message: Tree, alternatives: readonly string[], set: string | undefined): void => {
+  if (set === undefined || !alternatives.includes(set) || message[set] === undefined) return
+  for (const other of alternatives) if (other !== set) delete message[other]
+}
+
+type Tree = Record<string, unknown>
+
+const findField = (fields: Fields, [name = '', ...rest]: readonly string[]): Fields[string] | undefined => {
+  const field = Object.hasOwn(fields, name) ? fields[name] : undefined
+  if (!field || rest.length === 0) return field
+  return field.type === 'message' ? findField(field.fields, rest) : undefined
+}
+
+const copyField = (to: Tree, from: Tree | undefined, [name = '', ...rest]: readonly string[]): void => {
+  const value = from?.[name]
+  if (rest.length === 0) {
+    if (value === undefined) delete to[name]
+    else to[name] = structuredClone(value)
+    return
+  }
+  const inner = to[name] as Tree | undefined
+  // A field cleared in a message that is not set leaves it unset: no empty message comes into being.
+  if (inner === undefined && findValue(value as Tree | undefined, rest) === undefined) return
+  to[name] = { ...inner }
+  copyField(to[name] as Tree, value as Tree | undefined, rest)
+}
+
+const findValue = (tree: Tree | undefined, [name = '', ...rest]: readonly string[]): unknown =>
+  rest.length === 0 ? tree?.[name] : findValue(tree?.[name] as Tree | undefined, rest)
