@@ -5,7 +5,7 @@ import type { Attempt } from './attempt.ts'
 import { createVirtualClock } from './clock.ts'
 import { startEmulator } from './emulator.ts'
 import type { ServiceOptions } from './front.ts'
-import { keepLoopback } from './loopback.ts'
+import { keepLoopback } from '../machine/loopback.ts'
 
 interface Options {
   readonly port: number
