@@ -31,7 +31,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
 const describe = (paths: readonly string[]): string =>
   paths.map((path) => path.replace(/\\|\$$/g, '')).join(', ') || 'nothing of ours'
 
-const isOneOfTheRooms = `^(${Object.keys(rooms).join('|')})/`
+/** The folders at the top that hold programs. */
+export const roomNames = Object.keys(rooms)
 
 const roomRules = Object.entries(rooms)
   .filter(([room]) => room !== 'test')
@@ -51,7 +52,7 @@ const moreRules: readonly IForbiddenRuleType[] = [
     name: 'a folder at the top is one of the rooms',
     severity: 'error',
     comment: 'Give it a line in arrows.config.ts, in test/arrows.test.ts and in the README.',
-    from: { path: '^[^/]+/', pathNot: isOneOfTheRooms },
+    from: { path: '^[^/]+/', pathNot: `^(${roomNames.join('|')})/` },
     to: {}
   },
   {
