@@ -32,7 +32,7 @@ const drawRooms = async (): Promise<string> => {
     reporterOptions: { mermaid: { minify: false } }
   })
   // The arrows come in the order of the files: sorted, they stay where they are until one comes or goes.
-  const lines = String(output).split('\n').filter(Boolean)
+  const lines = (output as string).split('\n').filter(Boolean)
   const isArrow = (line: string): boolean => line.includes('-->')
   return [...lines.filter((line) => !isArrow(line)), ...lines.filter(isArrow).toSorted()].join('\n')
 }
