@@ -3,7 +3,7 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { keepLoopback } from '../emulator/loopback.ts'
+import { keepLoopback } from '../machine/loopback.ts'
 
 keepLoopback()
 

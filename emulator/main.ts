@@ -5,7 +5,7 @@ import type { Attempt } from './scheduler/attempt.ts'
 import { createVirtualClock } from './clock.ts'
 import { startEmulator } from './emulator.ts'
 import type { ServiceOptions } from './run/front.ts'
-import { keepLoopback } from './loopback.ts'
+import { keepLoopback } from '../machine/loopback.ts'
 import { escapeControls } from './terminal-text.ts'
 
 interface CommandOptions {

@@ -1,7 +1,7 @@
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import { attemptDeadlineRange } from '../jobs/define-job.ts'
+import type { Declaration } from './declared-stage.ts'
 import { stages } from './stages.ts'
-import type { Declaration } from './declaration.ts'
 
 /**
  * Finds what Google would refuse only when it is deployed, or what would go wrong only when it runs: names, the order

@@ -1,5 +1,4 @@
 import * as z from 'zod'
-import type { Job } from './define-job.ts'
 
 /** The schema of a parameter: a switch, or a whole number with its range. It may be left out. */
 export type Parameter = z.ZodExactOptional<z.ZodBoolean | z.ZodInt>
@@ -25,7 +24,7 @@ export type CommonParameters = z.infer<typeof commonParameters>
 export type ParameterValues = z.infer<ParameterObject> & CommonParameters
 
 /** The schema of a job's request body, common parameters included. */
-export const parameterSchemaOf = (job: Pick<Job, 'parameters'>): ParameterObject =>
+export const parameterSchemaOf = (job: { readonly parameters: ParameterObject }): ParameterObject =>
   z.strictObject({ ...commonParameters.shape, ...job.parameters.shape })
 
 /**
@@ -33,7 +32,10 @@ export const parameterSchemaOf = (job: Pick<Job, 'parameters'>): ParameterObject
  *
  * @returns every fault, each naming the parameter, what it must be and what it got; empty when there is none.
  */
-export const findParameterFaults = (job: Pick<Job, 'id' | 'parameters'>, input: unknown): string[] => {
+export const findParameterFaults = (
+  job: { readonly id: string; readonly parameters: ParameterObject },
+  input: unknown
+): string[] => {
   const { shape } = parameterSchemaOf(job)
   if (typeof input !== 'object' || input === null || Array.isArray(input)) {
     return [`the body must be empty or a JSON object, got ${describeValue(input)}`]

@@ -42,8 +42,8 @@ export interface Executions {
    *
    * @throws the signal's reason when it aborts.
    */
-  find(
+  readonly find: (
     name: string,
     signal: AbortSignal
-  ): Promise<{ readonly state: 'executing' | 'finished' | 'unknown'; readonly reason?: string }>
+  ) => Promise<{ readonly state: 'executing' | 'finished' | 'unknown'; readonly reason?: string }>
 }

@@ -1,7 +1,7 @@
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { keepLoopback } from '../emulator/loopback.ts'
 import { escapeControls } from '../emulator/terminal-text.ts'
+import { keepLoopback } from '../machine/loopback.ts'
 import { stages } from '../infra/stages.ts'
 import { describeAttempt, describeColumns } from './attempt-line.ts'
 import { parseOptions } from './options.ts'

@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
-import type { FileStore } from './stored-files.ts'
+import type { FileStore } from './file-store.ts'
 
 // Requests under way at once in a place. More than the rows of a group (drain.ts): the first deletion of each begins at once.
 const concurrency = 64

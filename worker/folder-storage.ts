@@ -1,6 +1,6 @@
 import { opendir, realpath, rm, unlink } from 'node:fs/promises'
 import { dirname, relative, resolve, sep } from 'node:path'
-import type { FileStore } from './stored-files.ts'
+import type { FileStore } from './file-store.ts'
 
 /**
  * Stored files in a folder, for one machine. Nothing outside of the folder can be deleted: a link that leads out is

@@ -1,10 +1,8 @@
 import { fileURLToPath } from 'node:url'
 import { findNameFault, prefixOf } from '../jobs/file-places.ts'
 import type { FilePlace, StoredFiles } from '../jobs/services.ts'
+import type { FileStore } from './file-store.ts'
 import { openFolder } from './folder-storage.ts'
-
-/** What a kind of storage does; its names are checked, and folders come without a slash at their end. */
-export type FileStore = Omit<FilePlace, 'url'>
 
 /**
  * Opens the stored files in the places that UPLOADS_URL and BUNDLES_URL name. Nothing is asked of them yet.

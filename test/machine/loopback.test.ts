@@ -12,7 +12,7 @@ afterAll(() => void server.close())
 
 const program = (url: string) => `
   import { get } from 'node:http'
-  import { keepLoopback } from ${JSON.stringify(join(import.meta.dirname, '../../emulator/loopback.ts'))}
+  import { keepLoopback } from ${JSON.stringify(join(import.meta.dirname, '../../machine/loopback.ts'))}
   keepLoopback()
   console.log(await fetch('${url}').then((answer) => answer.text()))
   get('${url}', (answer) => answer.on('data', (text) => console.log(String(text))))

@@ -1,0 +1,124 @@
+import type { IConfiguration, IForbiddenRuleType } from 'dependency-cruiser'
+
+/**
+ * What each room may import of the others, as the beginnings of paths: `npm run check:arrows`. The rest is refused, imports of
+ * types and dynamic ones too. test/ may import everything.
+ */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  schedule: [],
+  machine: [],
+  jobs: ['schedule/'],
+  worker: ['jobs/', 'schedule/'],
+  operations: ['jobs/', 'worker/(database|database/address|migrations)\\.ts$'],
+  infra: ['jobs/', 'schedule/'],
+  // Usable with any project: it knows nothing of our jobs.
+  emulator: ['schedule/', 'machine/'],
+  // Of the worker and the emulator exactly what it asks today. Once it shows what an interface gives it, of whatever
+  // stage, these two lines go.
+  console: [
+    'jobs/',
+    'schedule/',
+    'infra/declaration\\.ts$',
+    'worker/(database|due-rows|pages)\\.ts$',
+    'emulator/(google-api/|scheduler/)?(api-error|attempt|clock|emulator|error-handler|job-message)\\.ts$'
+  ],
+  local: ['console/', 'emulator/', 'infra/', 'jobs/', 'machine/', 'operations/', 'schedule/', 'worker/'],
+  // Of infra only what is plain data, by a rule below.
+  cli: ['infra/', 'jobs/', 'machine/', 'schedule/']
+}
+
+const describe = (paths: readonly string[]): string =>
+  paths.map((path) => path.replace(/\\|\$$/g, '')).join(', ') || 'nothing of ours'
+
+/** The folders at the top that hold programs. */
+export const roomNames = [...Object.keys(rooms), 'test']
+
+const roomRules = Object.entries(rooms).map(([room, paths]): IForbiddenRuleType => ({
+  name: `${room}/ imports only ${describe(paths)}`,
+  severity: 'error',
+  from: { path: `^${room}/` },
+  to: {
+    pathNot: ['(^|/)node_modules/', ...[`${room}/`, ...paths].map((path) => `^${path}`)],
+    // Node.js itself, and what is not there, which the compiler finds.
+    dependencyTypesNot: ['core', 'unknown']
+  }
+}))
+
+const moreRules: readonly IForbiddenRuleType[] = [
+  {
+    name: 'a folder at the top is one of the rooms',
+    severity: 'error',
+    comment: 'Give it a line in arrows.config.ts, in test/arrows.test.ts and in the README.',
+    from: { path: '^[^/]+/', pathNot: `^(${roomNames.join('|')})/` },
+    to: {}
+  },
+  {
+    name: 'nobody imports test/',
+    severity: 'error',
+    // Vitest's configuration is the tests' own.
+    from: { pathNot: '^(test/|vitest\\.config\\.ts$)' },
+    to: { path: '^test/' }
+  },
+  {
+    name: 'no import leads back to where it started',
+    severity: 'error',
+    from: {},
+    to: { circular: true }
+  },
+  {
+    name: 'jobs/ has of libraries only zod',
+    severity: 'error',
+    comment: 'A job is data; what it needs done is done by the worker.',
+    from: { path: '^jobs/' },
+    to: { dependencyTypesNot: ['local'], pathNot: '(^|/)node_modules/zod/' }
+  },
+  {
+    name: 'schedule/ has of libraries only croner and cronstrue',
+    severity: 'error',
+    comment: 'It is pure: not even a clock.',
+    from: { path: '^schedule/' },
+    to: { dependencyTypesNot: ['local'], pathNot: '(^|/)node_modules/(croner|cronstrue)/' }
+  },
+  {
+    name: 'only infra/ and cli/ know Pulumi',
+    severity: 'error',
+    from: { pathNot: '^(infra|cli|test)/' },
+    to: { path: '(^|/)node_modules/@pulumi/' }
+  },
+  {
+    name: 'the declaration reaches no Pulumi',
+    severity: 'error',
+    comment: 'It is plain data, which `npm start` and the commands compute too.',
+    from: { path: '^infra/(declaration|stage-declaration)\\.ts$' },
+    to: { path: '(^|/)node_modules/@pulumi/', reachable: true }
+  },
+  {
+    name: 'only infra/ reaches resources',
+    severity: 'error',
+    comment: 'The other rooms import of infra/ what is plain data.',
+    from: { pathNot: '^(infra|test)/' },
+    to: { path: '(^|/)node_modules/@pulumi/(gcp|docker)/', reachable: true }
+  },
+  {
+    name: 'the page imports only the page',
+    severity: 'error',
+    comment: 'It runs in a browser; the console serves nothing else to it.',
+    from: { path: '^console/page/' },
+    to: { pathNot: ['^console/page/', '^\\.\\./uplot/'] }
+  }
+]
+
+export default {
+  forbidden: [...roomRules, ...moreRules],
+  options: {
+    exclude: { path: '^(emulator/)?(dist|coverage)/|^\\.[^./]' },
+    doNotFollow: { path: '(^|/)node_modules/' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'require', 'node', 'default', 'types']
+    },
+    skipAnalysisNotInRules: true
+  }
+} satisfies IConfiguration

@@ -1,0 +1,42 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { cruise } from 'dependency-cruiser'
+import arrows, { roomNames } from '../../arrows.config.ts'
+
+const root = join(import.meta.dirname, '../..')
+/** The page that has the drawing. */
+export const architecturePage = join(root, 'docs/architecture.md')
+const start = '<!-- rooms: npm run format draws them, from the imports that there are -->'
+const end = '<!-- end of rooms -->'
+
+/** The page with its drawing of the rooms made from today's imports; the same text when it is up to date. */
+export const updateRooms = async (text: string): Promise<string> => {
+  const [before, rest] = text.split(start)
+  const [, after] = (rest ?? '').split(end)
+  if (before === undefined || after === undefined) {
+    throw new Error(
+      `docs/architecture.md must have the lines '${start}' and '${end}', got a text without them`
+    )
+  }
+  return `${before}${start}\n\n\`\`\`mermaid\n${await drawRooms()}\n\`\`\`\n\n${end}${after}`
+}
+
+const drawRooms = async (): Promise<string> => {
+  const rooms = roomNames.filter((room) => room !== 'test')
+  const { output } = await cruise(rooms, {
+    ...arrows.options,
+    baseDir: root,
+    includeOnly: `^(${rooms.join('|')})/`,
+    collapse: '^[^/]+',
+    outputType: 'mermaid',
+    reporterOptions: { mermaid: { minify: false } }
+  })
+  // The arrows come in the order of the files: sorted, they stay where they are until one comes or goes.
+  const lines = (output as string).split('\n').filter(Boolean)
+  const isArrow = (line: string): boolean => line.includes('-->')
+  return [...lines.filter((line) => !isArrow(line)), ...lines.filter(isArrow).toSorted()].join('\n')
+}
+
+if (import.meta.main) {
+  await writeFile(architecturePage, await updateRooms(await readFile(architecturePage, 'utf8')))
+}
