@@ -1,7 +1,6 @@
 import type { Fragment, Sql } from 'postgres'
 import { lockTimeout } from '../jobs/budget.ts'
 import type { Change } from '../jobs/define-job.ts'
-import { codeOf } from './database.ts'
 import { timeText, type PageStatement } from './pages.ts'
 import { bindRows } from './statements.ts'
 

@@ -89,9 +89,7 @@ describe('a role whose setting', () => {
         worker.lines.length = 0
         const { statusCode, body } = await worker.run(job.id, { batch_size: 7 })
         const [after] = await sql.unsafe<[{ count: number }]>(due)
-        const isNamed = JSON.stringify(worker.lines).includes(
-          name === 'default_transaction_read_only' ? 'read-only' : name
-        )
+        const isNamed = JSON.stringify(worker.lines).includes(name)
         const changed = Number(body.affected ?? 0) + Number(body.failed ?? 0)
         const seen = {
           job: job.id,
@@ -127,6 +125,23 @@ describe('a server that hides rows', () => {
 })
 
 describe('a server that is read-only', () => {
+  it('has a run say so, not what PostgreSQL says of the ledger', async () => {
+    const worker = await createWorkerWith(
+      `alter role ${role} set default_transaction_read_only = on`,
+      `alter role ${role} reset default_transaction_read_only`
+    )
+    expect((await worker.run('clear-sessions')).statusCode).toBe(500)
+    const [line] = worker.lines.filter(({ severity }) => severity === 'ERROR')
+    expect(line).toMatchObject({
+      message: 'clear-sessions failed before it began',
+      err: {
+        message: expect.stringMatching(
+          /^nothing was touched: default_transaction_read_only must be off, got on/
+        ) as string
+      }
+    })
+  })
+
   it('is not ready, and says why', async () => {
     const worker = await createWorkerWith(
       `alter role ${role} set default_transaction_read_only = on`,

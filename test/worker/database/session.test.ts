@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openDatabase, sendFirst, withTimeout, type PoolLimits } from '../../../worker/database.ts'
+import { limitStatements, openDatabase, sendFirst, type PoolLimits } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
 import { createDatabase } from '../../database.ts'
 import { openProxy } from '../database-proxy.ts'
@@ -208,13 +208,13 @@ describe('a connection whose bytes are swallowed', () => {
     const pool = open(proxy.url, { connections: 1 })
     await pool`select 1`
     proxy.onPiece = forever
-    await expect(withTimeout(pool`select 2`, 100)).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => 100)`select 2`).rejects.toMatchObject({ code: '57014' })
   })
 
   it('while it is opened is waited for no longer than the limit of the caller', async () => {
     const silent = await listen(() => {})
     const pool = open(`postgres://u:p@${silent.host}/app`)
-    await expect(withTimeout(pool`select 1`, 100)).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => 100)`select 1`).rejects.toMatchObject({ code: '57014' })
   })
 })
 
@@ -222,7 +222,9 @@ it('a statement that was cancelled leaves its connection as it was', async () =>
   const pool = open(url, { connections: 1 })
   const [before] = await pool`select pg_backend_pid() as pid`
   for (let round = 0; round < 20; round += 1)
-    await expect(withTimeout(pool`select pg_sleep(600)`, 10)).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => 10)`select pg_sleep(600)`).rejects.toMatchObject({
+      code: '57014'
+    })
   expect(await pool`select pg_backend_pid() as pid`).toEqual([before])
 })
 
