@@ -16,6 +16,8 @@ const longest = [
   'jobs/model',
   'local/refusal',
   'worker/pgbouncer',
+  'worker/server-faults',
+  'worker/time-limits',
   'worker/storage-faults',
   'worker/overdue'
 ]

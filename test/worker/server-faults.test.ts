@@ -1,9 +1,11 @@
+import fc from 'fast-check'
 import postgres from 'postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import type { Job } from '../../jobs/define-job.ts'
 import { jobs } from '../../jobs/index.ts'
 import { buildGrants } from '../../operations/grants.ts'
 import { createDatabase } from '../database.ts'
-import { addSession, clearTables } from '../rows.ts'
+import { addSession, addSessions, clearTables } from '../rows.ts'
 import { faultData } from './fault-data.ts'
 import { closeWithTest, createWorker } from './worker-under-test.ts'
 
@@ -72,40 +74,68 @@ const settings: [name: string, value: string][] = [
   ['plpgsql.extra_errors', 'all']
 ]
 
+/** Runs a job for a role with some settings: it does the right thing, or refuses by the name of one of them. */
+const runWith = async (
+  drawn: readonly (readonly [name: string, value: string])[],
+  wanted: readonly Job[]
+) => {
+  const worker = await createWorkerWith(
+    drawn
+      .map(
+        ([name, value]) => `alter role ${role} set ${name} = ${name === 'search_path' ? value : `'${value}'`}`
+      )
+      .join(';'),
+    `alter role ${role} reset all`
+  )
+  worker.storage.failing.set('../refused.json', new Error('refused'))
+  for (const job of wanted) {
+    const { add, due } = faultData[job.id]!
+    await add(sql)
+    const [before] = await sql.unsafe<[{ count: number }]>(due)
+    worker.lines.length = 0
+    const { statusCode, body } = await worker.run(job.id, { batch_size: 7 })
+    const [after] = await sql.unsafe<[{ count: number }]>(due)
+    const lines = JSON.stringify(worker.lines)
+    const changed = Number(body.affected ?? 0) + Number(body.failed ?? 0)
+    const seen = {
+      job: job.id,
+      statusCode,
+      changed,
+      left: after.count,
+      isRefused: statusCode === 500 && drawn.some(([name]) => lines.includes(name))
+    }
+    expect(seen).toEqual(
+      statusCode === 200
+        ? { job: job.id, statusCode: 200, changed: before.count, left: 0, isRefused: false }
+        : { job: job.id, statusCode: 500, changed: 0, left: before.count, isRefused: true }
+    )
+    await clearTables(sql)
+  }
+  await worker.pool.end({ timeout: 1 })
+  await sql.unsafe(`alter role ${role} reset all`)
+}
+
 describe('a role whose setting', () => {
   it.each(settings)(
     '%s is %s has every job do the right thing, or refuse by its name',
     async (name, value) => {
-      const list = name === 'search_path' ? value : `'${value}'`
-      const worker = await createWorkerWith(
-        `alter role ${role} set ${name} = ${list}`,
-        `alter role ${role} reset ${name}`
-      )
-      worker.storage.failing.set('../refused.json', new Error('refused'))
-      for (const job of jobs) {
-        const { add, due } = faultData[job.id]!
-        await add(sql)
-        const [before] = await sql.unsafe<[{ count: number }]>(due)
-        worker.lines.length = 0
-        const { statusCode, body } = await worker.run(job.id, { batch_size: 7 })
-        const [after] = await sql.unsafe<[{ count: number }]>(due)
-        const isNamed = JSON.stringify(worker.lines).includes(name)
-        const changed = Number(body.affected ?? 0) + Number(body.failed ?? 0)
-        const seen = {
-          job: job.id,
-          statusCode,
-          changed,
-          left: after.count,
-          isRefused: statusCode === 500 && isNamed
-        }
-        expect(seen).toEqual(
-          statusCode === 200
-            ? { job: job.id, statusCode: 200, changed: before.count, left: 0, isRefused: false }
-            : { job: job.id, statusCode: 500, changed: 0, left: before.count, isRefused: true }
-        )
-        await clearTables(sql)
-      }
+      await runWith([[name, value]], jobs)
     }
+  )
+})
+
+it('a role with any of these settings together has a job do the right thing, or refuse by a name', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.uniqueArray(fc.constantFrom(...settings), {
+        minLength: 1,
+        maxLength: 4,
+        selector: ([name]) => name
+      }),
+      fc.constantFrom(...jobs),
+      (drawn, job) => runWith(drawn, [job])
+    ),
+    { numRuns: 30 }
   )
 })
 
@@ -174,4 +204,47 @@ it('application tables in the schema that the URL names are the ones that are cl
   expect(
     await sql`select (select count(*)::int from staging_app.django_session) as staging, (select count(*)::int from public.django_session) as public`
   ).toEqual([{ staging: 0, public: 1 }])
+})
+
+describe('a row that is changed while a run comes to it', () => {
+  it('is judged as it is then, though the role is set to repeatable read', async () => {
+    const worker = await createWorkerWith(
+      `alter role ${role} set default_transaction_isolation = 'repeatable read'`,
+      `alter role ${role} reset default_transaction_isolation`
+    )
+    const [kept] = await addSessions(sql, 3, { expire_date: '-1 day' })
+    const other = await sql.reserve()
+    await other`begin`
+    await other`update django_session set expire_date = now() + interval '1 day' where session_key = ${kept!}`
+    const answer = worker.run('clear-sessions')
+    await expect
+      .poll(() => sql`select from pg_stat_activity where usename = ${role} and wait_event_type = 'Lock'`, {
+        timeout: 30_000,
+        interval: 5
+      })
+      .toHaveLength(1)
+    await other`commit`
+    other.release()
+    expect((await answer).body).toMatchObject({ affected: 2, failed: 0, held: 0, more: false })
+    expect(await sql`select session_key from django_session`).toEqual([{ session_key: kept }])
+  })
+
+  it('and can not be serialized (40001) is tried again', async () => {
+    const worker = await createWorkerWith(
+      `create sequence tries;
+       grant usage on sequence tries to ${role};
+       create function refuse_once() returns trigger language plpgsql as $$ begin
+         if nextval('tries') = 1 then raise exception 'could not serialize access' using errcode = '40001'; end if;
+         return old;
+       end $$;
+       create trigger refuse_once before delete on django_session for each row execute function refuse_once()`,
+      'drop trigger refuse_once on django_session; drop function refuse_once; drop sequence tries'
+    )
+    await addSessions(sql, 3, { expire_date: '-1 day' })
+    // Alone in its batch: what is not tried again would count as failed.
+    expect((await worker.run('clear-sessions', { batch_size: 1 })).body).toMatchObject({
+      affected: 3,
+      failed: 0
+    })
+  })
 })

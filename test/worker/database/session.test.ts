@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
@@ -5,6 +6,8 @@ import { limitStatements, openDatabase, sendFirst, type PoolLimits } from '../..
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
 import { createDatabase } from '../../database.ts'
 import { openProxy } from '../database-proxy.ts'
+
+const hasPsql = !spawnSync('psql', ['--version']).error
 
 const { url, sql: owner } = await createDatabase()
 const server = new URL(url)
@@ -58,6 +61,26 @@ describe('a password', () => {
     const pool = open(urlOf({ username: role, password: encodeURIComponent(password) }))
     expect(await pool`select current_user as role`).toEqual([{ role }])
   })
+
+  it.skipIf(!hasPsql).each(['Ⅸ', 'soft\u00ADhyphen', 'ｆｕｌｌ', 'no\u00A0break', 'plain'])(
+    'that psql has set, which prepares it itself, logs in: %j',
+    async (password) => {
+      const role = await createRole('login')
+      // Without a terminal it reads the password, twice, from its input.
+      const { status, stderr } = spawnSync(
+        'setsid',
+        ['psql', '-Xq', '-c', String.raw`\password ${role}`, url],
+        {
+          input: `${password}\n${password}\n`,
+          encoding: 'utf8',
+          env: { ...process.env, PGCLIENTENCODING: 'UTF8', LC_ALL: 'C.UTF-8' }
+        }
+      )
+      expect([status, stderr.replaceAll(/Enter .*?: ?/g, '').trim()]).toEqual([0, ''])
+      const pool = open(urlOf({ username: role, password: encodeURIComponent(password) }))
+      expect(await pool`select current_user as role`).toEqual([{ role }])
+    }
+  )
 
   it('that is wrong is said at once', async () => {
     const role = await createRole("login password 'right'")
