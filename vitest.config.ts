@@ -4,9 +4,15 @@ import { debianPrograms } from './test/debian-postgres.ts'
 import { LongestFirst } from './test/longest-first.ts'
 
 // What speaks SQL, on the older PostgreSQL too.
-const debianTests = ['batches', 'due-rows', 'guards', 'ledger', 'migrations', 'overdue', 'server-faults'].map(
-  (name) => `test/worker/${name}.test.ts`
-)
+const debianTests = [
+  'batches',
+  'due-rows',
+  'guards',
+  'ledger',
+  'migrations',
+  'overdue',
+  'database/server-faults'
+].map((name) => `test/worker/${name}.test.ts`)
 
 export default defineConfig({
   test: {

@@ -16,7 +16,7 @@ const longest = [
   'jobs/model',
   'local/refusal',
   'worker/pgbouncer',
-  'worker/server-faults',
+  'worker/database/server-faults',
   'worker/time-limits',
   'worker/storage-faults',
   'worker/overdue'

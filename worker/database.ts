@@ -3,7 +3,7 @@ import { lockTimeout, statementTimeout } from '../jobs/budget.ts'
 import type { DatabaseAddress } from './database/address.ts'
 import type { SessionSettings } from './database/session.ts'
 import { ServerStream, type StreamRules } from './database/stream.ts'
-import { neutralSettings } from './server-faults.ts'
+import { neutralSettings } from './database/server-faults.ts'
 
 // As many runs as there are jobs, and one for what is done beside them. With the one that health has these are 8: more
 // connections would be taken from the application.

@@ -1,13 +1,13 @@
 import fc from 'fast-check'
 import postgres from 'postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Job } from '../../jobs/define-job.ts'
-import { jobs } from '../../jobs/index.ts'
-import { buildGrants } from '../../operations/grants.ts'
-import { createDatabase } from '../database.ts'
-import { addSession, addSessions, clearTables } from '../rows.ts'
-import { faultData } from './fault-data.ts'
-import { closeWithTest, createWorker } from './worker-under-test.ts'
+import type { Job } from '../../../jobs/define-job.ts'
+import { jobs } from '../../../jobs/index.ts'
+import { buildGrants } from '../../../operations/grants.ts'
+import { createDatabase } from '../../database.ts'
+import { addSession, addSessions, clearTables } from '../../rows.ts'
+import { faultData } from '../fault-data.ts'
+import { closeWithTest, createWorker } from '../worker-under-test.ts'
 
 const { url, sql } = await createDatabase()
 await createWorker({}, { url, sql })
