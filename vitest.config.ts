@@ -1,12 +1,37 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
+import { debianPrograms } from './test/debian-postgres.ts'
 import { LongestFirst } from './test/longest-first.ts'
+
+// What speaks SQL, on the older PostgreSQL too.
+const debianTests = [
+  'batches',
+  'due-rows',
+  'guards',
+  'ledger',
+  'migrations',
+  'overdue',
+  'database/server-faults'
+].map((name) => `test/worker/${name}.test.ts`)
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/scratch-folder.ts', 'test/postgres-server.ts'],
+    globalSetup: ['test/scratch-folder.ts'],
     setupFiles: ['test/emulator/google-answers.ts'],
+    projects: [
+      {
+        extends: true,
+        test: { name: 'postgres', include: ['test/**/*.test.ts'], globalSetup: ['test/postgres-server.ts'] }
+      },
+      ...(debianPrograms
+        ? [
+            {
+              extends: true as const,
+              test: { name: 'debian', include: debianTests, globalSetup: ['test/debian-server.ts'] }
+            }
+          ]
+        : [])
+    ],
     // Most files wait, for a database, a process, a time-out: more of them than cores keep the cores busy.
     maxWorkers: 4,
     // The programs that tests start share what Node.js has compiled.
@@ -19,7 +44,8 @@ export default defineConfig({
     update: 'none',
     passWithNoTests: false,
     allowOnly: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000
+    // For machines that are slow, or busy with something else: no test waits for it to pass.
+    testTimeout: 180_000,
+    hookTimeout: 180_000
   }
 })

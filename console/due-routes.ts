@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
 import { jobs as catalogue } from '../jobs/index.ts'
-import { codeOf } from '../worker/database.ts'
+import { codeOf, limitStatements } from '../worker/database.ts'
 import { countDueRows } from '../worker/due-rows.ts'
 import { timeText } from '../worker/pages.ts'
 import type { ConsoleContext } from './context.ts'
@@ -23,7 +23,10 @@ export const registerDueRoutes = (server: FastifyInstance, { sql, declaration }:
       }
     },
     async () => {
-      const [clock] = await sql<{ now: string }[]>`select ${sql.unsafe(timeText('clock_timestamp()'))} as now`
+      const limited = limitStatements(sql, () => timeoutMs)
+      const [clock] = await limited<
+        { now: string }[]
+      >`select ${sql.unsafe(timeText('clock_timestamp()'))} as now`
       return {
         at: new Date().toISOString(),
         jobs: await Promise.all(
@@ -31,12 +34,7 @@ export const registerDueRoutes = (server: FastifyInstance, { sql, declaration }:
             const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
             const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
             try {
-              const { count, sample } = await countDueRows(
-                sql,
-                clock!.now,
-                job.selection(parameters),
-                timeoutMs
-              )
+              const { count, sample } = await countDueRows(limited, clock!.now, job.selection(parameters))
               return { ...base, count, sample: [...sample] }
             } catch (error) {
               if (isUnreachable(error)) throw error

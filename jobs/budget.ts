@@ -9,3 +9,9 @@ export const lockTimeout = 2
  * A tenth is left for the way there, a cold start and the last statement.
  */
 export const budgetOf = (attemptDeadline: number): number => attemptDeadline * 0.9
+
+/** Seconds in which a statement that was cancelled has to end; then its connection is given up. */
+export const graceTime = 2
+
+/** The end of the budget, in seconds, that a run keeps to give up its last statement and to write down how it ended. */
+export const endingTime = graceTime + lockTimeout + graceTime

@@ -18,10 +18,28 @@ export interface DebianPostgres extends AsyncDisposable {
   /** URL of a database with the application's tables, as a superuser. */
   readonly url: string
   readonly sql: Sql
+  /** What the server has written to its log so far. */
+  readonly log: () => string
 }
 
 /** Starts Debian's PostgreSQL on 127.0.0.1 with the application's tables. As root it runs as the user postgres. */
 export const startDebianPostgres = async (): Promise<DebianPostgres> => {
+  const server = await startServer((cluster) => [
+    'initdb',
+    ['-D', cluster, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8']
+  ])
+  await server.sql.unsafe(await readFile(join(import.meta.dirname, '../local/database/schema.sql'), 'utf8'))
+  return server
+}
+
+/** Starts a standby of it, which has what it has and can't be written. */
+export const startStandby = (primary: DebianPostgres): Promise<DebianPostgres> =>
+  startServer((cluster) => ['pg_basebackup', ['-D', cluster, '-d', primary.url, '-R', '-c', 'fast']])
+
+/** @param make says which program makes the cluster in a folder. */
+const startServer = async (
+  make: (cluster: string) => [program: string, parameters: readonly string[]]
+): Promise<DebianPostgres> => {
   const programs = debianPrograms!
   const directory = await mkdtemp(join(tmpdir(), 'debian-postgres-'))
   const port = await findFreePort()
@@ -32,52 +50,32 @@ export const startDebianPostgres = async (): Promise<DebianPostgres> => {
   const user = uid === undefined || gid === undefined ? {} : { uid, gid }
   if (isRoot) execFileSync('chown', ['-R', 'postgres:', directory])
   const cluster = join(directory, 'cluster')
-  execFileSync(
-    join(programs, 'initdb'),
-    ['-D', cluster, '-U', 'postgres', '-A', 'trust', '--no-sync', '-E', 'UTF8'],
-    {
-      ...user,
-      cwd: directory,
-      stdio: 'ignore'
-    }
-  )
-  const server = spawn(
-    join(programs, 'postgres'),
-    [
-      '-D',
-      cluster,
-      '-p',
-      String(port),
-      '-h',
-      '127.0.0.1',
-      '-k',
-      directory,
-      '-F',
-      '-c',
-      'max_connections=200'
-    ],
-    { ...user, cwd: directory, stdio: ['ignore', 'ignore', 'pipe'] }
-  )
+  const [program, parameters] = make(cluster)
+  execFileSync(join(programs, program), parameters, { ...user, cwd: directory, stdio: 'ignore' })
+  const listening = ['-D', cluster, '-p', String(port), '-h', '127.0.0.1', '-k', directory]
+  const server = spawn(join(programs, 'postgres'), [...listening, '-F', '-c', 'max_connections=200'], {
+    ...user,
+    cwd: directory,
+    stdio: ['ignore', 'ignore', 'pipe']
+  })
+  let said = ''
   await new Promise<void>((resolve, reject) => {
-    let said = ''
     server.stderr.setEncoding('utf8').on('data', (text: string) => {
       said += text
-      if (said.includes('ready to accept connections')) resolve()
+      if (/ready to accept (read-only )?connections/.test(said)) resolve()
     })
     server.once('exit', () => reject(new Error(`PostgreSQL did not start: ${said}`)))
   })
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   const sql = postgres(url, { onnotice: () => undefined })
-  await sql.unsafe(await readFile(join(import.meta.dirname, '../local/database/schema.sql'), 'utf8'))
-  return {
-    url,
-    sql,
-    [Symbol.asyncDispose]: async () => {
-      await sql.end({ timeout: 1 })
+  const stop = async () => {
+    await sql.end({ timeout: 1 })
+    if (server.exitCode === null) {
       const exit = once(server, 'exit')
       server.kill('SIGINT')
       await exit
-      await rm(directory, { recursive: true, force: true })
     }
+    await rm(directory, { recursive: true, force: true })
   }
+  return { url, sql, log: () => said, [Symbol.asyncDispose]: stop }
 }

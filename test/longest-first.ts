@@ -18,6 +18,8 @@ const longest = [
   'jobs/model',
   'local/refusal',
   'worker/pgbouncer',
+  'worker/database/server-faults',
+  'worker/time-limits',
   'worker/storage-faults',
   'worker/overdue'
 ]

@@ -6,7 +6,7 @@ import { findParameterFaults, type ParameterValues } from '../jobs/parameters.ts
 import { readScheduleTime } from './deliveries.ts'
 import { errors } from './errors.ts'
 import { findTrace } from './log.ts'
-import { describeReadOnly, type Writability } from './server-faults.ts'
+import { describeReadOnly, type Writability } from './database/server-faults.ts'
 import { runJob, type RunnerOptions, type RunResult } from './runner.ts'
 
 /** What the HTTP side of the worker is made of. */

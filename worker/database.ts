@@ -1,9 +1,9 @@
-import postgres, { type PendingQuery, type RowList, type Sql } from 'postgres'
+import postgres, { type MaybeRow, type PendingQuery, type Sql } from 'postgres'
 import { lockTimeout, statementTimeout } from '../jobs/budget.ts'
 import type { DatabaseAddress } from './database/address.ts'
 import type { SessionSettings } from './database/session.ts'
 import { ServerStream, type StreamRules } from './database/stream.ts'
-import { neutralSettings } from './server-faults.ts'
+import { neutralSettings } from './database/server-faults.ts'
 
 // As many runs as there are jobs, and one for what is done beside them. With the one that health has these are 8: more
 // connections would be taken from the application.
@@ -115,18 +115,33 @@ export const isFromServer = (error: unknown): boolean =>
   error instanceof Error && error.name === 'PostgresError'
 
 /**
- * Waits for a statement, and cancels it when it takes too long. One that can't be cancelled loses its connection.
+ * A pool whose every statement ends in time: what has no answer when the time is up is cancelled and rejects with SQLSTATE
+ * 57014, wherever it waits: for a connection, for a lock, for a server that is gone.
  *
- * @param milliseconds the longest it may take; then it rejects with SQLSTATE 57014.
+ * @param remaining milliseconds, asked for when a statement is sent.
  */
-export const withTimeout = async <Rows extends readonly postgres.MaybeRow[]>(
-  query: PendingQuery<Rows>,
-  milliseconds: number
-): Promise<RowList<Rows>> => {
-  const timer = setTimeout(() => query.cancel(), Math.max(milliseconds, 1))
-  try {
-    return await query
-  } finally {
-    clearTimeout(timer)
+export const limitStatements = (sql: Sql, remaining: () => number): Sql => {
+  const limit = (made: unknown): unknown => {
+    if (made instanceof Promise) limitStatement(made as PendingQuery<MaybeRow[]>, remaining)
+    return made
+  }
+  return new Proxy(sql, {
+    apply: (target, self, parts) => limit(Reflect.apply(target, self, parts)),
+    get: (target, name) =>
+      name === 'unsafe'
+        ? (...parts: Parameters<Sql['unsafe']>) => limit(target.unsafe(...parts))
+        : (Reflect.get(target, name) as unknown)
+  })
+}
+
+const limitStatement = (query: PendingQuery<MaybeRow[]>, remaining: () => number): void => {
+  const send = query.then.bind(query)
+  // A statement is sent when its answer is asked for; a part of another one never is.
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise of postgres.js, which sends by the same way
+  query.then = (onAnswer, onError) => {
+    const timer = setTimeout(() => query.cancel(), Math.max(remaining(), 1))
+    return send()
+      .finally(() => clearTimeout(timer))
+      .then(onAnswer, onError)
   }
 }

@@ -1,7 +1,6 @@
-import type { MaybeRow, PendingQuery, RowList, Sql } from 'postgres'
-import { statementTimeout } from '../jobs/budget.ts'
+import type { Sql } from 'postgres'
 import type { JobLog, Outside, OutsideContext, OutsideResult, Selection, Work } from '../jobs/define-job.ts'
-import { codeOf, isFromServer, withTimeout } from './database.ts'
+import { codeOf, isFromServer } from './database.ts'
 import { changeBatch, countFailure, type Batch, type BatchCounts } from './ledger.ts'
 import {
   deleteRange,
@@ -19,6 +18,7 @@ import { ask } from './statements.ts'
 
 /** A run that works through its due rows. */
 export interface Drain {
+  /** Its statements end when the run's time is up. */
   readonly sql: Sql
   readonly runId: string
   /** The instant of the run, as the ledger has it. */
@@ -29,8 +29,8 @@ export interface Drain {
   readonly services: OutsideContext
   readonly batchSize: number
   readonly maxBatches: number
-  /** Milliseconds that a statement may still take, now. */
-  readonly remaining: () => number
+  /** Whether the run's time is up: then nothing more can be asked. */
+  readonly isTimeUp: () => boolean
   readonly log: JobLog
 }
 
@@ -98,6 +98,8 @@ const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean
   services.signal.aborted || batches >= maxBatches
 
 const leave = async (drain: Drain, from: Bound | undefined, { held }: Progress): Promise<Left> => {
+  // It was up within a batch, whose rows are left.
+  if (drain.isTimeUp()) return { more: true, held }
   const [row] = await read<{ any: boolean }>(drain, isAnyReady(drain.selection, { from }))
   return { more: held > 0 || (row?.any ?? false), held }
 }
@@ -229,7 +231,7 @@ const sendBatch = async (
 ): Promise<BatchCounts> => {
   const { sql, runId } = drain
   const send = async (isPassingOver: boolean): Promise<BatchCounts> => {
-    const [row] = await limit(drain, changeBatch(sql, runId, { ...build(isPassingOver), isPassingOver }))
+    const [row] = await changeBatch(sql, runId, { ...build(isPassingOver), isPassingOver })
     const { affected, failed, waiting } = row!.counts
     if (affected + failed + waiting > 0) progress.batches += 1
     return row!.counts
@@ -250,12 +252,7 @@ const passOver = async ({ sql, runId, log }: Drain, error: unknown, progress: Pr
 }
 
 const read = <Row extends object>(drain: Drain, statement: PageStatement): Promise<readonly Row[]> =>
-  limit(drain, ask<Row>(drain.sql, drain.startedAt, statement))
-
-const limit = <Rows extends readonly MaybeRow[]>(
-  { remaining }: Drain,
-  query: PendingQuery<Rows>
-): Promise<RowList<Rows>> => withTimeout(query, Math.min(statementTimeout * 1000, remaining()))
+  ask<Row>(drain.sql, drain.startedAt, statement)
 
 const cancelled = '57014'
 

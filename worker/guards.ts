@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import type { Job, KnownRelease } from '../jobs/define-job.ts'
-import { findServerFaults } from './server-faults.ts'
+import { findServerFaults } from './database/server-faults.ts'
 
 // A clock further off than this makes "not in the future" and every age wrong.
 const maxClockDifferenceSeconds = 120

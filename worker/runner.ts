@@ -1,13 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Sql } from 'postgres'
-import { budgetOf, statementTimeout } from '../jobs/budget.ts'
+import { budgetOf, endingTime, graceTime, lockTimeout, statementTimeout } from '../jobs/budget.ts'
 import type { Job, OutsideContext, Selection } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { ParameterValues } from '../jobs/parameters.ts'
 import type { Executions, StoredFiles } from '../jobs/services.ts'
 import type { JobSettings } from '../jobs/settings.ts'
-import { sendFirst, withTimeout } from './database.ts'
+import { limitStatements, sendFirst } from './database.ts'
 import { drainRows, type Left } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
 import { findGuardFaults } from './guards.ts'
@@ -65,9 +65,11 @@ const warnShare = 0.8
 
 /** Runs a job once: at most one effect a tick, one run of a job at a time, and all that it did in the ledger. */
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
-  const { sql } = options
   const { job, settings, scheduleTime, parameters } = request
   const { dry_run: asked = false, ...others } = parameters
+  const budget = budgetOf(settings.attemptDeadline ?? job.attemptDeadline)
+  using time = startTime(budget, options.stopping)
+  const sql = limitStatements(options.sql, time.untilWorkEnds)
   const delivery: Delivery = {
     runId: randomUUID(),
     job: job.id,
@@ -84,13 +86,15 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
         ...(scheduleTime && isTick ? { tick: scheduleTime } : {})
       }
     })
+  let fault: Error | undefined
   try {
     const faults = [
       ...findServiceFaults(options, job),
       ...(await sendFirst(() => findGuardFaults(sql, job, options.now())))
     ]
+    if (faults.length > 0) fault = new Error(`nothing was touched: ${faults.join('; ')}`)
     // By a clock that may be wrong no lease is judged.
-    if (faults.length === 0) await abandonDeadRuns(sql, job.id)
+    else await abandonDeadRuns(sql, job.id)
     const begin = await beginRun(sql, delivery)
     const log = labelled(begin.isTick)
     if (begin.kind !== 'begun') return await answerWithout(sql, delivery, begin, log)
@@ -98,26 +102,46 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       { event: events.started, attempt: begin.attempt, dry_run: delivery.dryRun, parameters },
       `${job.id} started`
     )
-    if (faults.length > 0) {
-      return await fail(
-        options,
-        job,
-        delivery,
-        begin,
-        new Error(`nothing was touched: ${faults.join('; ')}`),
-        log
-      )
+    const ending = limitStatements(options.sql, time.untilEnd)
+    const run: Run = {
+      ...options,
+      ...request,
+      ...begin,
+      runId: delivery.runId,
+      dryRun: delivery.dryRun,
+      parameters: others,
+      log,
+      sql,
+      ending,
+      time,
+      budget
     }
+    if (fault) return await fail(run, fault)
     // On a connection of its own, so that nobody waits for it but behind an empty run.
-    const [result] = await Promise.all([
-      work(options, { ...request, parameters: others, log }, delivery, begin),
-      lookAfterLedger(options, log)
-    ])
+    const [result] = await Promise.all([work(run), lookAfterLedger({ ...options, sql }, log)])
     return result
   } catch (error) {
-    labelled(true).error({ event: events.failed, err: error }, `${job.id} failed before it began`)
+    // On a server as the fault has it, a run may not even begin.
+    const err = fault ? new Error(fault.message, { cause: error }) : time.explain(error)
+    labelled(true).error({ event: events.failed, err }, `${job.id} failed before it began`)
     return { kind: 'failed', runId: delivery.runId }
   }
+}
+
+/** A run that has begun. */
+interface Run extends Pick<RunnerOptions, 'files' | 'executions'>, Omit<RunRequest, 'scheduleTime'> {
+  /** For its work: every statement ends when the time for it is up. */
+  readonly sql: Sql
+  /** For writing down how it ended. */
+  readonly ending: Sql
+  readonly runId: string
+  readonly dryRun: boolean
+  readonly attempt: number
+  /** As `timeText` writes it. */
+  readonly startedAt: string
+  readonly time: RunTime
+  /** In seconds. */
+  readonly budget: number
 }
 
 const findServiceFaults = ({ files }: RunnerOptions, { work }: Job): string[] =>
@@ -148,28 +172,19 @@ const answerWithout = async (
   return { kind: 'skipped', record }
 }
 
-const work = async (
-  options: RunnerOptions,
-  request: RunRequest,
-  delivery: Delivery,
-  begin: Extract<Begin, { kind: 'begun' }>
-): Promise<RunResult> => {
-  const { sql } = options
-  const { job, settings, log } = request
-  const { runId, dryRun } = delivery
-  const budget = budgetOf(settings.attemptDeadline ?? job.attemptDeadline)
-  using timing = startTiming(options, runId, budget)
+const work = async (run: Run): Promise<RunResult> => {
+  const { sql, job, dryRun } = run
+  using _heartbeat = startHeartbeat(run)
   try {
-    const selection = select(options, request)
-    const { maxRows } = settings
-    const due =
-      dryRun || maxRows ? await countDueRows(sql, begin.startedAt, selection, timing.remaining()) : undefined
+    const selection = select(run)
+    const { maxRows } = run.settings
+    const due = dryRun || maxRows ? await countDueRows(sql, run.startedAt, selection) : undefined
     const refusal =
       due && maxRows && due.count > maxRows ? describeRefusal(job, due.count, maxRows) : undefined
-    if (refusal && due && !dryRun) return await refuse(options, delivery, begin, refusal, due.count, log)
-    const left = dryRun ? nothingLeft : await drain(options, request, delivery, begin, timing, selection)
-    const notice = dryRun ? '' : await findNotice(options, request, begin, selection, timing)
-    const record = await endRun(sql, runId, {
+    if (refusal && due && !dryRun) return await refuse(run, refusal, due.count)
+    const left = dryRun ? nothingLeft : await drain(run, selection)
+    const notice = dryRun ? '' : await findNotice(run, selection)
+    const record = await endRun(run.ending, run.runId, {
       state: 'completed',
       ...left,
       ...(dryRun && due ? { found: due.count } : {}),
@@ -177,33 +192,27 @@ const work = async (
         dryRun && due ? describeDryRun(job, due, refusal) : describeRun(job, counts, left, notice)
     })
     if (!record) throw new Error('the lease was lost: another worker has given this run up')
-    logEnd(log, record, due, budget, begin.attempt)
+    logEnd(run, record, due)
     return { kind: 'completed', record, duplicate: false }
   } catch (error) {
-    return await fail(options, job, delivery, begin, error, log)
+    return await fail(run, error)
   }
 }
 
 const nothingLeft: Left = { more: false, held: 0 }
 
 /** What the job selects; its statements are told whether executions are asked for. */
-const select = ({ executions }: RunnerOptions, { job, parameters }: RunRequest): Selection => {
+const select = ({ executions, job, parameters }: Run): Selection => {
   const selection = job.selection(parameters)
   return { ...selection, input: { ...selection.input, asks: executions !== undefined } }
 }
 
-const drain = (
-  { sql, files, executions }: RunnerOptions,
-  { job, parameters, log }: RunRequest,
-  { runId }: Delivery,
-  { startedAt }: { readonly startedAt: string },
-  { signal, remaining }: Timing,
-  selection: Selection
-): Promise<Left> => {
+const drain = (run: Run, selection: Selection): Promise<Left> => {
+  const { sql, runId, startedAt, job, parameters, files, executions, time, log } = run
   const services: OutsideContext = {
     ...(files ? { files } : {}),
     ...(executions ? { executions } : {}),
-    signal,
+    signal: time.signal,
     log
   }
   const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
@@ -217,23 +226,20 @@ const drain = (
     services,
     batchSize,
     maxBatches,
-    remaining,
+    isTimeUp: time.isUp,
     log
   })
 }
 
-/** What the job reports with every run, as long as it is so. */
-const findNotice = async (
-  { sql }: RunnerOptions,
-  { job, log }: RunRequest,
-  { startedAt }: { readonly startedAt: string },
-  selection: Selection,
-  { remaining }: Timing
-): Promise<string> => {
-  if (!job.notice) return ''
+/** What the job reports with every run, as long as it is so and there is time to ask. */
+const findNotice = async ({ sql, job, startedAt, time, log }: Run, selection: Selection): Promise<string> => {
+  if (!job.notice || time.isUp()) return ''
   const { text, event, describe } = job.notice
-  const query = ask<{ count: number }>(sql, startedAt, { text, input: selection.input ?? {}, range: {} })
-  const [{ count } = { count: 0 }] = await withTimeout(query, remaining())
+  const [{ count } = { count: 0 }] = await ask<{ count: number }>(sql, startedAt, {
+    text,
+    input: selection.input ?? {},
+    range: {}
+  })
   if (count === 0) return ''
   log.error({ event, count }, `${job.rows[1]}: ${describe(count)}`)
   return describe(count)
@@ -241,72 +247,86 @@ const findNotice = async (
 
 /** A refusal is an answer: tried again, it would be the same. */
 const refuse = async (
-  { sql }: RunnerOptions,
-  { runId }: Delivery,
-  { attempt }: { readonly attempt: number },
+  { ending, runId, attempt, log }: Run,
   reason: string,
-  due: number,
-  log: Logger
+  due: number
 ): Promise<RunResult> => {
   log.error({ event: events.refused, attempt, due }, reason)
-  await endRun(sql, runId, { state: 'failed', error: reason })
+  await endRun(ending, runId, { state: 'failed', error: reason })
   return { kind: 'refused', runId, reason, due }
 }
 
-const fail = async (
-  { sql }: RunnerOptions,
-  job: Job,
-  { runId }: Delivery,
-  { attempt }: { readonly attempt: number },
-  error: unknown,
-  log: Logger
-): Promise<RunResult> => {
+const fail = async (run: Run, cause: unknown): Promise<RunResult> => {
+  const { ending, job, runId, attempt, log } = run
+  const error = run.time.explain(cause)
   log.error({ event: events.failed, err: error, attempt }, `${job.id} failed`)
-  await recordFailure(sql, runId, error, log)
+  try {
+    await endRun(ending, runId, { state: 'failed', error: messageOf(error).slice(0, 1_000) })
+  } catch (err) {
+    log.warn({ err }, 'the failure could not be recorded; the run is given up when its lease ends')
+  }
   return { kind: 'failed', runId }
 }
 
-interface Timing extends Disposable {
-  /** Aborts when no new batch may begin: budget used up, worker stopping, lease lost. */
+/** The time of a run, counted from its delivery. */
+interface RunTime extends Disposable {
+  /** Aborts when no new batch may begin: time used up, worker stopping, lease lost. */
   readonly signal: AbortSignal
-  /** Milliseconds until every statement has to be over. */
-  readonly remaining: () => number
+  readonly abort: (reason: Error) => void
+  /** Milliseconds until every statement of the work is cancelled. */
+  readonly untilWorkEnds: () => number
+  /** Milliseconds until the statements are cancelled that write down how it ended. */
+  readonly untilEnd: () => number
+  /** Whether the time for the work is over. */
+  readonly isUp: () => boolean
+  /** An error that came of the time says so. */
+  readonly explain: (error: unknown) => unknown
 }
 
-const startTiming = ({ sql, stopping }: RunnerOptions, runId: string, budgetSeconds: number): Timing => {
-  const end = performance.now() + budgetSeconds * 1000
-  let deadline = end
+const startTime = (budgetSeconds: number, stopping: AbortSignal): RunTime => {
+  const workSeconds = Math.max(budgetSeconds - endingTime, budgetSeconds / 2)
+  let workEnd = performance.now() + workSeconds * 1000
   const controller = new AbortController()
   const stop = () => {
-    deadline = Math.min(end, performance.now() + stopSeconds * 1000)
+    workEnd = Math.min(workEnd, performance.now() + stopSeconds * 1000)
     controller.abort(new Error('the worker is stopping'))
   }
   // The last statement needs its time too: it ends within the budget.
-  const lastBatch = Math.max(budgetSeconds - statementTimeout, budgetSeconds / 2) * 1000
+  const lastBatch = Math.max(workSeconds - statementTimeout, workSeconds / 2) * 1000
   const timer = setTimeout(() => controller.abort(new Error("the run's time budget is used up")), lastBatch)
+  if (stopping.aborted) stop()
+  stopping.addEventListener('abort', stop)
+  const untilWorkEnds = () => workEnd - performance.now()
+  const isUp = () => untilWorkEnds() <= 0
+  return {
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+    untilWorkEnds,
+    untilEnd: () => untilWorkEnds() + (graceTime + lockTimeout) * 1000,
+    isUp,
+    explain: (error) =>
+      isUp() ? new Error(`the time of the run was up: ${messageOf(error)}`, { cause: error }) : error,
+    [Symbol.dispose]: () => {
+      clearTimeout(timer)
+      stopping.removeEventListener('abort', stop)
+    }
+  }
+}
+
+const startHeartbeat = ({ ending, runId, time }: Run): Disposable => {
   const heartbeat = setInterval(
     () => {
       // Every statement is over by then; a run that is not, hangs, and must not keep the next one from its work.
-      if (performance.now() > end) return
-      renewLease(sql, runId).then(
-        (held) => held || controller.abort(new Error('the lease of the run was lost')),
+      if (time.untilEnd() <= 0) return
+      renewLease(ending, runId).then(
+        (held) => held || time.abort(new Error('the lease of the run was lost')),
         // The next batch finds out whether the database is there again.
         () => undefined
       )
     },
     (leaseSeconds / 3) * 1000
   )
-  if (stopping.aborted) stop()
-  stopping.addEventListener('abort', stop)
-  return {
-    signal: controller.signal,
-    remaining: () => deadline - performance.now(),
-    [Symbol.dispose]: () => {
-      clearTimeout(timer)
-      clearInterval(heartbeat)
-      stopping.removeEventListener('abort', stop)
-    }
-  }
+  return { [Symbol.dispose]: () => clearInterval(heartbeat) }
 }
 
 const countRows = ({ rows }: Job, count: number): string => `${count} ${rows[count === 1 ? 0 : 1]}`
@@ -336,13 +356,7 @@ const describeRun = (
     ...(notice ? [notice] : [])
   ].join('; ')}.`
 
-const logEnd = (
-  log: Logger,
-  record: RunRecord,
-  due: DueRows | undefined,
-  budget: number,
-  attempt: number
-): void => {
+const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows | undefined): void => {
   const { affected, failed, held, waiting, missing, batches, more, dryRun, durationMs } = record
   const counts = { affected, failed, held, waiting, missing, batches, more }
   const sample = due && dryRun ? { sample_ids: due.sample } : {}
@@ -362,19 +376,11 @@ const logEnd = (
 }
 
 /** Not the run's own work: what fails here is said, and tried again beside the next run. */
-const lookAfterLedger = async (options: RunnerOptions, log: Logger): Promise<void> => {
+const lookAfterLedger = async (options: WatchOptions, log: Logger): Promise<void> => {
   try {
     await reportMissedTicks(options, log)
     await pruneLedger(options.sql)
   } catch (error) {
     log.warn({ err: error }, 'the ledger could not be looked after')
-  }
-}
-
-const recordFailure = async (sql: Sql, runId: string, error: unknown, log: Logger): Promise<void> => {
-  try {
-    await endRun(sql, runId, { state: 'failed', error: messageOf(error).slice(0, 1_000) })
-  } catch (cause) {
-    log.warn({ err: cause }, 'the failure could not be recorded; the run is given up when its lease ends')
   }
 }

@@ -8,7 +8,7 @@ export interface DatabaseProxy {
    * Called with the number of each piece of data, from either side, before it is passed on; 1 is the first since
    * `restart`. The piece waits for the promise; false drops it together with its connection.
    */
-  onPiece: (piece: number) => boolean | Promise<boolean>
+  onPiece: (piece: number, data: Buffer) => boolean | Promise<boolean>
   /** Starts counting anew. */
   restart(): void
   readonly pieces: number
@@ -35,7 +35,7 @@ export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => 
     let queue = Promise.resolve()
     const passOn = async (piece: number, data: Buffer): Promise<void> => {
       if (from.destroyed || to.destroyed) return
-      if (await proxy.onPiece(piece)) to.write(data)
+      if (await proxy.onPiece(piece, data)) to.write(data)
       else {
         from.destroy()
         to.destroy()

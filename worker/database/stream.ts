@@ -1,4 +1,5 @@
 import { Duplex } from 'node:stream'
+import { graceTime } from '../../jobs/budget.ts'
 import type { DatabaseAddress } from './address.ts'
 import { buildMessage, cancelStatement, openSession, type Session, type SessionSettings } from './session.ts'
 import { type ConnectionError, describePlace } from './socket.ts'
@@ -10,8 +11,6 @@ export interface StreamRules {
   readonly statementLimit: number
 }
 
-// Of a statement that was cancelled and does not end: then its session is given up.
-const graceMs = 3_000
 // A session that nobody used for this long is asked for a sign of life before it is given a statement.
 const trustedMs = 5_000
 const signMs = 2_000
@@ -88,11 +87,11 @@ export class ServerStream extends Duplex {
     }
     const session = this.#session
     this.#cancelling = cancelStatement(this.#rules.address, session)
-    this.#startTimer(graceMs, () =>
+    this.#startTimer(graceTime * 1000, () =>
       this.#lose(
         session,
         '57014',
-        `${why}; ${describePlace(session.place)} did not answer within ${graceMs / 1000} s`
+        `${why}; ${describePlace(session.place)} did not answer within ${graceTime} s`
       )
     )
   }

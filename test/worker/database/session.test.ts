@@ -1,10 +1,13 @@
+import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { openDatabase, sendFirst, withTimeout, type PoolLimits } from '../../../worker/database.ts'
+import { limitStatements, openDatabase, sendFirst, type PoolLimits } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
 import { createDatabase } from '../../database.ts'
 import { openProxy } from '../database-proxy.ts'
+
+const hasPsql = !spawnSync('psql', ['--version']).error
 
 const { url, sql: owner } = await createDatabase()
 const server = new URL(url)
@@ -58,6 +61,26 @@ describe('a password', () => {
     const pool = open(urlOf({ username: role, password: encodeURIComponent(password) }))
     expect(await pool`select current_user as role`).toEqual([{ role }])
   })
+
+  it.skipIf(!hasPsql).each(['Ⅸ', 'soft\u00ADhyphen', 'ｆｕｌｌ', 'no\u00A0break', 'plain'])(
+    'that psql has set, which prepares it itself, logs in: %j',
+    async (password) => {
+      const role = await createRole('login')
+      // Without a terminal it reads the password, twice, from its input.
+      const { status, stderr } = spawnSync(
+        'setsid',
+        ['psql', '-Xq', '-c', String.raw`\password ${role}`, url],
+        {
+          input: `${password}\n${password}\n`,
+          encoding: 'utf8',
+          env: { ...process.env, PGCLIENTENCODING: 'UTF8', LC_ALL: 'C.UTF-8' }
+        }
+      )
+      expect([status, stderr.replaceAll(/Enter .*?: ?/g, '').trim()]).toEqual([0, ''])
+      const pool = open(urlOf({ username: role, password: encodeURIComponent(password) }))
+      expect(await pool`select current_user as role`).toEqual([{ role }])
+    }
+  )
 
   it('that is wrong is said at once', async () => {
     const role = await createRole("login password 'right'")
@@ -208,13 +231,13 @@ describe('a connection whose bytes are swallowed', () => {
     const pool = open(proxy.url, { connections: 1 })
     await pool`select 1`
     proxy.onPiece = forever
-    await expect(withTimeout(pool`select 2`, 100)).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => 100)`select 2`).rejects.toMatchObject({ code: '57014' })
   })
 
   it('while it is opened is waited for no longer than the limit of the caller', async () => {
     const silent = await listen(() => {})
     const pool = open(`postgres://u:p@${silent.host}/app`)
-    await expect(withTimeout(pool`select 1`, 100)).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => 100)`select 1`).rejects.toMatchObject({ code: '57014' })
   })
 })
 
@@ -222,7 +245,9 @@ it('a statement that was cancelled leaves its connection as it was', async () =>
   const pool = open(url, { connections: 1 })
   const [before] = await pool`select pg_backend_pid() as pid`
   for (let round = 0; round < 20; round += 1)
-    await expect(withTimeout(pool`select pg_sleep(600)`, 10)).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => 10)`select pg_sleep(600)`).rejects.toMatchObject({
+      code: '57014'
+    })
   expect(await pool`select pg_backend_pid() as pid`).toEqual([before])
 })
 
