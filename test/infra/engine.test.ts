@@ -67,7 +67,12 @@ describe.skipIf(reason)(`the program on the real engine${reason ? ` (skipped: ${
     const order = [
       ['cloudscheduler', 'iam', 'run', 'secretmanager', 'sqladmin', 'storage', 'artifactregistry'],
       ['runtime'],
-      ['reads-database-url', 'deletes-stored-files', 'connects-to-database'],
+      [
+        'reads-database-url',
+        'deletes-stored-files-validibot-storage-dev',
+        'sees-whether-a-validator-still-executes',
+        'connects-to-database'
+      ],
       ['service'],
       ['invokes-worker'],
       jobs.map(({ id }) => id)
