@@ -215,7 +215,8 @@ const changeKeys = async (
     if (isOutOfTime(drain, error)) return
     if (keys.length === 1) {
       progress.held -= 1
-      return passOver(drain, error, progress)
+      // What was missing stands beside whichever key is the first: it must not go with a row that fails.
+      return passOver(drain, error, progress, missing)
     }
     const half = Math.ceil(keys.length / 2)
     await changeKeys(drain, outside, keys.slice(0, half), { input, missing }, progress)
@@ -245,10 +246,16 @@ const sendBatch = async (
 }
 
 /** A row that can't be changed is a fact of the run, and no other row waits for it. */
-const passOver = async ({ sql, runId, log }: Drain, error: unknown, progress: Progress): Promise<void> => {
+const passOver = async (
+  { sql, runId, log }: Drain,
+  error: unknown,
+  progress: Progress,
+  missing = 0
+): Promise<void> => {
   progress.batches += 1
   log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
-  if (!(await countFailure(sql, runId))) throw new Error('the lease of the run was lost', { cause: error })
+  if (!(await countFailure(sql, runId, missing)))
+    throw new Error('the lease of the run was lost', { cause: error })
 }
 
 const read = <Row extends object>(drain: Drain, statement: PageStatement): Promise<readonly Row[]> =>

@@ -191,13 +191,18 @@ export const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
 }
 
 /** Renews the lease, and counts a row that can't be changed; false when the run has lost its lease. */
-export const countFailure = (sql: Sql, runId: string): Promise<boolean> => renewLease(sql, runId, 1)
+export const countFailure = (sql: Sql, runId: string, missing = 0): Promise<boolean> =>
+  renewLease(sql, runId, { failed: 1, missing })
 
 /** Renews the lease; false when the run has lost it. */
-export const renewLease = async (sql: Sql, runId: string, failures = 0): Promise<boolean> => {
+export const renewLease = async (
+  sql: Sql,
+  runId: string,
+  { failed, missing } = { failed: 0, missing: 0 }
+): Promise<boolean> => {
   const { count } = await sql`
     update scheduled_jobs.run
-    set failed = failed + ${failures}, lease_expires_at = ${leaseEnd(sql)}
+    set failed = failed + ${failed}, missing = missing + ${missing}, lease_expires_at = ${leaseEnd(sql)}
     where id = ${runId}
     and state = 'running'
     and lease_expires_at > clock_timestamp()`

@@ -1,7 +1,7 @@
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
 import { createDatabase } from '../database.ts'
-import { addSubmission } from '../rows.ts'
+import { addIdempotencyKey } from '../rows.ts'
 import { prepareSystems } from './local-system.ts'
 
 const { url: databaseUrl, sql } = await createDatabase()
@@ -278,27 +278,30 @@ describe('the endpoints', () => {
   })
 
   it('a run in which rows failed is incomplete, in every list, and its counts are told', async () => {
-    const submission = await addSubmission(sql, { expires_at: '-1 day' })
+    const key = await addIdempotencyKey(sql, { expires_at: '-1 day' })
     await sql.unsafe(`
       create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
-      create trigger refuse before update on submissions_submission for each row execute function refuse()`)
-    await post('/api/jobs/purge-expired-submissions/run')
+      create trigger refuse before delete on core_idempotencykey for each row execute function refuse()`)
+    await post('/api/jobs/cleanup-idempotency-keys/run')
     await expect
-      .poll(async () => (await findJob('purge-expired-submissions')).last?.outcome, { interval: 20 })
+      .poll(async () => (await findJob('cleanup-idempotency-keys')).last?.outcome, {
+        interval: 20,
+        timeout: 20_000
+      })
       .toBe('incomplete')
     await sql`drop function refuse cascade`
-    await sql`delete from submissions_submission where id = ${submission}`
+    await sql`delete from core_idempotencykey where id = ${key}`
     await sql`
       update scheduled_jobs.run set held = 4, waiting = 2, missing = 1
-      where job = 'purge-expired-submissions'`
+      where job = 'cleanup-idempotency-keys'`
     const { runs } = await read<{ runs: object[] }>('/api/runs?outcome=incomplete')
     expect(runs).toMatchObject([
-      { job: 'purge-expired-submissions', state: 'completed', failed: 1, held: 4, waiting: 2, missing: 1 }
+      { job: 'cleanup-idempotency-keys', state: 'completed', failed: 1, held: 4, waiting: 2, missing: 1 }
     ])
     const { attempts } = await read<{ attempts: object[] }>('/api/attempts?outcome=incomplete')
-    expect(attempts).toMatchObject([{ job: 'purge-expired-submissions', answer: '200' }])
-    const { points } = await read<{ points: object[] }>('/api/jobs/purge-expired-submissions/points')
-    expect(points).toMatchObject([{ outcome: 'incomplete', failed: 1 }])
+    expect(attempts).toMatchObject([{ job: 'cleanup-idempotency-keys', answer: '200' }])
+    const { points } = await read<{ points: object[] }>('/api/jobs/cleanup-idempotency-keys/points')
+    expect(points.at(-1)).toMatchObject({ outcome: 'incomplete', failed: 1 })
     expect(await read('/api/runs?outcome=completed')).not.toMatchObject({
       runs: expect.arrayContaining([expect.objectContaining({ failed: 1 })]) as object[]
     })

@@ -59,23 +59,26 @@ describe('one row that can not be changed', () => {
     }
   )
 
-  it('of those with stored files is found among its group', async () => {
-    const ids = await addSubmissions(sql, 20, {
-      content: '',
-      input_file: Array.from({ length: 20 }, (_, index) => `submissions/${index}`),
-      expires_at: '-1 day'
-    })
-    await poison('submissions_submission', `old.id = '${ids[7]}'`, '45000')
-    expect((await run('purge-expired-submissions')).body).toMatchObject({
-      affected: 19,
-      failed: 1,
-      held: 0,
-      missing: 20
-    })
-    expect(await readRows(sql, 'submissions_submission', 'content_purged_at is null')).toMatchObject([
-      { id: ids[7] }
-    ])
-  })
+  it.each([0, 7, 19])(
+    'of those with stored files is found among its group: the one at %i',
+    async (position) => {
+      const ids = await addSubmissions(sql, 20, {
+        content: '',
+        input_file: Array.from({ length: 20 }, (_, index) => `submissions/${index}`),
+        expires_at: Array.from({ length: 20 }, (_, index) => `-${30 - index} hours`)
+      })
+      await poison('submissions_submission', `old.id = '${ids[position]}'`, '45000')
+      expect((await run('purge-expired-submissions')).body).toMatchObject({
+        affected: 19,
+        failed: 1,
+        held: 0,
+        missing: 20
+      })
+      expect(await readRows(sql, 'submissions_submission', 'content_purged_at is null')).toMatchObject([
+        { id: ids[position] }
+      ])
+    }
+  )
 
   it.each(['-infinity', '4713-01-01 00:00 BC', '0001-01-01'])(
     'for a run that is stuck since %s there is none: it is marked',
