@@ -3,8 +3,8 @@ import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
 import type { FileStore } from './file-store.ts'
 
-// Requests under way at once in a place. More than the rows of a group (drain.ts): the first deletion of each begins at once.
-const concurrency = 64
+// Requests under way at once in a place. More than the rows of two groups (drain.ts): the first deletion of each begins at once.
+const concurrency = 128
 const pageSize = 1_000
 
 /**

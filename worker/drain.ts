@@ -94,6 +94,13 @@ const growth = 4
 // Between the look at a group and the first deletion of each of its rows lie milliseconds: all of them begin at once.
 const groupSize = 50
 
+// While one waits for the storage, the other keeps the worker and the database busy.
+const groupsAtOnce = 2
+
+/** Whether the batches under way may be the last that the run may make. */
+const isNearEnd = ({ maxBatches }: Drain, { batches }: Progress, underWay: number): boolean =>
+  batches + underWay >= maxBatches
+
 const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean =>
   services.signal.aborted || batches >= maxBatches
 
@@ -151,19 +158,34 @@ const workOutside = async (drain: Drain, range: Range, progress: Progress): Prom
   const outside = work === 'delete' ? undefined : work.outside
   if (!outside || !services[outside.needs]) return true
   const size = Math.min(groupSize, batchSize)
+  // One group is looked at while the files of the one before are under way.
+  const underWay = new Set<Promise<void>>()
   let { from } = range
-  for (;;) {
-    if (isOver(drain, progress)) return false
-    const group = { from, to: range.to }
-    const rows = await read<Required<Bound>>(drain, findOutsideRows(selection, outside, group, size))
-    const last = rows.at(-1)
-    if (!last) return true
-    await workGroup(drain, outside, rows, progress)
-    // Files may have been under way: their rows are found again from the beginning of the range.
-    if (services.signal.aborted) return false
-    if (rows.length < size) return true
-    from = { at: last.at, key: last.key }
+  try {
+    for (;;) {
+      while (
+        underWay.size === groupsAtOnce ||
+        (underWay.size > 0 && isNearEnd(drain, progress, underWay.size))
+      )
+        await Promise.race(underWay)
+      if (isOver(drain, progress)) return false
+      const group = { from, to: range.to }
+      const rows = await read<Required<Bound>>(drain, findOutsideRows(selection, outside, group, size))
+      const last = rows.at(-1)
+      if (!last) break
+      const worked = workGroup(drain, outside, rows, progress).finally(() => underWay.delete(worked))
+      underWay.add(worked)
+      // Whoever waits for it hears of its failure.
+      worked.catch(() => undefined)
+      if (rows.length < size) break
+      from = { at: last.at, key: last.key }
+    }
+    await Promise.all(underWay)
+  } finally {
+    await Promise.allSettled(underWay)
   }
+  // Files may have been under way at the end: their rows are found again from the beginning of the range.
+  return !services.signal.aborted
 }
 
 const workGroup = async (
