@@ -98,9 +98,11 @@ describe('a storage that is slow', () => {
     for (let index = 0; index < count; index += 1) storage.objects.add(`submissions/${index}`)
     let changed: PromiseLike<unknown> | undefined
     let rest: string[] = []
+    const begun = Promise.withResolvers<void>()
     storage.beforeDeletion = async () => {
-      // Every deletion that was to begin in this moment has: the rest is still to be looked at.
-      await Promise.resolve()
+      // Every deletion of the two groups that are under way at a time has begun: the rest is still to be looked at.
+      if (storage.calls.length === 100) begun.resolve()
+      await begun.promise
       changed ??=
         ((rest = ids.filter((_id, index) => !storage.calls.includes(`submissions/${index}`))), change(rest))
       await changed
@@ -120,8 +122,8 @@ describe('a storage that is slow', () => {
         set expires_at = now() + interval '30 days'
         where id = any(${ids}::uuid[])`
     )
-    expect(rest.length).toBe(count - 50)
-    expect(body).toMatchObject({ affected: 50, failed: 0, missing: 0, more: false })
+    expect(rest.length).toBe(count - 100)
+    expect(body).toMatchObject({ affected: 100, failed: 0, missing: 0, more: false })
     expect(kept.toSorted()).toEqual(rest.toSorted())
     expect(storage.objects.size).toBe(rest.length)
   })
@@ -130,7 +132,7 @@ describe('a storage that is slow', () => {
     const { body, rest, kept } = await purgeWhile(async (ids) => {
       for (const id of ids) await addRun(sql, { submission_id: id, status: 'PENDING' })
     })
-    expect(body).toMatchObject({ affected: 50, failed: 0 })
+    expect(body).toMatchObject({ affected: 100, failed: 0 })
     expect(kept.toSorted()).toEqual(rest.toSorted())
     expect(storage.objects.size).toBe(rest.length)
   })
