@@ -13,7 +13,7 @@ const longest = [
   'emulator/scheduler/scheduler',
   'emulator/scheduler/gcloud',
   'emulator/package',
-  'local/console/conformance',
+  'console/conformance',
   'worker/random-requests',
   'jobs/model',
   'local/refusal',
