@@ -48,7 +48,16 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
   const { databaseUrl: given, ...options } = command.opts<
     Omit<LocalOptions, 'databaseUrl'> & { databaseUrl?: string | true }
   >()
-  if (given === undefined) return options
+  const { uploadsUrl, bundlesUrl } = options
+  if (given === undefined) {
+    // The two variables may be meant for `npm run worker`.
+    if (['uploadsUrl', 'bundlesUrl'].some((name) => command.getOptionValueSource(name) === 'cli')) {
+      command.error(
+        "error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given with '--database-url <url>': the demo data has files of its own"
+      )
+    }
+    return options
+  }
   const databaseUrl = given === true ? (process.env.DATABASE_URL ?? '') : given
   try {
     // Not an argument's own check, which would show the argument: it may hold a password.
@@ -59,15 +68,7 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
   } catch (error) {
     command.error(`error: ${(error as Error).message}`)
   }
-  const { uploadsUrl, bundlesUrl } = options
-  if (databaseUrl === undefined) {
-    // The two variables may be meant for `npm run worker`.
-    if (['uploadsUrl', 'bundlesUrl'].some((name) => command.getOptionValueSource(name) === 'cli')) {
-      command.error(
-        "error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given with '--database-url <url>': the demo data has files of its own"
-      )
-    }
-  } else if ((uploadsUrl === undefined) !== (bundlesUrl === undefined)) {
+  if ((uploadsUrl === undefined) !== (bundlesUrl === undefined)) {
     command.error("error: options '--uploads-url <urls>' and '--bundles-url <urls>' must be given together")
   }
   return { ...options, databaseUrl }
