@@ -1,6 +1,7 @@
 import type { Benchmark } from './benchmark.ts'
 import { coldStartBenchmark } from './cold-start.ts'
 import { emulatorLagBenchmark } from './emulator-lag.ts'
+import { firstCallBenchmark } from './first-call.ts'
 import { growthBenchmark } from './growth.ts'
 import { harmBenchmark } from './harm.ts'
 import { jobsBenchmark } from './jobs.ts'
@@ -17,5 +18,6 @@ export const benchmarks: readonly Benchmark[] = [
   memoryBenchmark,
   coldStartBenchmark,
   emulatorLagBenchmark,
+  firstCallBenchmark,
   previewBenchmark
 ]

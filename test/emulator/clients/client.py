@@ -3,6 +3,7 @@
 import json
 import re
 import sys
+import time
 
 import grpc
 from google.api_core.exceptions import GoogleAPICallError
@@ -13,6 +14,7 @@ from google.cloud.scheduler_v1.services.cloud_scheduler import transports
 from google.protobuf import json_format
 
 transport, endpoint = sys.argv[1:]
+begin = time.monotonic()
 if transport == "gRPC":
     channel = transports.CloudSchedulerGrpcTransport(channel=grpc.insecure_channel(endpoint))
 else:
@@ -44,4 +46,6 @@ for line in sys.stdin:
         result = {"http": 200, "response": call(one["method"], one["request"])}
     except GoogleAPICallError as error:
         result = {"http": int(error.code), "message": error.message}
+    # Since the client was made, for the benchmark of a first call.
+    result["milliseconds"] = (time.monotonic() - begin) * 1000
     print(json.dumps(result), flush=True)

@@ -1,20 +1,15 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { describe, expect, it } from 'vitest'
 import { ApiError, statusCodes } from '../../../emulator/google-api/api-error.ts'
 import type { StatusName } from '../../../emulator/google-api/api-error.ts'
 import { createFakeDeliverer, parent, startTestEmulator } from '../harness.ts'
+import { clientPrograms } from './programs.ts'
 import table from './table.json' with { type: 'json' }
 
 // One table of calls, and what Google's clients of three languages must make of the answers, each in its way. Those of
 // Node.js and gcloud have tests of their own: ../scheduler/scheduler-client.test.ts, ../scheduler/gcloud.test.ts.
-const cache = join(import.meta.dirname, '../../../.cache/emulator-clients')
-const python = join(cache, 'python/bin/python')
-const classpath = join(cache, 'classpath')
-
 interface Call {
   readonly method: string
   readonly request: object
@@ -34,35 +29,8 @@ interface Result {
 
 const calls = JSON.parse(JSON.stringify(table).replaceAll('PARENT', parent)) as Call[]
 
-const clients = [
-  {
-    client: 'Python over gRPC',
-    command: python,
-    words: [join(import.meta.dirname, 'client.py'), 'gRPC'],
-    needs: python
-  },
-  {
-    client: 'Python over REST',
-    command: python,
-    words: [join(import.meta.dirname, 'client.py'), 'REST'],
-    needs: python
-  },
-  { client: 'Go over gRPC', command: join(cache, 'go-client'), words: [], needs: join(cache, 'go-client') },
-  {
-    client: 'Java over HTTP',
-    command: 'java',
-    words: [
-      '-cp',
-      existsSync(classpath) ? `${readFileSync(classpath, 'utf8').trim()}:${join(cache, 'java')}` : '',
-      'Client'
-    ],
-    needs: join(cache, 'java/Client.class')
-  }
-]
-
-describe.each(clients)('Google’s client of $client', ({ command, words, needs }) => {
-  // Skipped where test/emulator/clients/prepare has not been run, or the language is not there.
-  it.skipIf(!existsSync(needs))('makes of every answer what it is', { timeout: 180_000 }, async () => {
+describe.each(clientPrograms)('Google’s client of $client', ({ command, words, isThere }) => {
+  it.skipIf(!isThere)('makes of every answer what it is', { timeout: 180_000 }, async () => {
     await using emulator = await startTestEmulator('2026-06-01T00:00:30Z', {
       deliverer: createFakeDeliverer(),
       locations: ['australia-southeast1']

@@ -11,15 +11,25 @@ import com.google.gson.JsonParser;
 import com.google.protobuf.Empty;
 import com.google.protobuf.Message;
 import com.google.protobuf.util.JsonFormat;
+import io.grpc.ManagedChannelBuilder;
+import io.grpc.StatusRuntimeException;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 
-/** Makes the calls that standard input describes, one a line, with Google's client over HTTP; prints what came of each. */
+/** Makes the calls that standard input describes, one a line, with Google's client; prints what came of each. */
 class Client {
   public static void main(String[] arguments) throws Exception {
+    var begin = System.nanoTime();
+    var isGrpc = arguments[0].equals("gRPC");
     var settings =
-        CloudSchedulerSettings.newHttpJsonBuilder()
-            .setEndpoint("http://" + arguments[0])
+        (isGrpc
+                ? CloudSchedulerSettings.newBuilder()
+                    .setTransportChannelProvider(
+                        CloudSchedulerSettings.defaultGrpcTransportProviderBuilder()
+                            .setEndpoint(arguments[1])
+                            .setChannelConfigurator(ManagedChannelBuilder::usePlaintext)
+                            .build())
+                : CloudSchedulerSettings.newHttpJsonBuilder().setEndpoint("http://" + arguments[1]))
             .setCredentialsProvider(NoCredentialsProvider.create())
             .build();
     var lines = new BufferedReader(new InputStreamReader(System.in));
@@ -32,11 +42,18 @@ class Client {
           result.addProperty("code", "OK");
           result.add("response", JsonParser.parseString(JsonFormat.printer().print(answer)));
         } catch (ApiException error) {
-          // It makes its codes of the HTTP status, and keeps the error's own text with its cause.
-          var answer = (HttpResponseException) error.getCause();
-          result.addProperty("http", answer.getStatusCode());
-          result.addProperty("message", answer.getContent());
+          if (error.getCause() instanceof StatusRuntimeException answer) {
+            result.addProperty("grpc", answer.getStatus().getCode().value());
+            result.addProperty("message", answer.getStatus().getDescription());
+          } else {
+            // Over HTTP it makes its codes of the status, and keeps the error's own text with its cause.
+            var answer = (HttpResponseException) error.getCause();
+            result.addProperty("http", answer.getStatusCode());
+            result.addProperty("message", answer.getContent());
+          }
         }
+        // Since the client was made, for the benchmark of a first call.
+        result.addProperty("milliseconds", (System.nanoTime() - begin) / 1e6);
         System.out.println(new Gson().toJson(result));
       }
     }
