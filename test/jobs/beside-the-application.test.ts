@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
-import type { ReservedSql } from 'postgres'
+import postgres, { type ReservedSql, type TransactionSql } from 'postgres'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { untilBlocked } from '../blocked.ts'
 import { addPurgeRetries, addRun, addSubmission, addSubmissions, clearTables, readRows } from '../rows.ts'
 import { createWorker } from '../worker/worker-under-test.ts'
 
-const { sql, run, storage, lines } = await createWorker()
+const { sql, run, storage, lines, url } = await createWorker()
 
 beforeEach(async () => {
   await clearTables(sql)
@@ -29,7 +29,7 @@ const runBehind = async (job: string, change: (application: ReservedSql) => Prom
 }
 
 /** As the application begins a run: the run first, then the submission that points to it. */
-const beginRun = (submission: string) => async (application: ReservedSql) => {
+const beginRun = (submission: string) => async (application: ReservedSql | TransactionSql) => {
   const id = randomUUID()
   await application`
     insert into validations_validationrun
@@ -82,6 +82,58 @@ describe.each(kinds)(
     })
   }
 )
+
+it('is in no deadlock with an application that begins, ends and keeps what the jobs are at', async () => {
+  // A tenth of the preset: who waits in a circle is found before a lock times out.
+  const [database] = await sql<{ name: string }[]>`select current_database() as name`
+  await sql.unsafe(`alter database ${database!.name} set deadlock_timeout = '100ms'`)
+  const each = 40
+  // Half of them with a file, all due and in the same order as the jobs come by.
+  const ids = await addSubmissions(sql, each * 8, {
+    content: Array.from({ length: each * 8 }, (_, index) => (index % 2 ? 'inline' : '')),
+    input_file: Array.from({ length: each * 8 }, (_, index) => (index % 2 ? '' : `submissions/${index}`)),
+    expires_at: Array.from({ length: each * 8 }, (_, index) => `-${each * 8 - index} minutes`)
+  })
+  for (let index = 0; index < ids.length; index += 2) storage.objects.add(`submissions/${index}`)
+  for (const id of ids) await addRun(sql, { submission_id: id, status: 'RUNNING', started_at: '-2 hours' })
+  // Four requests of the application at a time, each with a submission and its run; in either order of the two rows.
+  const write = async (writer: number): Promise<void> => {
+    const application = postgres(url, { max: 1, onnotice: () => undefined })
+    try {
+      for (let index = writer; index < ids.length; index += 4) {
+        const id = ids[index]!
+        await application.begin(async (transaction) => {
+          const endRun = () => transaction`
+            update validations_validationrun set status = 'SUCCEEDED', ended_at = now() where submission_id = ${id}`
+          const touch = () => transaction`
+            update submissions_submission set modified = now(), name = 'touched' where id = ${id}`
+          for (const change of index % 8 < 4 ? [endRun, touch] : [touch, endRun]) await change()
+          await beginRun(id)(transaction)
+        })
+      }
+    } finally {
+      await application.end()
+    }
+  }
+  let isOver = false
+  const writers = Promise.all([0, 1, 2, 3].map(write)).finally(() => (isOver = true))
+  const failures: unknown[] = []
+  do {
+    for (const job of ['cleanup-stuck-runs', 'purge-expired-submissions', 'process-purge-retries']) {
+      const { statusCode, body } = await run(job)
+      if (statusCode !== 200 || body.failed !== 0) failures.push(body)
+    }
+  } while (!isOver)
+  await writers
+  // Whoever is chosen to end a deadlock gets SQLSTATE 40P01: a writer would have thrown it, a job would have logged it.
+  expect({ failures, deadlocks: lines.filter((line) => JSON.stringify(line).includes('deadlock')) }).toEqual({
+    failures: [],
+    deadlocks: []
+  })
+  const [counted] = await sql<{ deadlocks: number }[]>`
+    select deadlocks::int from pg_stat_database where datname = current_database()`
+  expect(counted).toEqual({ deadlocks: 0 })
+})
 
 describe('a storage that is slow', () => {
   const count = 120
