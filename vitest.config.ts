@@ -46,6 +46,7 @@ export default defineConfig({
     allowOnly: false,
     // For machines that are slow, or busy with something else: no test waits for it to pass.
     testTimeout: 180_000,
-    hookTimeout: 180_000
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } }
   }
 })

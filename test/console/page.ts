@@ -21,7 +21,7 @@ export interface ConsoleTab {
 export const openTab = async (context: BrowserContext): Promise<ConsoleTab> => {
   const page = await context.newPage()
   // Everything is on this machine: what is not there by then does not come.
-  page.setDefaultTimeout(8_000)
+  page.setDefaultTimeout(60_000)
   const resetView = async (): Promise<void> => {
     await page.setViewportSize({ width: 1440, height: 900 })
     await page.emulateMedia({ colorScheme: 'light' })
