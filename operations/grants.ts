@@ -3,7 +3,7 @@ import type { Job } from '../jobs/define-job.ts'
 /** The role that the worker connects as, unless told otherwise. */
 export const workerRole = 'validibot_jobs'
 
-// Longer than the worker's own time-outs (jobs/budget.ts): they end a statement that the worker could not cancel.
+// Longer than the worker's own time-outs (jobs/budget.ts): these end statements that the worker failed to cancel.
 const roleTimeouts = {
   statement_timeout: '30s',
   lock_timeout: '5s',

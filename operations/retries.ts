@@ -4,7 +4,7 @@ import { maxAttempts } from '../jobs/purge.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
 
-/** `npm run retries`: what an operator does with purges that failed for good. Works on DATABASE_URL. */
+/** `npm run retries`: lists and requeues purges that are exhausted, in the database of DATABASE_URL. */
 const buildCommand = (sql: () => Sql): Command => {
   const command = new Command('retries')
     .description('Purge retries: submissions whose stored files could not be deleted. Works on DATABASE_URL.')

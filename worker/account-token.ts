@@ -1,11 +1,11 @@
 import { GoogleAuth } from 'google-auth-library'
 
-// Cloud Run's API knows no narrower scope; what the account may do is for its roles to say.
+// Cloud Run's API has no narrower scope; the account's roles limit what it may do.
 const auth = new GoogleAuth({ scopes: 'https://www.googleapis.com/auth/cloud-platform' })
 
 /**
- * An access token of the account that this process runs as: on Cloud Run from the metadata server, elsewhere of whoever
- * is logged in. Kept until it expires.
+ * An access token of the account that this process runs as: from the metadata server on Cloud Run, elsewhere from the
+ * application default credentials. Cached until it expires.
  */
 export const findAccountToken = async (): Promise<string> => {
   const token = await auth.getAccessToken()

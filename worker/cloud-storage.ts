@@ -3,17 +3,18 @@ import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
 import type { FileStore } from './file-store.ts'
 
-// Requests under way at once in a place. More than the rows of two groups (drain.ts): the first deletion of each begins at once.
+// Concurrent requests in one place. More than the rows of two groups (drain.ts), so that each row's first deletion starts
+// at once.
 const concurrency = 128
 const pageSize = 1_000
 
 /**
- * Opens Google's client of Cloud Storage, with its own retries (408, 429, 5xx and lost connections).
+ * Opens Google's client for Cloud Storage, with its own retries (408, 429, 5xx and lost connections).
  *
- * @returns what opens the stored files in a folder of a bucket, or in the whole of it where the prefix is empty.
+ * @returns a function that opens the objects of a bucket under a prefix, or all of them if the prefix is empty.
  */
 export const openCloudStorage = (): ((bucketName: string, prefix: string) => FileStore) => {
-  // A deletion is the same however often it is sent, so it may be retried even where Google's client is careful.
+  // A deletion is idempotent, so it may be retried where Google's client would not by default.
   const storage = new Storage({ retryOptions: { autoRetry: true, idempotencyStrategy: 0 } })
   return (bucketName, prefix) => openBucket(storage.bucket(bucketName), prefix)
 }
@@ -21,19 +22,19 @@ export const openCloudStorage = (): ((bucketName: string, prefix: string) => Fil
 const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
   const limit = pLimit(concurrency)
   const nameOf = (name: string): string => (placePrefix ? `${placePrefix}/${name}` : name)
-  // Within the limit: a request that hangs gives its place back when its run ends.
+  // Counted in the limit: a request that hangs frees its slot when its run ends.
   const ask = <Value>(request: () => Promise<Value>, signal: AbortSignal): Promise<Value> =>
     limit(async () => {
       signal.throwIfAborted()
       try {
         return await untilAborted(request(), signal)
       } catch (error) {
-        // Its message would be the whole page.
+        // Its message would hold the whole HTML page.
         throw isForeign(error) ? describeForeign(`(${error.code})`, error) : error
       }
     })
 
-  /** A page of the names under a prefix, and where the next one begins. */
+  /** One page of the names under a prefix, and the token of the next. */
   const list = async (prefix: string, maxResults: number, signal: AbortSignal, pageToken?: string) => {
     const query = {
       prefix,
@@ -45,7 +46,7 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
     const [files, , answer] = await ask(() => bucket.getFiles(query), signal)
     const { kind, nextPageToken } = answer as { kind?: string; nextPageToken?: string }
     const names = files.map(({ name }) => name)
-    // A page of a proxy, with 200, would be an empty list; and what is listed is deleted.
+    // A proxy's HTML page with status 200 would look like an empty list.
     if (kind !== 'storage#objects' || !names.every((name) => name.startsWith(prefix))) {
       throw describeForeign('to a listing')
     }
@@ -55,13 +56,13 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
   const deleteObject = async (name: string, signal: AbortSignal): Promise<boolean> => {
     try {
       const [answer] = await ask(() => bucket.file(name).delete(), signal)
-      // Cloud Storage says 204, and nothing else.
+      // Cloud Storage answers 204 and nothing else.
       if (answer.statusCode === 204 || isJson(answer)) return true
       throw describeForeign(`to a deletion (${answer.statusCode})`)
     } catch (error) {
       if (!isNotFound(error)) throw error
       if (error.message.includes(`No such object: ${bucket.name}/${name}`)) return false
-      // Of the object or of the bucket: other servers do not say, and Google's did not always.
+      // The object's 404 or the bucket's: not every server tells them apart, and Google's did not always.
       const { names } = await list(name, 1, signal)
       if (names.includes(name)) throw error
       return false
@@ -104,13 +105,13 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
   }
 }
 
-/** Cloud Storage's own 404, in its JSON. */
+/** Cloud Storage's own 404, with its JSON body. */
 const isNotFound = (error: unknown): error is ApiError & { readonly code: 404 } =>
   error instanceof ApiError &&
   error.code === 404 &&
   error.errors?.some(({ reason }) => reason === 'notFound') === true
 
-/** An answer without Cloud Storage's JSON: the page of a proxy. */
+/** An answer without Cloud Storage's JSON, such as a proxy's HTML page. */
 const isForeign = (error: unknown): error is ApiError =>
   error instanceof ApiError && error.response !== undefined && !isJson(error.response)
 
@@ -123,7 +124,7 @@ const describeForeign = (what: string, cause?: Error): Error =>
     { cause }
   )
 
-/** Why a bucket could not be looked at, and what to do. */
+/** Why a bucket could not be read, and what to do. */
 const explain = (error: unknown, bucketName: string): unknown => {
   if (!(error instanceof ApiError)) return error
   const answer = `(${error.code}: ${error.message})`
@@ -140,7 +141,7 @@ const explain = (error: unknown, bucketName: string): unknown => {
   return new Error(`Cloud Storage does not answer ${answer}; the next run asks again`, { cause: error })
 }
 
-/** Google's client takes no signal: what it still does after this is a deletion, which may as well succeed. */
+/** Google's client takes no signal: a deletion that goes on after this may as well succeed. */
 const untilAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> =>
   new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error)

@@ -5,11 +5,11 @@ import type { SessionSettings } from './database/session.ts'
 import { ServerStream, type StreamRules } from './database/stream.ts'
 import { neutralSettings } from './database/server-faults.ts'
 
-// As many runs as there are jobs, and one for what is done beside them. With the one that health has these are 8: more
-// connections would be taken from the application.
+// One connection for each job and one for everything else. Health has one of its own, which makes 8: the application needs
+// the rest of the server's connections.
 const maxConnections = 7
 
-/** How a pool differs from the one that runs share. */
+/** How a pool differs from the shared one. */
 export interface PoolLimits {
   readonly connections?: number
   /** Seconds that a statement may take. */
@@ -21,8 +21,8 @@ export interface PoolLimits {
 /**
  * Opens the pool of connections; nothing is sent before the first query.
  *
- * Statements are not prepared by name, so it works through PgBouncer in transaction mode; and nothing here or in the
- * jobs spans two statements: a connection may be another one for the next.
+ * It works through PgBouncer in transaction mode: no statement is prepared by name, and nothing here or in the jobs relies
+ * on two statements sharing a connection.
  */
 export const openDatabase = (
   address: DatabaseAddress,
@@ -35,14 +35,14 @@ export const openDatabase = (
     max: connections,
     prepare: false,
     ...beyondTypes(rules),
-    // Of the stream's own sessions; that one is there at once.
+    // The stream is there at once; opening its sessions has a limit of its own.
     connect_timeout: 0,
     idle_timeout: 60,
-    // Else each new connection begins with a look-up of all types, for the sake of arrays: a cold start waits for it, and
-    // no caller hears when it fails.
+    // Otherwise each new connection first looks up all array types: a cold start waits for that, and no caller is told when
+    // it fails.
     fetch_types: false,
     types: {
-      // Times stay the text that PostgreSQL writes: a Date has no microseconds, and a boundary without them skips rows.
+      // Times stay text: a Date has no microseconds, and a page boundary without them would skip rows.
       date: { to: 1184, from: [1082, 1114, 1184], serialize: keepText, parse: keepText },
       array: { to: 1009, from: arrayTypes, serialize: writeArray, parse: readArray }
     },
@@ -50,7 +50,7 @@ export const openDatabase = (
   })
 }
 
-/** The settings that decide what our statements mean; a role or a database may have others. */
+/** Settings that the meaning of our statements depends on, and that a role or a database may override. */
 const buildSettings = (statement: number, lock: number): SessionSettings => ({
   startup: { DateStyle: 'ISO, MDY', TimeZone: 'UTC', standard_conforming_strings: 'on' },
   options: {
@@ -61,7 +61,7 @@ const buildSettings = (statement: number, lock: number): SessionSettings => ({
   }
 })
 
-// What the types of postgres.js do not know.
+// Types that postgres.js does not know.
 const beyondTypes = (rules: StreamRules) => ({
   // One query at a time on a connection. Behind a query that has not ended, postgres.js would ask for the next one's
   // description with a flush; PgBouncer gives the connection away at the end of the first, and the answer is lost.
@@ -81,18 +81,18 @@ const writeArray = (values: readonly (string | number | null)[]): string => {
   return `{${elements.join(',')}}`
 }
 
-/** Elements are the text that PostgreSQL writes; of one dimension. */
+/** Parses a one-dimensional array into the text of its elements. */
 const readArray = (text: string): (string | null)[] =>
   [...text.matchAll(/"((?:[^"\\]|\\.)*)"|([^{},]+)/gs)].map(([, quoted, bare]) =>
     quoted === undefined ? (bare === 'NULL' ? null : bare!) : quoted.replaceAll(/\\(.)/gs, '$1')
   )
 
 /**
- * Sends the first statement of a run, again if its connection was lost: one that died while idle (a restart, a failover, a
- * pooler's time-out) may be noticed only when it is used.
+ * Sends the first statement of a run, and sends it again if the connection was lost: one that died while idle (a restart, a
+ * failover, a pooler's time-out) may fail only on its next use.
  *
- * @param send sends what may be sent twice; nothing else is.
- * @throws the last error when no connection can be had.
+ * @param send must be safe to repeat.
+ * @throws the last error if no connection can be opened.
  */
 export const sendFirst = async <Value>(send: () => PromiseLike<Value>): Promise<Value> => {
   for (let tries = 1; ; tries += 1) {
@@ -106,19 +106,19 @@ export const sendFirst = async <Value>(send: () => PromiseLike<Value>): Promise<
 
 const maxTries = 3
 
-/** The SQLSTATE of an error; of a connection that failed 08001, of one that was lost 08006. */
+/** The SQLSTATE of an error: 08001 for a failed connection, 08006 for a lost one. */
 export const codeOf = (error: unknown): string =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
 
-/** Whether PostgreSQL itself answered with the error: its code is a SQLSTATE then. */
+/** Whether the error is PostgreSQL's own answer, so that its code is a SQLSTATE. */
 export const isFromServer = (error: unknown): boolean =>
   error instanceof Error && error.name === 'PostgresError'
 
 /**
- * A pool whose every statement ends in time: what has no answer when the time is up is cancelled and rejects with SQLSTATE
- * 57014, wherever it waits: for a connection, for a lock, for a server that is gone.
+ * A pool with a deadline: a statement without an answer by then is cancelled and rejects with SQLSTATE 57014, whether it
+ * waits for a connection, a lock or a server that is gone.
  *
- * @param remaining milliseconds, asked for when a statement is sent.
+ * @param remaining milliseconds left, called when a statement is sent.
  */
 export const limitStatements = (sql: Sql, remaining: () => number): Sql => {
   const limit = (made: unknown): unknown => {

@@ -1,11 +1,10 @@
 import { errors } from './errors.ts'
 
-// In UTC a time with an offset may have five digits for its year: it is in the future all the same.
+// Converted to UTC, a time with an offset may get a year of five digits, which is in the future anyway.
 const latest = Date.UTC(9999, 11, 31, 23, 59, 59)
 
 /**
- * The time that a delivery came with, in X-CloudScheduler-ScheduleTime. Whether it is a tick's is decided by the database's
- * clock.
+ * The time in X-CloudScheduler-ScheduleTime. Whether it is a tick is decided later, by the database's clock.
  *
  * @returns RFC 3339 in UTC with all its digits, or undefined where there is none.
  * @throws 400 when the header is there and is not a time.

@@ -2,26 +2,26 @@ import pLimit from 'p-limit'
 import type { Executions } from '../jobs/services.ts'
 
 export interface ExecutionsOptions {
-  /** Of Cloud Run's API; http is this machine's stand-in, which wants no token. */
+  /** The base URL of Cloud Run's API. With http it is the local stand-in, which takes no token. */
   readonly url: URL
-  /** Of one question, its token included. */
+  /** Milliseconds for one request, including the one for its token. */
   readonly timeoutMs?: number
   /** Finds the access token; by default that of the account that the worker runs as, and none for http. */
   readonly findToken?: () => Promise<string>
 }
 
-// Cloud Run answers in about 100 ms; a run of the job has more to do than to wait for one that does not.
+// Cloud Run answers in about 100 ms. A slow answer must not hold up the rest of the run.
 const defaultTimeoutMs = 5_000
-// Stuck runs are few: a hundred of them are asked about in two seconds, and no quota is near.
+// Stuck runs are few: a hundred requests take two seconds and stay far below any quota.
 const concurrency = 8
-// What the application writes comes from Google, but it is a text in a database: nothing else may become a path.
+// The name came from Google, but the database could hold any text: only this form may become a path.
 const namePattern =
   /^projects\/[a-z0-9][-a-z0-9.:]{0,62}\/locations\/[a-z][-a-z0-9]{0,62}\/jobs\/[a-z][-a-z0-9]{0,62}\/executions\/[a-z][-a-z0-9]{0,62}$/
 
 /**
  * Asks Cloud Run, `GET /v2/NAME`: https://cloud.google.com/run/docs/reference/rest/v2/projects.locations.jobs.executions/get.
  *
- * Only Google's own word ends a run: an execution with a completionTime, or a 404 in the form of Google's errors.
+ * Only Google's own answer ends a run: an execution with a completionTime, or a 404 in Google's error format.
  */
 export const openExecutions = ({
   url,
@@ -33,7 +33,7 @@ export const openExecutions = ({
     const token = findToken && (await orAborted(findToken(), signal))
     const response = await fetch(new URL(`/v2/${name}`, url), {
       headers: { accept: 'application/json', ...(token && { authorization: `Bearer ${token}` }) },
-      // A token goes nowhere else.
+      // The token must not be sent anywhere else.
       redirect: 'manual',
       signal
     })
@@ -76,7 +76,7 @@ const judge = (name: string, status: number, body: Readonly<Record<string, unkno
   return unknown(`Cloud Run answered ${status}${fix}`)
 }
 
-/** Google's library is loaded with the first question: a cold start does not compile it, and five jobs never need it. */
+/** Loads Google's library on first use: a cold start need not compile it, and five of the six jobs never use it. */
 const findAccountToken = async (): Promise<string> => (await import('./account-token.ts')).findAccountToken()
 
 /** Google's library takes no signal. */

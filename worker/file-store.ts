@@ -1,4 +1,4 @@
 import type { FilePlace } from '../jobs/services.ts'
 
-/** What a kind of storage does; its names are checked, and folders come without a slash at their end. */
+/** What each kind of storage implements. Names have been checked, and folders have no trailing slash. */
 export type FileStore = Omit<FilePlace, 'url'>

@@ -3,14 +3,13 @@ import { dirname, relative, resolve, sep } from 'node:path'
 import type { FileStore } from './file-store.ts'
 
 /**
- * Stored files in a folder, for one machine. Nothing outside of the folder can be deleted: a link that leads out is
- * refused.
+ * Stored files in a local folder. Nothing outside the folder can be deleted: symbolic links that lead out are refused.
  *
- * @param root an absolute path; it must exist once something is asked of it.
+ * @param root an absolute path; it must exist by the first call.
  */
 export const openFolder = (root: string): FileStore => ({
   prove: async (folder, signal) => {
-    // As the folder of a file, so that a link in its place is followed as it is for that file.
+    // Resolved like a file's folder, so that a link in its place is treated in the same way.
     const keep = await findInside(root, `${folder}/.keep`)
     for await (const path of listFiles(keep && dirname(keep), signal)) if (path) return
     const target = resolve(root, folder)
@@ -30,14 +29,14 @@ export const openFolder = (root: string): FileStore => ({
     const target = await findInside(root, folder)
     let deleted = 0
     for await (const path of listFiles(target, signal)) if (await wasThere(unlink(path))) deleted += 1
-    // What is left are folders. A link in the folder's place goes, and nothing that it leads to.
+    // Only folders are left. If the folder itself is a link, the link is removed and its target is not.
     signal.throwIfAborted()
     if (target) await rm(target, { recursive: true, force: true })
     return deleted
   }
 })
 
-/** Files and links below a folder; none where it is not there or is a link itself. */
+/** Files and links below a folder; none if it does not exist or is a link itself. */
 async function* listFiles(folder: string | undefined, signal: AbortSignal): AsyncGenerator<string> {
   signal.throwIfAborted()
   if (folder === undefined || (await realpath(folder).catch(ignoreMissing)) !== folder) return
@@ -47,15 +46,15 @@ async function* listFiles(folder: string | undefined, signal: AbortSignal): Asyn
       if (!entry.isDirectory()) yield resolve(entry.parentPath, entry.name)
     }
   } catch (error) {
-    // Someone else deletes there as well.
+    // Another process is deleting here too.
     ignoreMissing(error as NodeJS.ErrnoException)
   }
 }
 
 /**
- * The path below the root, its folder's links resolved; undefined when that folder is not there.
+ * The path below the root with its folder's links resolved; undefined if that folder does not exist.
  *
- * @throws Error when the root itself is not there: then nothing is known of a file.
+ * @throws Error if the root itself does not exist: then nothing can be said about a file.
  */
 const findInside = async (root: string, name: string): Promise<string | undefined> => {
   const realRoot = await realpath(root).catch(ignoreMissing)

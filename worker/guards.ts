@@ -2,13 +2,13 @@ import type { Sql } from 'postgres'
 import type { Job, KnownRelease } from '../jobs/define-job.ts'
 import { findServerFaults } from './database/server-faults.ts'
 
-// A clock further off than this makes "not in the future" and every age wrong.
+// With more drift than this, "in the future" and every age would be wrong.
 const maxClockDifferenceSeconds = 120
 
 /**
- * Why a job must not touch the database as it is now: a table or column that is not there or has another type, a right
- * that is missing, a release of the application that the job does not know, clocks that differ. Looked at before every run, so that no migration of the application can turn a
- * run into a wrong delete.
+ * Why a job must not run on the database in its present state: a missing table or column, a column of another type, a
+ * missing privilege, an unknown release of the application, clocks that differ. Checked before every run, so that no
+ * migration of the application can turn a run into a wrong delete.
  *
  * @param now the worker's clock.
  * @returns sentences, each with its fix; empty when the job may run.
@@ -57,8 +57,8 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
 }
 
 /**
- * A later release keeps more with a row than the job knows: it would delete what must stay, and leave what must go. Seen in
- * the catalogue alone, which every role may read.
+ * A later release stores more with a row than the job knows: the job would delete data that must stay, and leave data that
+ * must go. Only the system catalogue is read, which every role may do.
  */
 const findReleaseFaults = async (
   sql: Sql,
@@ -107,7 +107,7 @@ const findReleaseFaults = async (
   ]
 }
 
-/** A right that a job needs: on a column of a type, or on a whole table. */
+/** A privilege that a job needs: on a column of a given type, or on a whole table. */
 interface Right {
   readonly table: string
   readonly column?: string

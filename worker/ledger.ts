@@ -4,17 +4,17 @@ import type { Change } from '../jobs/define-job.ts'
 import { timeText, type PageStatement } from './pages.ts'
 import { bindRows } from './statements.ts'
 
-/** Seconds that a run lives without a sign of life. Its heartbeat comes three times as often. */
+/** How long a lease lasts, in seconds. A run renews it three times as often. */
 export const leaseSeconds = 60
 const keepDays = 90
-// Rows of the ledger deleted after a run: more than a day's worth, and too few to be felt.
+// Rows of the ledger pruned after each run: more than a day adds, and few enough to cost nothing.
 const pruneSize = 1_000
 
-/** A delivery, as far as the ledger is concerned. */
+/** What the ledger records of a delivery. */
 export interface Delivery {
   readonly runId: string
   readonly job: string
-  /** The time that the delivery came with, RFC 3339: a tick's, unless it lies in the future by the database's clock. */
+  /** The delivery's ScheduleTime, RFC 3339. It is a tick unless it lies in the future by the database's clock. */
   readonly scheduleTime: string | undefined
   readonly dryRun: boolean
   readonly parameters: object
@@ -38,14 +38,14 @@ export interface RunRecord {
   readonly durationMs: number
 }
 
-/** What became of a delivery: its run has begun, or another run stands in its way. */
+/** What became of a delivery: its run has begun, or another run prevents it. */
 export type Begin =
   | {
       readonly kind: 'begun'
       readonly attempt: number
       /** As `timeText` writes it. */
       readonly startedAt: string
-      /** Whether it is a tick's run: not one by hand. */
+      /** Whether the run belongs to a tick, rather than being started by hand. */
       readonly isTick: boolean
     }
   | {
@@ -54,7 +54,7 @@ export type Begin =
       readonly isTick: boolean
     }
 
-/** Gives up the runs of a job whose lease has ended. */
+/** Marks the runs of a job whose lease has expired as abandoned. */
 export const abandonDeadRuns = (sql: Sql, job: string) => sql`
   update scheduled_jobs.run
   set state = 'abandoned', finished_at = clock_timestamp(), error = 'its lease ended: the worker stopped without a word'
@@ -62,12 +62,12 @@ export const abandonDeadRuns = (sql: Sql, job: string) => sql`
   and state = 'running'
   and lease_expires_at < clock_timestamp()`
 
-// Clocks of Google's scheduler and of the database may differ a little.
+// Tolerance between the clocks of Cloud Scheduler and the database.
 const toleranceSeconds = 5
 
 /**
- * The tick of a delivery, by the database's clock, which decides everything else too. A time in its future is no tick: a
- * forced run carries that of the next one, and must not take its place.
+ * The tick of a delivery, by the database's clock. A time in the future is not a tick: a forced run carries the time of the
+ * next tick, and must not take its place.
  */
 const tickOf = (sql: Sql, { scheduleTime }: Delivery): Fragment => sql`
   (
@@ -77,9 +77,9 @@ const tickOf = (sql: Sql, { scheduleTime }: Delivery): Fragment => sql`
   )`
 
 /**
- * Begins a run, unless its tick has its effect already or another run of the job is under way.
+ * Begins a run, unless its tick has completed already or another run of the job is under way.
  *
- * Two unique indexes decide, so it is right however many deliveries come at once.
+ * Two unique indexes decide, which holds for any number of simultaneous deliveries.
  */
 export const beginRun = async (sql: Sql, delivery: Delivery): Promise<Begin> => {
   const { runId, job, dryRun, parameters, revision } = delivery
@@ -113,7 +113,7 @@ export const beginRun = async (sql: Sql, delivery: Delivery): Promise<Begin> => 
       )
       order by "sameTick" desc
       limit 1`
-    // None: the run that stood in the way failed in this moment, so the way is free now.
+    // No row: the run that prevented this one has just failed, so try again.
     if (!found) continue
     const { sameTick, isTick, ...record } = found
     if (!sameTick) return { kind: 'other run', record, isTick }
@@ -132,21 +132,21 @@ export const recordSkip = async (sql: Sql, delivery: Delivery): Promise<void> =>
        clock_timestamp(), clock_timestamp(), clock_timestamp())`
 }
 
-/** What a batch did, in rows. */
+/** What a batch did, in numbers of rows. */
 export interface BatchCounts {
   readonly affected: number
   readonly failed: number
-  /** Due, but not to be touched yet. */
+  /** Due rows that must not change yet. */
   readonly waiting: number
-  /** Left to be acted on. */
+  /** Rows that still have to be acted on. */
   readonly remaining: number
 }
 
-/** What changes the rows of a page. */
+/** The statements that change the rows of a page. */
 export interface Batch {
-  /** The rows that are meant: a range, or keys. */
+  /** Which rows: a range, or keys. */
   readonly rows: Omit<PageStatement, 'text'>
-  /** The statement that locks the rows and gives their keys to the changes; undefined where these find their rows themselves. */
+  /** Locks the rows and passes their keys to the changes; undefined where the changes select the rows themselves. */
   readonly lock?: string | undefined
   readonly changes: readonly (Change | { readonly text: string; readonly counts: 'remaining' })[]
   readonly missing?: number | undefined
@@ -154,15 +154,15 @@ export interface Batch {
 }
 
 /**
- * Changes the rows of a batch, in the one statement that is a call of `scheduled_jobs.run_batch`: it locks the run's row if
- * the lease holds, locks and changes the rows, adds their counts to the run's row and renews the lease. When the lease is
- * lost it fails and changes nothing.
+ * Changes the rows of a batch by one call of `scheduled_jobs.run_batch`, which locks the run's row if its lease holds,
+ * locks and changes the rows, adds their counts to the run's row and renews the lease. If the lease is lost, the call fails
+ * and changes nothing.
  *
- * Its commit does not wait for the disk: should the server crash, rows and counts are taken back together. The end of
- * the run does wait, so what is answered lasts, with all that came before it.
+ * The commit is asynchronous: if the server crashes, rows and counts are lost together. The end of the run commits
+ * synchronously, so everything that has been answered is durable.
  *
- * Rows that are found by a range are visited page by page of the table (a bitmap scan), not once for each: an index scan is
- * ruled out for the batch's own transaction, before the call is made.
+ * Plain index scans are turned off for the batch's transaction, so that PostgreSQL finds the rows of a range by a bitmap
+ * scan, which reads each page of the table once.
  */
 export const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
   const { lock = null, changes, missing = 0, isPassingOver } = batch
@@ -190,11 +190,11 @@ export const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
     ${isPagewise ? sql`from set_config('enable_indexscan', 'off', true)` : sql``}`
 }
 
-/** Renews the lease, and counts a row that can't be changed; false when the run has lost its lease. */
+/** Renews the lease and counts a failed row; false if the run has lost its lease. */
 export const countFailure = (sql: Sql, runId: string, missing = 0): Promise<boolean> =>
   renewLease(sql, runId, { failed: 1, missing })
 
-/** Renews the lease; false when the run has lost it. */
+/** Renews the lease; false if the run has lost it. */
 export const renewLease = async (
   sql: Sql,
   runId: string,
@@ -213,19 +213,19 @@ export const renewLease = async (
 export interface RunEnd {
   readonly state: 'completed' | 'failed'
   readonly more?: boolean
-  /** Due rows that were passed over because someone held them. */
+  /** Due rows that were skipped because another transaction had locked them. */
   readonly held?: number
   readonly error?: string
-  /** Rows that a dry run found; the counts of a real one are in the ledger already. */
+  /** Rows that a dry run found; a real run's counts are already in the ledger. */
   readonly found?: number
-  /** Makes the sentence for people from what the ledger counted. */
+  /** Builds the run's summary sentence from the ledger's counts. */
   readonly describe?: (counts: RunCounts) => string
 }
 
-/** What the ledger counted of a run. */
+/** The counts of a run in the ledger. */
 export type RunCounts = Pick<RunRecord, 'affected' | 'failed' | 'waiting' | 'missing'>
 
-/** Ends a run; undefined when it had lost its lease and was given up by another worker. */
+/** Ends a run; undefined if it had lost its lease and another worker has abandoned it. */
 export const endRun = async (sql: Sql, runId: string, end: RunEnd): Promise<RunRecord | undefined> => {
   const [counts] = await sql<RunCounts[]>`
     select affected::int, failed::int, waiting::int, missing::int
@@ -250,7 +250,7 @@ export const endRun = async (sql: Sql, runId: string, end: RunEnd): Promise<RunR
   return record
 }
 
-/** Deletes what is older than 90 days, a little at a time. */
+/** Deletes rows older than 90 days, a few at a time. */
 export const pruneLedger = (sql: Sql) => sql`
   delete from scheduled_jobs.run
   where id in (

@@ -28,8 +28,8 @@ export const openLog = (level: string, destination?: DestinationStream): Logger 
   )
 
 /**
- * What an error says, where that can't be the content of a row. A trigger or a constraint puts any text under any SQLSTATE,
- * so of PostgreSQL's errors only those speak for themselves that end a connection; the others are told by their SQLSTATE.
+ * The part of an error's message that can't hold the content of a row. A trigger may raise any text under any SQLSTATE, so
+ * PostgreSQL's own message is kept only for errors that end a connection; all others are described by their SQLSTATE.
  */
 export const messageOf = (error: unknown): string => {
   if (!isFromServer(error)) return error instanceof Error ? error.message : String(error)
@@ -39,7 +39,7 @@ export const messageOf = (error: unknown): string => {
   return `${words} (SQLSTATE ${code}${constraint ? `, constraint ${constraint}` : ''})`
 }
 
-// What the worker itself may cause.
+// Errors that the worker's own statements may cause.
 const sentences: Readonly<Record<string, string>> = {
   '57014': 'a statement took longer than its time limit',
   '55P03': 'a lock was held by someone else for longer than the lock time-out',
@@ -51,7 +51,7 @@ const sentences: Readonly<Record<string, string>> = {
   SJ002: 'the transaction isolation must be read committed'
 }
 
-/** An error as it may be logged: PostgreSQL's `detail` and `where` are left out too, they quote rows. */
+/** An error in a form that is safe to log: PostgreSQL's `detail` and `where` are left out, since they quote rows. */
 const describeError = (error: unknown): object => {
   const message = messageOf(error)
   if (!(error instanceof Error)) return { message }
@@ -65,7 +65,7 @@ const describeError = (error: unknown): object => {
   }
 }
 
-/** Google's trace of a request: from `traceparent`, or from `X-Cloud-Trace-Context`. */
+/** The trace of a request, for Cloud Logging: from `traceparent`, or from `X-Cloud-Trace-Context`. */
 export const findTrace = (
   headers: Readonly<Record<string, string | string[] | undefined>>,
   project: string | undefined

@@ -1,7 +1,7 @@
 import type { Sql } from 'postgres'
 import { codeOf } from './database.ts'
 
-/** The ledger's schema, version by version. A version that has landed is never changed: the next one is added. */
+/** The ledger's schema as a list of versions. A released version never changes; a new one is appended. */
 const migrations: readonly string[] = [
   `create table scheduled_jobs.run (
      id uuid primary key,
@@ -176,14 +176,15 @@ const migrations: readonly string[] = [
 ]
 
 /**
- * Brings the ledger's schema up to date. Workers that start at once wait for each other; each version is applied once.
+ * Brings the ledger's schema up to date. Workers that start at the same time wait for each other; each version is applied
+ * once.
  *
- * @throws Error with the GRANT to issue when the role may not create the schema.
+ * @throws Error with the missing GRANT, if the role may not create the schema.
  */
 export const migrate = async (sql: Sql): Promise<void> => {
   if ((await readVersion(sql)) >= migrations.length) return
   try {
-    // Several statements in one simple query are one transaction, on one connection: the lock holds until its end.
+    // A simple query with several statements is one transaction on one connection, so the lock holds until its end.
     await sql.unsafe(`
       set local lock_timeout = '20s';
       select pg_advisory_xact_lock(hashtext('scheduled_jobs.migration'));

@@ -6,9 +6,9 @@ import type { SettingsByJob } from '../jobs/settings.ts'
 import { ticksBetween } from '../schedule/ticks.ts'
 import { timeText } from './pages.ts'
 
-// A tick may be late: a cold start, Cloud Scheduler's retries while the service was not reachable.
+// A tick may be late: after a cold start, or when Cloud Scheduler had to retry.
 const graceMs = 10 * 60_000
-// After a longer absence the older ticks are no news: they would fill the log with thousands of lines.
+// After a longer outage only the recent ticks are reported; all of them would fill the log with thousands of lines.
 const farthestMs = 31 * 86_400_000
 
 /** What the watch needs to know of the stage. */
@@ -17,17 +17,17 @@ export interface WatchOptions {
   readonly jobs: readonly Job[]
   readonly settings: SettingsByJob
   readonly timeZone: string
-  /** Ticks up to this instant are not missed: someone is at work. */
+  /** Ticks up to this instant are not reported: maintenance was announced. */
   readonly maintenanceUntil?: Date
 }
 
 /**
- * Looks for ticks for which no run completed, and reports each once by an ERROR line: one that was never delivered, which gets
- * a row of the ledger too, or one whose runs all failed. Done beside every run, so that the job of every five minutes keeps
- * watch over the weekly one. The database's clock decides, as it does for the ticks themselves.
+ * Finds ticks without a completed run, and reports each once by an ERROR line: a tick that was never delivered, which also
+ * gets a row in the ledger, or one whose runs all failed. Every run does this, so the five-minute job watches over the
+ * weekly one. All times are the database's, as they are for the ticks themselves.
  *
- * A job is watched from the first run after it, or its schedule, was new. A delivery counts for a tick when its time
- * lies in the tick's minute.
+ * The watch over a job begins with the first run after the job, or its schedule, was added. A delivery belongs to a tick
+ * when its time lies in the tick's minute.
  */
 export const reportMissedTicks = async (options: WatchOptions, log: Logger): Promise<void> => {
   const { sql, jobs, settings, timeZone } = options
@@ -38,7 +38,7 @@ export const reportMissedTicks = async (options: WatchOptions, log: Logger): Pro
     const since = new Date(Math.max(Date.parse(checkedUntil), until.getTime() - farthestMs))
     if (since >= until) continue
     const ticks = ticksBetween({ schedule, timeZone }, since, until)
-    // Without a tick there is nothing to remember, and a run has less to write.
+    // Without a new tick there is nothing to record.
     if (ticks.length === 0) continue
     const { maintenanceUntil = since } = options
     const watched = settings[job]?.paused ? [] : ticks.filter((tick) => tick > maintenanceUntil)
@@ -61,7 +61,7 @@ interface Watched {
   readonly now: string
 }
 
-/** Up to where each job was looked at; a job that is new, or whose schedule is, is watched from now on. */
+/** How far each job has been checked. A new job, or one with a new schedule, is watched from now on. */
 const readWatched = async (
   sql: Sql,
   ids: readonly string[],
@@ -87,7 +87,7 @@ const readWatched = async (
   return read()
 }
 
-/** Moves the watch on and records the ticks without a delivery, in one statement: two workers report nothing twice. */
+/** Advances the watch and records undelivered ticks in one statement, so that two workers report no tick twice. */
 const recordMissed = async (
   sql: Sql,
   job: string,

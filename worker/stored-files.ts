@@ -5,10 +5,10 @@ import type { FileStore } from './file-store.ts'
 import { openFolder } from './folder-storage.ts'
 
 /**
- * Opens the stored files in the places that UPLOADS_URL and BUNDLES_URL name. Nothing is asked of them yet.
+ * Opens the places that UPLOADS_URL and BUNDLES_URL name. No request is made yet.
  *
- * Google's client is loaded with the first question: a cold start does not wait for it, four of the six jobs never need
- * it, and Cloud Run gives no CPU between requests in which it could be loaded ahead.
+ * Google's client is loaded on first use: a cold start does not wait for it, four of the six jobs never use it, and Cloud
+ * Run gives no CPU between requests in which it could be loaded ahead of time.
  */
 export const openStoredFiles = ({
   uploads,

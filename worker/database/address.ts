@@ -9,7 +9,7 @@ import {
 /** What DATABASE_URL must be. */
 const databaseUrlForm = 'postgres://user:password@host:port/database'
 
-/** Where a database is and how it is spoken to: a URL as libpq takes it, read. */
+/** A parsed connection URL, with the meaning that libpq gives it. */
 export interface DatabaseAddress {
   /** In the order in which they are tried. */
   readonly places: readonly Place[]
@@ -17,14 +17,14 @@ export interface DatabaseAddress {
   readonly user: string
   readonly password: string
   readonly applicationName: string
-  /** `-c name=value …`: what the URL wants to be set on the server. */
+  /** `-c name=value …`: server settings from the URL. */
   readonly options: string
   readonly tls: TlsRules
-  /** Seconds for each place. */
+  /** Seconds to connect to each server. */
   readonly connectTimeout: number
-  /** Seconds of silence before a sign of life is asked for; 0 is never. */
+  /** Idle seconds before the first TCP keepalive probe; 0 turns probes off. */
   readonly keepAlive: number
-  /** What a server must be able to do; others are passed over. */
+  /** What a server must be able to do; other servers are skipped. */
   readonly target: 'any' | 'read-write' | 'primary'
 }
 
@@ -36,16 +36,16 @@ export interface Place {
 
 export interface TlsRules {
   readonly mode: (typeof tlsModes)[number]
-  /** TLS from the first byte, without asking for it. */
+  /** Whether TLS begins at once, without PostgreSQL's SSLRequest. */
   readonly isDirect: boolean
   readonly sendsName: boolean
-  /** Undefined: the certificates of well-known authorities, and none of our own. */
+  /** Undefined: no certificates of one's own, and the public authorities that Node.js trusts. */
   readonly context: SecureContext | undefined
 }
 
 const tlsModes = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const
 
-// What each parameter of libpq may be here; docs/database-role.md says what it does.
+// Which values each libpq parameter accepts here; docs/database-role.md describes their effects.
 const switches = ['0', '1'] as const
 const versions = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
 const choices = {
@@ -56,7 +56,7 @@ const choices = {
   ssl_max_protocol_version: versions,
   keepalives: switches,
   target_session_attrs: ['any', 'read-write', 'primary'],
-  // Only what would be done anyway.
+  // Accepted only where the value is what happens anyway.
   channel_binding: ['disable', 'prefer'],
   client_encoding: ['UTF8', 'utf8', 'auto'],
   gssencmode: ['disable', 'prefer'],
@@ -72,10 +72,10 @@ const defaultConnectTimeout = 10
 const defaultKeepAlive = 60
 
 /**
- * Reads the URL of a database: each parameter is done or refused by its name, none is passed over.
+ * Parses a connection URL. Every parameter is honoured or refused by name; none is ignored.
  *
- * @param name of where the URL stands.
- * @throws Error with what is wrong; it shows neither the URL nor a password.
+ * @param name the option or variable that holds the URL, for messages.
+ * @throws Error that says what is wrong and shows neither the URL nor a password.
  */
 export const readDatabaseUrl = (url: string | undefined, name = 'DATABASE_URL'): DatabaseAddress => {
   try {
@@ -87,14 +87,14 @@ export const readDatabaseUrl = (url: string | undefined, name = 'DATABASE_URL'):
 
 const parse = (url: string | undefined): DatabaseAddress => {
   if (!url) throw new Error(`must be ${databaseUrlForm}, got nothing`)
-  // A secret often ends with a line break.
+  // Secrets often end with a line break.
   const parts = /^postgres(?:ql)?:\/\/(?:([^/?]*)@)?([^/?@]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(url.trim())
   if (!parts) throw new Error(`must be ${databaseUrlForm}, got something else`)
-  // To some it begins a fragment, to others it is a part of the password.
+  // Ambiguous: some parsers start a fragment here, others take it for a part of the password.
   if (url.includes('#')) throw new Error('must have each # written as %23, got one as it is')
   const [, login = '', authority = '', path = '', query = ''] = parts
   const [user, password] = splitOnce(login, ':')
-  // Before anything is named: without it, what looks like a parameter may be the end of a password with a ? in it.
+  // Checked before any parameter is named in a message: with an unencoded ? in it, a password's end would look like one.
   if (!user && !/[?&]user=./.test(url)) throw new Error(`must be ${databaseUrlForm}, got one without a user`)
   const named = authority.split(',').map(readPlace)
   const given = readParameters([
@@ -117,7 +117,7 @@ const parse = (url: string | undefined): DatabaseAddress => {
     applicationName: given.application_name ?? given.fallback_application_name ?? 'scheduled-jobs',
     options: given.options ?? '',
     tls: readTlsRules(given),
-    // As libpq: 0 is for ever, which nothing is here; 1 is too short to be meant.
+    // 0 and less mean no limit in libpq; everything here has one.
     connectTimeout: Math.max(Number(given.connect_timeout ?? 0), 0) || defaultConnectTimeout,
     keepAlive: given.keepalives === '0' ? 0 : Number(given.keepalives_idle ?? 0) || defaultKeepAlive,
     target: (given.target_session_attrs as DatabaseAddress['target'] | undefined) ?? 'any'
@@ -137,13 +137,13 @@ const readPlace = (place: string): [host: string, port: string] => {
   return [brackets ?? name, port]
 }
 
-/** The last one of a name counts, as in libpq. */
+/** As in libpq, the last of several parameters with one name wins. */
 const readParameters = (pairs: readonly (readonly [string, string | undefined])[]): Given => {
   const given: Given = {}
   for (const [rawName, rawValue] of pairs) {
     const name = decode('a name', rawName)
     const value = decode(`'${name}'`, rawValue ?? '')
-    // libpq takes JDBC's way to say it, too.
+    // libpq accepts JDBC's `ssl=true` as well.
     if (name === 'ssl' && value === 'true') given.sslmode = 'require'
     else {
       const checked = check(name, value)
@@ -184,7 +184,7 @@ const readPlaces = (hosts: string, ports: string): Place[] => {
     throw new Error(`must have one port, or one for each of its ${names.length} hosts, got ${own.length}`)
   return names.map((name, index) => {
     const port = (own.length === 1 ? own[0] : own[index]) || '5432'
-    // It is not shown: a password with a / in it would look like one.
+    // The value is not shown: it may be the rest of a password with a / in it.
     if (!/^\d{1,5}$/.test(port) || Number(port) < 1 || Number(port) > 65_535)
       throw new Error('must have a port from 1 to 65535, got something else')
     return { host: name || 'localhost', port: Number(port) }
@@ -219,7 +219,7 @@ const readTlsRules = (given: Given): TlsRules => {
     ...(given.ssl_max_protocol_version ? { maxVersion: given.ssl_max_protocol_version as SecureVersion } : {})
   }
   return {
-    // As libpq: whoever names an authority wants it asked.
+    // As in libpq, a named authority makes `require` verify the certificate.
     mode: asked === 'require' && sslrootcert ? 'verify-ca' : asked,
     isDirect,
     sendsName: given.sslsni !== '0',

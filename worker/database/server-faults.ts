@@ -1,8 +1,8 @@
 import type { Sql } from 'postgres'
 
 /**
- * The settings that decide what the worker's statements mean and see, as PostgreSQL has them unless told otherwise. A
- * connection asks for them whatever role and database are set to; where a pooler stands between, they are checked.
+ * The settings that affect the meaning of the worker's statements, or the rows they see, with PostgreSQL's defaults. Each
+ * connection requests them, whatever the role or the database sets. A pooler may drop the request, so they are checked.
  */
 export const neutralSettings = {
   IntervalStyle: 'postgres',
@@ -13,13 +13,13 @@ export const neutralSettings = {
   exit_on_error: 'off',
   default_transaction_isolation: 'read committed',
   default_transaction_deferrable: 'off',
-  // Not the preset: a policy would hide rows, so that a run says that there are none. So it ends with an error.
+  // Not the default. With `on`, row-level security would silently hide rows; with `off`, such a query is an error.
   row_security: 'off'
 } as const
 
 /**
- * Why nothing must run on a server as it is now: it can't be written, a setting changes what statements mean, rows or
- * tables are out of sight.
+ * Why no job may run on this server in its present state: it is read-only, a setting changes the meaning of statements, or
+ * rows or tables are hidden.
  *
  * @param tables that are read or changed.
  * @returns sentences, each with its fix; empty when all is well.

@@ -5,31 +5,31 @@ import { promisify } from 'node:util'
 import type { DatabaseAddress, Place } from './address.ts'
 import { ConnectionError, describePlace, openSocket, receive, untilAborted } from './socket.ts'
 
-/** A server that is ready for a statement. */
+/** An authenticated connection that is ready for a statement. */
 export interface Session {
   readonly socket: Socket
   readonly place: Place
-  /** What a request to cancel its statement must show. */
+  /** The process id and secret key that a cancel request must carry. */
   readonly cancelKey: Buffer
   readonly isSecure: boolean
 }
 
-/** What the server is to do whatever its role or its database is set to. */
+/** Start-up parameters that override the settings of the role and the database. */
 export interface SessionSettings {
   readonly startup: Readonly<Record<string, string>>
-  /** Those that a pooler knows nothing about; where one refuses them they are left out. */
+  /** Start-up parameters that a pooler may refuse; then they are left out. */
   readonly options: Readonly<Record<string, string>>
 }
 
 const lost = '08006'
-// Milliseconds before each further round through the places.
+// Milliseconds to wait before each further round of attempts.
 const pauses = [100, 400, 1_200]
 const oldestVersion = 13
 
 /**
- * Opens a session on the first place that gives one. A place that can't give one for now is asked again, a few times.
+ * Opens a session on the first server that accepts one. Servers that are temporarily unavailable are tried a few more times.
  *
- * @throws ConnectionError with the sentence of the last place, and its SQLSTATE.
+ * @throws ConnectionError with the message and the SQLSTATE of the last server tried.
  */
 export const openSession = async (
   address: DatabaseAddress,
@@ -54,25 +54,25 @@ export const openSession = async (
   }
 }
 
-/** Asks the server of a session to cancel its statement; settles once it has heard, and never rejects. */
+/** Asks the server to cancel the session's statement. Settles once the request has been delivered; never rejects. */
 export const cancelStatement = async (address: DatabaseAddress, session: Session): Promise<void> => {
   const signal = AbortSignal.timeout(cancelTimeoutMs)
   try {
     const socket = await openSocket(address, session.place, session.isSecure, signal)
     await untilAborted(socket, signal, async () => {
       socket.write(Buffer.concat([Buffer.from([0, 0, 0, 16, 4, 210, 22, 46]), session.cancelKey]))
-      // It closes the connection when the signal is sent.
+      // The server closes the connection once it has sent the signal.
       await receive(socket, 1)
     })
   } catch {
-    // Whether it was heard shows in whether the statement ends.
+    // Success shows only in the statement's end.
   }
 }
 
 const cancelTimeoutMs = 3_000
-// PgBouncer's answer to a start-up parameter that it can't keep track of.
+// PgBouncer's error for a start-up parameter that it does not track.
 const protocolViolation = '08P01'
-// The addresses at which that was the answer: asked once, not for each session.
+// Servers that have answered so: the next session does not try the parameters again.
 const poolers = new WeakSet<DatabaseAddress>()
 
 // Too many connections, shutting down, starting up.
@@ -81,7 +81,7 @@ const isForNow = (error: unknown): boolean =>
   'code' in error &&
   /^(53|57P0|ECONN|EPIPE|ENOENT|EAI_AGAIN|08006)/.test(String(error.code))
 
-// A wrong password is wrong everywhere, as in libpq; a server that is not there, not ready or not to be written is not.
+// As in libpq, a wrong password ends the search. A server that is down, starting up or read-only does not.
 const isOfPlace = (error: unknown): boolean =>
   !(error instanceof ConnectionError) || /^(08|57P03|25006)/.test(error.code)
 
@@ -95,7 +95,7 @@ const explain = (error: unknown): ConnectionError => {
   return new ConnectionError(message, { cause: error })
 }
 
-/** As libpq: prefer is TLS before none, allow none before TLS. */
+/** As in libpq: `prefer` tries TLS first, `allow` tries plain text first. */
 const openAt = async (
   address: DatabaseAddress,
   place: Place,
@@ -148,7 +148,7 @@ const openAt = async (
   }
 }
 
-/** Introduces itself and logs in; the key to cancel with, once the server is ready. */
+/** Sends the start-up message and authenticates. Returns the cancel key once the server is ready. */
 const startSession = async (
   socket: Socket,
   address: DatabaseAddress,
@@ -163,7 +163,7 @@ const startSession = async (
     application_name: address.applicationName,
     client_encoding: 'UTF8',
     ...settings.startup,
-    // What the URL says comes last and counts.
+    // The URL's own settings come last and win.
     options: [...options, address.options].filter(Boolean).join(' ')
   }
   const pairs = Object.entries(parameters).filter(([, value]) => value !== '')
@@ -228,7 +228,7 @@ const checkVersion = (body: Buffer): void => {
   )
 }
 
-/** Leaves a server that can't do what the URL asks for. */
+/** Rejects a server that does not satisfy target_session_attrs. */
 const checkTarget = async (socket: Socket, target: DatabaseAddress['target']): Promise<void> => {
   if (target === 'any') return
   socket.write(
@@ -325,9 +325,9 @@ const notItself = (): ConnectionError =>
     { code: '28000' }
   )
 
-/** As PostgreSQL prepares it: what can't be prepared is taken as it is. */
+/** SASLprep as PostgreSQL applies it: a password that can't be prepared is used unchanged. */
 const prepare = async (password: string): Promise<string> => {
-  // Nothing is changed in ASCII, and the tables for the rest are large.
+  // ASCII never changes; for anything else the large Unicode tables are loaded.
   if (/^[ -~]*$/.test(password)) return password
   const { saslprep } = await import('@mongodb-js/saslprep')
   try {

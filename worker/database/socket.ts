@@ -3,10 +3,10 @@ import { connect, isIP, type Socket } from 'node:net'
 import { checkServerIdentity, connect as connectTls } from 'node:tls'
 import type { DatabaseAddress, Place } from './address.ts'
 
-/** Why a server could not be reached, could not be trusted, or was left; the code is a SQLSTATE. */
+/** Why a server could not be reached, trusted or used; `code` is a SQLSTATE. */
 export class ConnectionError extends Error {
   readonly code: string
-  /** Whether the other of TLS and none may do: as libpq's modes prefer and allow have it. */
+  /** Whether `prefer` and `allow` may try again the other way, with or without TLS. */
   readonly isAboutTls: boolean
 
   constructor(
@@ -23,15 +23,15 @@ export class ConnectionError extends Error {
   }
 }
 
-/** A place as people read it. */
+/** A server's address for messages. */
 export const describePlace = ({ host, port }: Place): string =>
   host.startsWith('/') ? socketPath({ host, port }) : `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 
 /**
- * Opens a connection to a server, and makes it safe if that is asked for.
+ * Connects to a server, with TLS where it is asked for.
  *
- * @param withTls of a Unix socket never, as in libpq: nobody listens in there.
- * @param signal ends it: what it was opened for, or its time.
+ * @param withTls ignored for a Unix socket, as in libpq.
+ * @param signal aborts the attempt.
  */
 export const openSocket = async (
   { tls, keepAlive }: DatabaseAddress,
@@ -47,7 +47,7 @@ export const openSocket = async (
           noDelay: true,
           keepAlive: keepAlive > 0,
           keepAliveInitialDelay: keepAlive * 1000,
-          // Of several addresses the next is tried after this long; the preset of 250 ms gives up a far one.
+          // How long to wait for one address before trying the next; the default of 250 ms gives up on distant servers.
           autoSelectFamilyAttemptTimeout: 2_000
         }
   )
@@ -57,7 +57,7 @@ export const openSocket = async (
   })
 }
 
-/** Does something with a socket, which is destroyed when it fails or the signal aborts. */
+/** Runs an action on a socket, which is destroyed if the action fails or the signal aborts. */
 export const untilAborted = async <Value>(
   socket: Socket,
   signal: AbortSignal,
@@ -69,7 +69,7 @@ export const untilAborted = async <Value>(
     if (signal.aborted) throw signal.reason
     return await act()
   } catch (error) {
-    // What it still has to say is no news.
+    // Later errors of a destroyed socket mean nothing.
     socket.on('error', () => undefined).destroy()
     throw error
   } finally {
@@ -77,7 +77,7 @@ export const untilAborted = async <Value>(
   }
 }
 
-/** Waits for so many bytes and takes them, no more: what follows may be for someone else. */
+/** Reads exactly this many bytes: what follows belongs to the next reader. */
 export const receive = async (socket: Socket, size: number): Promise<Buffer> => {
   for (;;) {
     const bytes = size === 0 ? Buffer.alloc(0) : (socket.read(size) as Buffer | null)
@@ -95,7 +95,7 @@ export const receive = async (socket: Socket, size: number): Promise<Buffer> => 
 
 const socketPath = ({ host, port }: Place): string => `${host}/.s.PGSQL.${port}`
 
-// A message of 8 bytes whose version is a magic number.
+// SSLRequest: 8 bytes, with a magic number in place of the protocol version.
 const tlsRequest = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47])
 
 const secure = async (
@@ -109,7 +109,7 @@ const secure = async (
     if (answer === 'N' && mode === 'prefer') return socket
     if (answer === 'N')
       throw new ConnectionError(`sslmode=${mode} needs a server that takes TLS, got one that does not`)
-    // Whatever else: an error, from a server that can't start a process or is none.
+    // Anything else is an error: a server that can't fork, or no PostgreSQL server at all.
     if (answer !== 'S' || socket.readableLength > 0)
       throw new ConnectionError('the server must answer a request for TLS with S or N, got something else', {
         isAboutTls: true
@@ -121,7 +121,7 @@ const secure = async (
     ...(sendsName && isIP(host) === 0 ? { servername: host } : {}),
     ...(isDirect ? { ALPNProtocols: ['postgresql'] } : {}),
     rejectUnauthorized: mode === 'verify-ca' || mode === 'verify-full',
-    // Node.js would check the name localhost where none is sent.
+    // Without a name, Node.js would check the certificate against `localhost`.
     checkServerIdentity: (_name, certificate) =>
       mode === 'verify-full' ? checkServerIdentity(host, certificate) : undefined
   })

@@ -7,21 +7,21 @@ import { type ConnectionError, describePlace } from './socket.ts'
 export interface StreamRules {
   readonly address: DatabaseAddress
   readonly settings: SessionSettings
-  /** The longest that a statement may take, in seconds; 0 is for ever. */
+  /** The longest that a statement may take, in seconds; 0 means no limit. */
   readonly statementLimit: number
 }
 
-// A session that nobody used for this long is asked for a sign of life before it is given a statement.
+// A session that has been idle for this long is checked before it gets a statement.
 const trustedMs = 5_000
 const signMs = 2_000
 
 /**
- * What postgres.js takes for a connection that never breaks. Behind it sessions come and go: one that is lost takes its
- * statement along, which fails at once, and the next statement opens another. So nothing is sent twice, and postgres.js
- * need not find its way back from a lost connection, at which it hangs or storms the server.
+ * Looks to postgres.js like a connection that never breaks. Sessions behind it come and go: when one is lost, its statement
+ * fails at once and the next statement opens another. Nothing is sent twice, and postgres.js never has to reconnect, which
+ * it does without back-off, or not at all.
  *
- * From the first byte of a statement to the server's ReadyForQuery is bounded: by the time to open a session, then by the
- * limit of a statement, a request to cancel it, and a grace.
+ * The time from a statement's first byte to ReadyForQuery is bounded: by the time to open a session, then by the
+ * statement's limit, a cancel request and a grace period.
  */
 export class ServerStream extends Duplex {
   readonly #rules: StreamRules
@@ -47,7 +47,7 @@ export class ServerStream extends Duplex {
     streams.set(this.#id, this)
   }
 
-  // postgres.js asks whether it may say goodbye.
+  // postgres.js checks this before it sends Terminate.
   get readyState(): string {
     return this.destroyed ? 'closed' : 'open'
   }
@@ -77,7 +77,7 @@ export class ServerStream extends Duplex {
     done(error)
   }
 
-  /** Ends the statement under way: asks the server to, and gives the session up when it does not answer. */
+  /** Cancels the statement under way, and drops the session if the server does not answer. */
   cancel(why: string): void {
     if (!this.#isBusy || this.#cancelling) return
     if (!this.#session) {
@@ -106,7 +106,7 @@ export class ServerStream extends Duplex {
       this.#session?.socket.write(chunk)
       return
     }
-    // What postgres.js says to end a statement that has ended here already.
+    // The Sync of a statement that has already ended here.
     const statement = chunk.subarray(0, 5).equals(sync) ? chunk.subarray(5) : chunk
     if (statement.length === 0 || statement.equals(goodbye)) return
     this.#isBusy = true
@@ -114,7 +114,7 @@ export class ServerStream extends Duplex {
     void this.#begin(statement)
   }
 
-  /** The first message says hello, which is said anew for each session, or that a statement is to be cancelled. */
+  /** The first message is a start-up message, which each session sends for itself, or a cancel request. */
   #greet(chunk: Buffer): void {
     if (chunk.length === 16 && chunk.readInt32BE(4) === 80_877_102) {
       streams.get(chunk.readInt32BE(8))?.cancel('canceling statement due to user request')
@@ -124,7 +124,7 @@ export class ServerStream extends Duplex {
     const key = Buffer.alloc(8)
     key.writeInt32BE(this.#id)
     const welcome = Buffer.concat([buildMessage('R', Buffer.alloc(4)), buildMessage('K', key), ready])
-    // Not before the write has returned: only then postgres.js forgets what it has written.
+    // Only after the write has returned: until then postgres.js still holds what it is writing.
     process.nextTick(() => this.destroyed || this.push(welcome))
   }
 
@@ -143,7 +143,7 @@ export class ServerStream extends Duplex {
         )
       session.socket.write(statement)
     } catch (error) {
-      // Whoever aborted it has said why.
+      // The abort's reason is reported elsewhere.
       if (opening.signal.aborted) return
       const { code, message } = error as ConnectionError
       this.#fail(code, message)
@@ -193,7 +193,7 @@ export class ServerStream extends Duplex {
     } else if (this.#isBusy) {
       clearTimeout(this.#timer)
       this.#usedAt = performance.now()
-      // A request to cancel that is still on its way would meet the next statement.
+      // A cancel request that is still in flight would hit the next statement.
       if (this.#cancelling) void this.#cancelling.then(() => this.#end(whole))
       else this.#end(whole)
     }
@@ -209,7 +209,7 @@ export class ServerStream extends Duplex {
     if (session !== this.#session) return
     this.#session = undefined
     session.socket.destroy()
-    // Nothing was sent that could be lost: another session is opened.
+    // Nothing has been sent yet, so another session can take over.
     if (this.#sign) this.#heard()
     else if (code) this.#fail(code, message)
   }
