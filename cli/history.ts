@@ -1,4 +1,5 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
+import { readNumbers } from '../jobs/answer.ts'
 import { events } from '../jobs/events.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 import type { Answer } from './answer.ts'
@@ -13,18 +14,15 @@ export interface LogRange {
   readonly limit: number
 }
 
-/** A run that ended, or a call that never became one. */
-interface HistoryRow {
+// Due rows that someone held, and that must not be touched yet; stored files that were not there.
+const counts = ['affected', 'failed', 'held', 'waiting', 'missing'] as const
+
+/** A run that ended, or a call that never became one; null for what is not known. */
+interface HistoryRow extends Readonly<Record<(typeof counts)[number], number | null>> {
   readonly at: string
   readonly job: string
   readonly kind: 'tick' | 'by hand' | 'call'
   readonly outcome: string
-  readonly affected: number | null
-  readonly failed: number | null
-  /** Due rows that someone held, and that must not be touched yet; stored files that were not there. */
-  readonly held: number | null
-  readonly waiting: number | null
-  readonly missing: number | null
   readonly more: boolean | null
   readonly dryRun: boolean | null
   readonly durationMs: number | null
@@ -69,11 +67,7 @@ export const answerHistory = async (
           'job',
           'asked for by',
           'outcome',
-          'affected',
-          'failed',
-          'held',
-          'waiting',
-          'missing',
+          ...counts,
           'seconds',
           'what'
         ],
@@ -82,8 +76,8 @@ export const answerHistory = async (
           row.job,
           row.kind,
           row.outcome,
-          row.affected === null ? '' : String(row.affected),
-          ...[row.failed, row.held, row.waiting, row.missing].map(formatExtra),
+          // Zeros would hide the few that are not.
+          ...counts.map((name) => (name === 'affected' || row[name] ? String(row[name] ?? '') : '')),
           row.durationMs === null ? '' : (row.durationMs / 1000).toFixed(1),
           row.message
         ])
@@ -92,9 +86,6 @@ export const answerHistory = async (
     notes: describeRange(rows.length, { since, limit }, `runs${job ? ` of ${job.id}` : ''}`, stage)
   }
 }
-
-// Zeros would hide the few that are not.
-const formatExtra = (count: number | null): string => (count ? String(count) : '')
 
 /** What a person should know of a part of the log: that it is empty, or not all there is. */
 export const describeRange = (
@@ -130,14 +121,7 @@ const describeRun = ({ at, jobId, runId, tick, event, message, fields }: WorkerL
     job: jobId,
     kind: tick === undefined ? 'by hand' : 'tick',
     outcome: event === events.completed && fields.dry_run === true ? 'dry run' : (outcomes[event] ?? event),
-    affected: readNumber(fields.affected),
-    failed: readNumber(fields.failed),
-    held: readNumber(fields.held),
-    waiting: readNumber(fields.waiting),
-    missing: readNumber(fields.missing),
-    more: typeof fields.more === 'boolean' ? fields.more : null,
-    dryRun: typeof fields.dry_run === 'boolean' ? fields.dry_run : null,
-    durationMs: readNumber(fields.duration_ms),
+    ...describeNumbers(fields),
     runId,
     message: typeof cause === 'string' ? `${message}: ${cause}` : message
   }
@@ -150,17 +134,21 @@ const describeCall = (call: AttemptLine, job: string, stage: string): HistoryRow
     job,
     kind: 'call',
     outcome: code,
-    affected: null,
-    failed: null,
-    held: null,
-    waiting: null,
-    missing: null,
-    more: null,
-    dryRun: null,
-    durationMs: null,
+    ...describeNumbers({}),
     runId: null,
     message: meaning
   }
 }
 
-const readNumber = (value: unknown): number | null => (typeof value === 'number' ? value : null)
+const describeNumbers = (fields: WorkerLine['fields']) => {
+  const numbers = readNumbers(fields)
+  return {
+    ...(Object.fromEntries(counts.map((name) => [name, numbers[name] ?? null])) as Record<
+      (typeof counts)[number],
+      number | null
+    >),
+    more: numbers.more ?? null,
+    dryRun: numbers.dry_run ?? null,
+    durationMs: numbers.duration_ms ?? null
+  }
+}

@@ -1,5 +1,6 @@
 import type { Entry, Logging } from '@google-cloud/logging'
 import type { LoggedEntry } from '../infra/incidents.ts'
+import type { RunNumbers } from '../jobs/answer.ts'
 import { events } from '../jobs/events.ts'
 import { reading } from './google.ts'
 import { callGoogle } from './google-error.ts'
@@ -59,6 +60,8 @@ export interface RunLog {
 const eventsOf = (...wanted: readonly string[]): string =>
   `jsonPayload.event=(${wanted.map((event) => `"${event}"`).join(' OR ')})`
 
+const numberOf = (name: keyof RunNumbers): string => `jsonPayload.${name}`
+
 /** The condition for the lines in which a run begins or ends. */
 export const runEvents = eventsOf(
   events.started,
@@ -68,9 +71,9 @@ export const runEvents = eventsOf(
   events.skipped
 )
 /** The condition for the ends of runs that a person should know of: failed, refused, with rows or files that are amiss. */
-export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (jsonPayload.failed>0 OR jsonPayload.missing>0)))`
+export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
 /** The condition for runs that completed for what they were asked; a dry run by hand is nobody's tick. */
-export const completedRuns = `${eventsOf(events.completed)} AND (labels.tick:* OR jsonPayload.dry_run=false)`
+export const completedRuns = `${eventsOf(events.completed)} AND (labels.tick:* OR ${numberOf('dry_run')}=false)`
 /** The condition for runs that no tick has asked for. */
 export const byHand = 'NOT labels.tick:*'
 /** The condition for calls that failed. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { readNumbers } from '../jobs/answer.ts'
 import { events } from '../jobs/events.ts'
 import { explainAttempt } from './attempt-explanation.ts'
 import { readLocalTime } from './local-system.ts'
@@ -15,7 +16,7 @@ export interface RunEnd {
   readonly message: string
   /** What to do about it; empty after a completed run in which no row failed. */
   readonly fix: string
-  /** The worker's numbers: affected, failed, held, waiting, missing, batches, more, dry_run, duration_ms, sample_ids. */
+  /** The fields of its last line: the worker's numbers (jobs/answer.ts), and `sample_ids` of a dry run. */
   readonly fields: Readonly<Record<string, unknown>>
 }
 
@@ -122,7 +123,7 @@ const describeEnd = ({ event, runId, message, fields, jobId }: WorkerLine, stage
   const logs = `read the log: 'npm run scheduler -- logs ${jobId} --stage ${stage}'`
   switch (event) {
     case events.completed:
-      return { outcome: 'completed', runId, message, fix: Number(fields.failed) > 0 ? logs : '', fields }
+      return { outcome: 'completed', runId, message, fix: readNumbers(fields).failed ? logs : '', fields }
     case events.refused:
       return {
         outcome: 'refused',

@@ -1,4 +1,5 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
+import { readNumbers } from '../jobs/answer.ts'
 import { jobs as catalogue } from '../jobs/index.ts'
 import { findParameterFaults } from '../jobs/parameters.ts'
 import type { Answer } from './answer.ts'
@@ -76,14 +77,14 @@ const choosePatience = (
 
 const describeRunEnd = (stage: string, job: DeclaredJob, end: RunEnd): Answer => {
   const { outcome, runId, message, fix, fields } = end
-  const failedRows = typeof fields.failed === 'number' ? fields.failed : 0
+  const { failed = 0, duration_ms: duration } = readNumbers(fields)
   return {
     json: { stage, job: job.id, name: job.name, outcome, runId, message, fix, ...fields },
     blocks: [
-      `${job.id} ${outcome}${failedRows > 0 ? `, but ${failedRows} ${failedRows === 1 ? 'row' : 'rows'} failed` : ''}${typeof fields.duration_ms === 'number' ? ` in ${fields.duration_ms / 1000} s` : ''}${runId ? ` (run ${runId})` : ''}`,
+      `${job.id} ${outcome}${failed > 0 ? `, but ${failed} ${failed === 1 ? 'row' : 'rows'} failed` : ''}${duration === undefined ? '' : ` in ${duration / 1000} s`}${runId ? ` (run ${runId})` : ''}`,
       message
     ],
     notes: fix ? [fix] : [],
-    failed: outcome !== 'completed' || failedRows > 0
+    failed: outcome !== 'completed' || failed > 0
   }
 }

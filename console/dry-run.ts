@@ -1,4 +1,5 @@
 import { ApiError } from '../emulator/google-api/api-error.ts'
+import { readAnswer } from '../jobs/answer.ts'
 import type { ConsoleContext } from './context.ts'
 import type { Outcome } from './schemas.ts'
 
@@ -37,13 +38,7 @@ export const requestDryRun = async (
   if (!(response.headers.get('content-type') ?? '').startsWith('application/json')) {
     throw new ApiError('UNAVAILABLE', `The worker must answer in JSON, got ${response.status}: see its log.`)
   }
-  const answer = JSON.parse(text) as {
-    status?: string
-    output?: string
-    affected?: number
-    error?: string
-    run_id?: string
-  }
+  const answer = readAnswer(text)
   return {
     outcome: response.ok && answer.status === 'completed' ? 'completed' : 'failed',
     found: answer.affected ?? 0,

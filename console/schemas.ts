@@ -1,5 +1,6 @@
 import type { RouteOptions } from 'fastify'
 import * as z from 'zod'
+import { runCounts } from '../jobs/answer.ts'
 
 /**
  * Writes the schemas of a route as the JSON schemas that Fastify checks, serializes and documents by. A hook `onRoute`,
@@ -84,13 +85,7 @@ export const run = z.object({
     'that the delivery was for; none for a run by hand, or for a tick ahead of the machine'
   ).exactOptional(),
   attempt: z.int(),
-  affected: z.int().describe('rows changed; of a dry run, rows found'),
-  failed: z.int().describe('rows that could not be changed'),
-  held: z.int().describe('due rows that someone else had locked'),
-  waiting: z.int().describe('due rows that must not be touched yet'),
-  missing: z.int().describe('stored files that were not there'),
-  batches: z.int(),
-  more: z.boolean().describe('due rows were left to the next run'),
+  ...runCounts.shape,
   output: z.string(),
   error: z.string(),
   startedAt: instant("by the database's clock"),

@@ -1,3 +1,4 @@
+import { callFailures } from '../jobs/call-failures.ts'
 import { events } from '../jobs/events.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import type { Declaration } from './declaration.ts'
@@ -80,6 +81,7 @@ const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
 
 const seeHistory = 'See what the job did: `npm run scheduler -- history JOB --stage STAGE`.'
 const seeLogs = '`npm run scheduler -- logs JOB --stage STAGE`'
+const capitalize = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 const seeDoctor = 'Let the doctor look: `npm run scheduler -- doctor --stage STAGE`.'
 
 /** Every alert there is. The policies of a stage, their messages and docs/runbook.md are made from it. */
@@ -91,11 +93,8 @@ export const alerts: readonly Alert[] = [
     meaning:
       'Cloud Scheduler called the worker and got no 2xx in time. It calls again up to three times; a later call of the same tick may have gone well.',
     steps: [
-      seeHistory,
-      '401 or 403: the caller may not invoke the worker, or the audience is not its URL. `pulumi up --stack STAGE` puts both right.',
-      '404: another service answers at that address, or APP_IS_WORKER is not true.',
-      '500: the run failed; see *A run failed*.',
-      'DEADLINE_EXCEEDED, 504: the run takes longer than its attemptDeadline; see *A run used over 80 % of its budget*.'
+      `${seeHistory} Of the code that it shows:`,
+      ...callFailures.map(({ code, cause, fix }) => `${code}: ${cause}. ${capitalize(fix)}.`)
     ],
     condition: matchAttempts
   },

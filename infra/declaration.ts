@@ -1,6 +1,6 @@
 import { endpointOf, type Job } from '../jobs/define-job.ts'
 import { jobs as catalogue } from '../jobs/index.ts'
-import type { JobSettings } from '../jobs/settings.ts'
+import { applySettings, pickWorkerSettings, type StageJob } from '../jobs/settings.ts'
 import { ConfigurationError, type StageConfiguration } from './configuration.ts'
 import type { DeclaredJob, DeclaredService, Declaration } from './declared-stage.ts'
 import { findDeclarationFaults } from './limits.ts'
@@ -41,7 +41,7 @@ export const declare = (configuration: StageConfiguration, jobs: readonly Job[] 
       ...new Set([...configuration.uploadsUrl, ...configuration.bundlesUrl].map(({ hostname }) => hostname))
     ],
     askExecutions,
-    jobs: jobs.map((job) => declareJob(configuration, job)),
+    jobs: applySettings(jobs, configuration.jobs).map((job) => declareJob(configuration, job)),
     adopt,
     alertChannels
   }
@@ -50,10 +50,7 @@ export const declare = (configuration: StageConfiguration, jobs: readonly Job[] 
   return declaration
 }
 
-// A tick that fails is tried again after 30, 60 and 120 s: the database's restart or a deployment is over by then, and
-// the five-minute job's retries end before its next tick.
-const retryDefaults = {
-  retryCount: 3,
+const backOff = {
   // No limit of time: with one, Cloud Scheduler would retry until both limits are reached.
   maxRetryDuration: '0s',
   minBackoffDuration: '30s',
@@ -61,31 +58,30 @@ const retryDefaults = {
   maxDoublings: 3
 } as const
 
-const declareJob = (configuration: StageConfiguration, job: Job): DeclaredJob => {
-  const settings = configuration.jobs[job.id] ?? {}
-  const { parameters } = settings
-  return {
-    id: job.id,
-    name: nameOf(configuration, job.id),
-    description: job.description,
-    schedule: settings.schedule ?? job.schedule,
-    timeZone: configuration.timeZone,
-    path: endpointOf(job),
-    httpMethod: 'POST',
-    ...(parameters && Object.keys(parameters).length > 0 ? { body: sortKeys(parameters) } : {}),
-    attemptDeadline: `${settings.attemptDeadline ?? job.attemptDeadline}s`,
-    retryConfig: { ...retryDefaults, retryCount: settings.retryCount ?? retryDefaults.retryCount },
-    paused: settings.paused ?? false,
-    formerIds: formerJobIds[job.id] ?? []
-  }
-}
+const declareJob = (
+  configuration: StageConfiguration,
+  { id, description, schedule, body, attemptDeadline, retryCount, paused }: StageJob
+): DeclaredJob => ({
+  id,
+  name: nameOf(configuration, id),
+  description,
+  schedule,
+  timeZone: configuration.timeZone,
+  path: endpointOf({ id }),
+  httpMethod: 'POST',
+  ...(Object.keys(body).length > 0 ? { body: sortKeys(body) } : {}),
+  attemptDeadline: `${attemptDeadline}s`,
+  retryConfig: { ...backOff, retryCount },
+  paused,
+  formerIds: formerJobIds[id] ?? []
+})
 
 const declareService = (configuration: StageConfiguration, jobs: readonly Job[]): DeclaredService => {
   const { project, stage, timeZone, logLevel, uploadsUrl, bundlesUrl, askExecutions } = configuration
   const { maintenanceUntil, databaseUrlSecret } = configuration
   const { image, timeoutSeconds, cpu, memory, concurrency, minInstances, maxInstances } = configuration
   const { cloudSqlInstance, vpc } = configuration
-  const settings = jobs.flatMap(({ id }) => pickWorkerSettings(id, configuration.jobs[id]))
+  const settings = pickWorkerSettings(jobs, configuration.jobs)
   return {
     name: nameOf(configuration, 'jobs-worker'),
     ...(image ? { image } : {}),
@@ -95,9 +91,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
       BUNDLES_URL: joinUrls(bundlesUrl),
       // For the trace of a log line; Cloud Run does not tell.
       GOOGLE_CLOUD_PROJECT: project,
-      ...(settings.length > 0
-        ? { JOB_SETTINGS: JSON.stringify(sortKeys(Object.fromEntries(settings))) }
-        : {}),
+      ...(Object.keys(settings).length > 0 ? { JOB_SETTINGS: JSON.stringify(sortKeys(settings)) } : {}),
       LOG_LEVEL: logLevel,
       ...(maintenanceUntil ? { MAINTENANCE_UNTIL: maintenanceUntil } : {}),
       STAGE: stage,
@@ -117,21 +111,6 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
 }
 
 const joinUrls = (urls: readonly URL[]): string => urls.map(({ href }) => href).join(' ')
-// Whatever stands in the environment makes a new revision when it changes. `schedule` and `paused` are among it because
-// the watch for missed ticks has nothing else to know from which ticks are due.
-const workerSettings: readonly (keyof JobSettings)[] = [
-  'attemptDeadline',
-  'maxRows',
-  'paused',
-  'schedule',
-  'shadow'
-]
-
-/** What the worker reads of a job's settings, where that is other than the preset. */
-const pickWorkerSettings = (id: string, settings: JobSettings = {}): [string, JobSettings][] => {
-  const picked = workerSettings.flatMap((key) => (settings[key] ? [[key, settings[key]]] : []))
-  return picked.length > 0 ? [[id, Object.fromEntries(picked) as JobSettings]] : []
-}
 
 /** prod has no suffix; every other stage's names end with it. */
 const nameOf = ({ app, stage }: StageConfiguration, part: string): string =>

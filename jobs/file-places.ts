@@ -1,3 +1,5 @@
+import { describeGot } from './faults.ts'
+
 /** What a list of places of stored files must be. */
 export const filePlacesForm =
   'one or several of gs://bucket[/prefix] and file:///folder, each once and separated by spaces'
@@ -15,7 +17,7 @@ export const parseFilePlaces = (
 ): { readonly places: readonly URL[]; readonly faults: readonly string[] } => {
   const texts = typeof value === 'string' ? value.split(/\s+/).filter((text) => text !== '') : []
   if (texts.length === 0)
-    return { places: [], faults: [`${name} must be ${filePlacesForm}, got ${show(value)}`] }
+    return { places: [], faults: [`${name} must be ${filePlacesForm}, got ${describeGot(value)}`] }
   const faults = texts.flatMap((text, index) => {
     const fault =
       texts.map(trimSlash).indexOf(trimSlash(text)) === index ? findPlaceFault(text) : 'it stands there twice'
@@ -87,10 +89,3 @@ const findPrefixFault = (scheme: string, path: string): string | undefined => {
 }
 
 const trimSlash = (text: string): string => text.replace(/\/$/, '')
-
-const show = (value: unknown): string =>
-  value === undefined || value === ''
-    ? 'nothing'
-    : typeof value === 'string'
-      ? `'${value}'`
-      : JSON.stringify(value)

@@ -1,4 +1,5 @@
 import * as z from 'zod'
+import { checkFields, isRecord } from './faults.ts'
 
 /** The schema of a parameter: a switch, or a whole number with its range. It may be left out. */
 export type Parameter = z.ZodExactOptional<z.ZodBoolean | z.ZodInt>
@@ -35,39 +36,19 @@ export const parameterSchemaOf = (job: { readonly parameters: ParameterObject })
 export const findParameterFaults = (
   job: { readonly id: string; readonly parameters: ParameterObject },
   input: unknown
-): string[] => {
-  const { shape } = parameterSchemaOf(job)
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) {
-    return [`the body must be empty or a JSON object, got ${describeValue(input)}`]
-  }
-  const known = Object.keys(shape)
-  const unknown = Object.keys(input).filter((name) => !known.includes(name))
-  const faults = unknown.map(
-    (name) => `${describeName(name)} is not a parameter of '${job.id}', which takes ${known.join(', ')}`
-  )
-  for (const [name, parameter] of Object.entries(shape)) {
-    if (!Object.hasOwn(input, name)) continue
-    const value: unknown = (input as Record<string, unknown>)[name]
-    if (!parameter.safeParse(value).success)
-      faults.push(`${name} must be ${describeParameter(parameter)}, got ${describeValue(value)}`)
-  }
-  return faults
+): readonly string[] => {
+  if (!isRecord(input)) return [`the body must be empty or a JSON object, got ${describeValue(input)}`]
+  return checkFields(parameterSchemaOf(job), input, {
+    show: describeValue,
+    describeUnknown: (name, known) =>
+      `'${shorten(name)}' is not a parameter of '${job.id}', which takes ${known.join(', ')}`
+  }).faults
 }
 
-/** A parameter's range in words: `a whole number from 1 to 3650`. */
-export const describeParameter = (parameter: Parameter): string => {
-  const schema = parameter.unwrap()
-  return schema instanceof z.ZodBoolean
-    ? 'true or false'
-    : `a whole number from ${schema.minValue} to ${schema.maxValue}`
-}
-
-// What came is shown shortened: an answer must not grow with the request.
+// An answer must not grow with the request.
 const describeValue = (value: unknown): string => {
   if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'object' && value !== null) return 'an object'
-  const text = JSON.stringify(value) ?? 'nothing'
-  return text.length > 40 ? `${text.slice(0, 40)}…` : text
+  return isRecord(value) ? 'an object' : shorten(JSON.stringify(value) ?? 'nothing')
 }
 
-const describeName = (name: string): string => `'${name.length > 40 ? `${name.slice(0, 40)}…` : name}'`
+const shorten = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}…` : text)

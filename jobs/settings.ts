@@ -1,25 +1,72 @@
+import * as z from 'zod'
 import { findCronFault } from '../schedule/cron-expression.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import { attemptDeadlineRange, type Job } from './define-job.ts'
+import { checkFields, isRecord, must } from './faults.ts'
 import { findParameterFaults, type ParameterValues } from './parameters.ts'
 
-/** What a stage may say of one job. Anything left out is as the job's file says. */
-export interface JobSettings {
-  readonly schedule?: string
-  readonly paused?: boolean
+const settingsSchema = z.object({
+  schedule: must('a cron expression in quotes', z.string()).exactOptional(),
+  paused: z.boolean().exactOptional(),
   /** Every run is a dry run: for watching a job before it may delete. */
-  readonly shadow?: boolean
-  /** Seconds. */
-  readonly attemptDeadline?: number
-  /** Cloud Scheduler's retryCount, 0 to 5. */
-  readonly retryCount?: number
-  /** A run that finds more due rows than this changes nothing and fails. */
-  readonly maxRows?: number
+  shadow: z.boolean().exactOptional(),
+  attemptDeadline: must(
+    `a whole number of seconds from ${attemptDeadlineRange.min} to ${attemptDeadlineRange.max}`,
+    z.int().min(attemptDeadlineRange.min).max(attemptDeadlineRange.max)
+  ).exactOptional(),
+  /** Cloud Scheduler's retryCount. */
+  retryCount: z.int().min(0).max(5).exactOptional(),
+  /** A run that finds more due rows than this changes nothing and is refused. */
+  maxRows: must('a whole number of at least 1', z.int().min(1)).exactOptional(),
   /** The body of every scheduled request. */
-  readonly parameters?: ParameterValues
-}
+  parameters: must('an object', z.custom<ParameterValues>(isRecord)).exactOptional()
+})
+
+/** What a stage may say of one job. Anything left out is as the job's file says. */
+export type JobSettings = Readonly<z.infer<typeof settingsSchema>>
 
 export type SettingsByJob = Readonly<Record<string, JobSettings>>
+
+/** Of the settings, those that the worker reads. It is told no others: whatever it is told makes a new revision when it changes. */
+// The watch for missed ticks knows by `schedule` and `paused` which ticks are due.
+const workerSettings = ['attemptDeadline', 'maxRows', 'paused', 'schedule', 'shadow'] as const
+
+/** A job as the worker has it: what its file says, under what the stage says. */
+export interface WorkerJob extends Job {
+  readonly paused: boolean
+  readonly shadow: boolean
+  readonly maxRows: number | undefined
+}
+
+/** A job as a stage has it: besides, what only Cloud Scheduler is told. */
+export interface StageJob extends WorkerJob {
+  readonly retryCount: number
+  /** The body of every scheduled request. */
+  readonly body: ParameterValues
+}
+
+/** Puts what a stage says of its jobs over what their files say. */
+export const applySettings = (jobs: readonly Job[], settings: SettingsByJob): readonly StageJob[] =>
+  jobs.map((job) => {
+    const { parameters: body = {}, maxRows, ...others } = settings[job.id] ?? {}
+    return { ...presets, ...job, ...others, maxRows, body }
+  })
+
+/** What the worker must be told, where that is other than the presets. */
+export const pickWorkerSettings = (jobs: readonly Job[], settings: SettingsByJob): SettingsByJob =>
+  Object.fromEntries(
+    jobs.flatMap(({ id }) => {
+      const told = workerSettings.flatMap((key) => {
+        const value = settings[id]?.[key]
+        return value ? [[key, value] as const] : []
+      })
+      return told.length > 0 ? [[id, Object.fromEntries(told)]] : []
+    })
+  )
+
+// A tick that fails is tried again three times, after 30, 60 and 120 s: the database's restart or a deployment is over by
+// then, and the five-minute job's retries end before its next tick.
+const presets = { paused: false, shadow: false, retryCount: 3 } as const
 
 /**
  * Checks what a stage says of its jobs. The Pulumi program reads it from the stack's configuration, the worker from
@@ -34,71 +81,39 @@ export const parseJobSettings = (
   input: unknown
 ): { readonly settings: SettingsByJob; readonly faults: readonly string[] } => {
   if (!isRecord(input))
-    return { settings: {}, faults: [`${name} must be an object by job id, got ${show(input)}`] }
+    return { settings: {}, faults: [`${name} must be an object by job id, got ${JSON.stringify(input)}`] }
   const faults: string[] = []
   for (const [id, settings] of Object.entries(input)) {
     const job = jobs.find((candidate) => candidate.id === id)
     if (!job)
       faults.push(`${name}.${id} must be one of ${jobs.map((known) => known.id).join(', ')}, got '${id}'`)
-    else if (!isRecord(settings)) faults.push(`${name}.${id} must be an object, got ${show(settings)}`)
+    else if (!isRecord(settings))
+      faults.push(`${name}.${id} must be an object, got ${JSON.stringify(settings)}`)
     else faults.push(...findSettingsFaults(job, `${name}.${id}`, settings))
   }
   return { settings: faults.length === 0 ? (input as SettingsByJob) : {}, faults }
-}
-
-const rules: Readonly<
-  Record<keyof JobSettings, { readonly must: string; readonly holds: (value: unknown) => boolean }>
-> = {
-  schedule: { must: 'a cron expression in quotes', holds: (value) => typeof value === 'string' },
-  paused: { must: 'true or false', holds: (value) => typeof value === 'boolean' },
-  shadow: { must: 'true or false', holds: (value) => typeof value === 'boolean' },
-  attemptDeadline: {
-    must: `a whole number of seconds from ${attemptDeadlineRange.min} to ${attemptDeadlineRange.max}`,
-    holds: (value) => isWhole(value, attemptDeadlineRange.min, attemptDeadlineRange.max)
-  },
-  retryCount: { must: 'a whole number from 0 to 5', holds: (value) => isWhole(value, 0, 5) },
-  maxRows: {
-    must: 'a whole number of at least 1',
-    holds: (value) => isWhole(value, 1, Number.MAX_SAFE_INTEGER)
-  },
-  parameters: { must: 'an object', holds: (value) => isRecord(value) }
 }
 
 const findSettingsFaults = (
   job: Job,
   name: string,
   settings: Readonly<Record<string, unknown>>
-): string[] => {
-  const faults: string[] = []
-  for (const [key, value] of Object.entries(settings)) {
-    const rule = Object.hasOwn(rules, key) ? rules[key as keyof JobSettings] : undefined
-    if (!rule) faults.push(`${name}.${key} must be one of ${Object.keys(rules).join(', ')}, got '${key}'`)
-    else if (!rule.holds(value)) faults.push(`${name}.${key} must be ${rule.must}, got ${show(value)}`)
-  }
-  if (faults.length > 0) return faults
-  const {
-    schedule = job.schedule,
-    attemptDeadline = job.attemptDeadline,
-    parameters
-  } = settings as JobSettings
+): readonly string[] => {
+  const { value, faults } = checkFields(settingsSchema, settings, {
+    prefix: `${name}.`,
+    show: JSON.stringify
+  })
+  if (!value) return faults
+  const { schedule = job.schedule, attemptDeadline = job.attemptDeadline, parameters = {} } = value
   const cronFault = findCronFault(schedule)
   if (cronFault) return [`${name}.schedule ${cronFault}`]
   const period = shortestPeriod(schedule)
-  if (attemptDeadline > period) {
-    faults.push(
-      `${name}.attemptDeadline must not be longer than the period of its schedule (${period} s), got ${attemptDeadline} s`
-    )
-  }
-  if (parameters) {
-    faults.push(...findParameterFaults(job, parameters).map((fault) => `${name}.parameters: ${fault}`))
-  }
-  return faults
+  return [
+    ...(attemptDeadline > period
+      ? [
+          `${name}.attemptDeadline must not be longer than the period of its schedule (${period} s), got ${attemptDeadline} s`
+        ]
+      : []),
+    ...findParameterFaults(job, parameters).map((fault) => `${name}.parameters: ${fault}`)
+  ]
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
-
-const isWhole = (value: unknown, min: number, max: number): boolean =>
-  typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max
-
-const show = (value: unknown): string => JSON.stringify(value) ?? String(value)

@@ -1,5 +1,6 @@
 import type { Attempt } from '../emulator/scheduler/attempt.ts'
 import { escapeControls } from '../emulator/terminal-text.ts'
+import { readAnswer } from '../jobs/answer.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 
 /** The width of the columns that depend on the jobs. */
@@ -18,10 +19,9 @@ export const describeColumns = ({ timeZone, longestId }: AttemptColumns): string
  */
 export const describeAttempt = (attempt: Attempt, jobId: string, columns: AttemptColumns): string => {
   const time = formatWallClock(columns.timeZone, new Date(attempt.end ?? attempt.start), true)
-  const answer = parseAnswer(attempt.body)
-  const rows = typeof answer.affected === 'number' ? String(answer.affected) : '-'
+  const answer = readAnswer(attempt.body)
   return formatLine(
-    [time, jobId, String(attempt.statusCode ?? attempt.outcome), rows],
+    [time, jobId, String(attempt.statusCode ?? attempt.outcome), String(answer.affected ?? '-')],
     columns.longestId,
     findRemarks(attempt, answer)
   )
@@ -37,34 +37,16 @@ const formatLine = (
     `${time.padEnd(19)}  ${job.padEnd(longestId)}  ${status.padEnd(6)}  ${rows.padStart(7)}  ${remarks.join(', ')}`.trimEnd()
   )
 
-interface WorkerAnswer {
-  readonly status?: unknown
-  readonly affected?: unknown
-  readonly failed?: unknown
-  readonly more?: unknown
-  readonly duplicate?: unknown
-  readonly reason?: unknown
-  readonly error?: unknown
-}
-
-const findRemarks = (attempt: Attempt, answer: WorkerAnswer): string[] => [
+const findRemarks = (
+  attempt: Attempt,
+  { duplicate, status, reason = 'no reason given', failed = 0, more, error }: ReturnType<typeof readAnswer>
+): string[] => [
   ...(attempt.forced ? ['run by hand'] : []),
   ...(attempt.attemptNumber > 1 ? [`attempt ${attempt.attemptNumber}`] : []),
-  ...(answer.duplicate === true ? ['answered before'] : []),
-  ...(answer.status === 'skipped' ? [`skipped: ${String(answer.reason)}`] : []),
-  ...(typeof answer.failed === 'number' && answer.failed > 0 ? [`${answer.failed} failed`] : []),
-  ...(answer.more === true ? ['more are due'] : []),
-  ...(typeof answer.error === 'string' ? [answer.error] : []),
+  ...(duplicate ? ['answered before'] : []),
+  ...(status === 'skipped' ? [`skipped: ${reason}`] : []),
+  ...(failed > 0 ? [`${failed} failed`] : []),
+  ...(more ? ['more are due'] : []),
+  ...(error === undefined ? [] : [error]),
   ...(attempt.error === undefined ? [] : [attempt.error])
 ]
-
-// The front answers with a page of HTML; a long body is cut.
-const parseAnswer = (body: string | undefined): WorkerAnswer => {
-  try {
-    const answer: unknown = JSON.parse(body ?? '{}')
-    return typeof answer === 'object' && answer !== null ? answer : {}
-  } catch (error) {
-    if (error instanceof SyntaxError) return {}
-    throw error
-  }
-}

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { updateJobTable } from './docs/job-table.ts'
+import { updateTables } from './docs/readme-tables.ts'
 import { jobs } from '../jobs/index.ts'
 
 const root = join(import.meta.dirname, '..')
@@ -11,13 +11,13 @@ const { scripts } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'
 }
 
 describe('the README', () => {
-  it('has the table of jobs that the catalogue makes (npm run format writes it)', () => {
-    expect(readme).toBe(updateJobTable(readme))
+  it('has the tables of jobs and of failed calls that the program makes (npm run format writes them)', () => {
+    expect(readme).toBe(updateTables(readme))
   })
 
   it('shows a seventh job once the catalogue has it', () => {
     const seventh = { ...jobs[0]!, id: 'seventh-job', schedule: '30 5 * * *', description: 'A seventh job.' }
-    const text = updateJobTable(readme, [...jobs, seventh])
+    const text = updateTables(readme, [...jobs, seventh])
     expect(text).toContain('| [seventh-job](jobs/seventh-job.ts) | `30 5 * * *` at 05:30 | A seventh job. |')
   })
 

@@ -1,3 +1,5 @@
+import * as z from 'zod'
+import { checkFields, isUnset, must } from '../jobs/faults.ts'
 import { parseFilePlaces } from '../jobs/file-places.ts'
 import { jobs } from '../jobs/index.ts'
 import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
@@ -29,8 +31,7 @@ export interface Environment {
 }
 
 const presetTimeZone = 'Australia/Sydney'
-const cloudRunUrl = 'https://run.googleapis.com'
-const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
+const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
 /**
  * Reads the environment once, at start.
@@ -39,123 +40,122 @@ const logLevels = ['debug', 'info', 'warn', 'error', 'silent']
  *   that may hold a password is never shown.
  */
 export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
-  const faults: string[] = []
-  const take = <Value>(
-    name: string,
-    must: string,
-    read: (value: string) => Value | undefined,
-    preset?: string
-  ): Value => {
-    const value = variables[name] || preset
-    const got = value === undefined ? 'nothing' : `'${value}'`
-    const result = value === undefined ? undefined : read(value)
-    if (result === undefined) faults.push(`${name} must be ${must}, got ${got}`)
-    return result as Value
+  const given = Object.entries(variables).filter(([name, value]) => !isUnset(value) && name in schema.shape)
+  const { value, faults } = checkFields(schema, { ...Object.fromEntries(given), files: variables })
+  if (!value) throw new Error(`the worker's environment is not complete:\n  ${faults.join('\n  ')}`)
+  return {
+    host: value.HOST,
+    port: value.PORT,
+    database: value.DATABASE_URL,
+    isWorker: value.APP_IS_WORKER,
+    files: value.files,
+    ...(value.ASK_EXECUTIONS ? { executionsUrl: value.CLOUD_RUN_URL } : {}),
+    stage: value.STAGE,
+    logLevel: value.LOG_LEVEL,
+    timeZone: value.TIME_ZONE,
+    settings: value.JOB_SETTINGS,
+    ...(value.MAINTENANCE_UNTIL ? { maintenanceUntil: value.MAINTENANCE_UNTIL } : {}),
+    ...(value.GOOGLE_CLOUD_PROJECT ? { project: value.GOOGLE_CLOUD_PROJECT } : {}),
+    revision: value.K_REVISION
   }
-  const oneOf = (choices: readonly string[]) => (value: string) =>
-    choices.includes(value) ? value : undefined
-
-  const asksExecutions =
-    take('ASK_EXECUTIONS', "'true' or 'false'", oneOf(['true', 'false']), 'true') === 'true'
-  const executionsUrl = take(
-    'CLOUD_RUN_URL',
-    'https://host, or http://127.0.0.1:port for a stand-in on this machine',
-    readApiUrl,
-    cloudRunUrl
-  )
-  const environment: Environment = {
-    host: take('HOST', 'an address to listen on', (value) => value, '127.0.0.1'),
-    port: take('PORT', 'a port from 0 to 65535', readPort),
-    database: takeDatabase(variables.DATABASE_URL, faults),
-    isWorker: take('APP_IS_WORKER', "'true' or 'false'", oneOf(['true', 'false'])) === 'true',
-    files: readFiles(variables, faults),
-    ...(asksExecutions ? { executionsUrl } : {}),
-    stage: take('STAGE', 'the name of a stage', (value) => value),
-    logLevel: take('LOG_LEVEL', `one of ${logLevels.join(', ')}`, oneOf(logLevels), 'info'),
-    timeZone: take(
-      'TIME_ZONE',
-      'a time zone such as Australia/Sydney',
-      // The preset needs no look at the zones, which costs a cold start 10 ms.
-      (value) => (value === presetTimeZone || isTimeZone(value) ? value : undefined),
-      presetTimeZone
-    ),
-    settings: readSettings(variables.JOB_SETTINGS, faults),
-    ...(variables.MAINTENANCE_UNTIL
-      ? {
-          maintenanceUntil: take(
-            'MAINTENANCE_UNTIL',
-            'an RFC 3339 time such as 2026-12-01T02:00:00Z',
-            readTime
-          )
-        }
-      : {}),
-    ...(variables.GOOGLE_CLOUD_PROJECT ? { project: variables.GOOGLE_CLOUD_PROJECT } : {}),
-    revision: variables.K_REVISION ?? 'local'
-  }
-  if (faults.length > 0)
-    throw new Error(`the worker's environment is not complete:\n  ${faults.join('\n  ')}`)
-  return environment
 }
 
-const readPort = (value: string): number | undefined =>
-  /^\d{1,5}$/.test(value) && Number(value) <= 65_535 ? Number(value) : undefined
+/** A token is sent there: encrypted, or it stays on this machine. */
+const isApiUrl = (value: string): boolean => {
+  if (!URL.canParse(value)) return false
+  const url = new URL(value)
+  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
+  const isBare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
+  return isBare && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback))
+}
 
-const takeDatabase = (url: string | undefined, faults: string[]): DatabaseAddress => {
+const isTime = (value: string): boolean =>
+  /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(value) &&
+  !Number.isNaN(Date.parse(value))
+
+const readDatabase = (url: string | undefined, context: z.RefinementCtx): DatabaseAddress => {
   try {
     return readDatabaseUrl(url)
   } catch (error) {
-    faults.push((error as Error).message)
-    // Not used: faults end the start.
-    return undefined as never
+    context.addIssue((error as Error).message)
+    return z.NEVER
   }
-}
-
-const readTime = (value: string): Date | undefined => {
-  const isTime = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:\d{2})$/.test(value)
-  return isTime && !Number.isNaN(Date.parse(value)) ? new Date(value) : undefined
 }
 
 const readFiles = (
   { STORAGE_URL, UPLOADS_URL, BUNDLES_URL }: NodeJS.ProcessEnv,
-  faults: string[]
+  context: z.RefinementCtx
 ): Environment['files'] => {
   if (STORAGE_URL) {
-    faults.push(
+    context.addIssue(
       'STORAGE_URL must be left out: UPLOADS_URL and BUNDLES_URL say where the uploads and the bundles of runs are'
     )
     return undefined
   }
-  const isUnknown = [UPLOADS_URL, BUNDLES_URL].map((value) => value?.trim() === 'unknown')
-  if (isUnknown[0] !== isUnknown[1]) {
-    faults.push(
+  const unknown = [UPLOADS_URL, BUNDLES_URL].filter((value) => value?.trim() === 'unknown')
+  if (unknown.length === 1) {
+    context.addIssue(
       `UPLOADS_URL and BUNDLES_URL must both be 'unknown', or neither, got '${UPLOADS_URL ?? ''}' and '${BUNDLES_URL ?? ''}'`
     )
   }
-  if (isUnknown.includes(true)) return undefined
+  if (unknown.length > 0) return undefined
   const uploads = parseFilePlaces('UPLOADS_URL', UPLOADS_URL)
   const bundles = parseFilePlaces('BUNDLES_URL', BUNDLES_URL)
-  faults.push(...uploads.faults, ...bundles.faults)
+  for (const fault of [...uploads.faults, ...bundles.faults]) context.addIssue(fault)
   return { uploads: uploads.places, bundles: bundles.places }
 }
 
-/** A token is sent there: encrypted, or it stays on this machine. */
-const readApiUrl = (value: string): URL | undefined => {
-  if (!URL.canParse(value)) return undefined
-  const url = new URL(value)
-  const isLoopback = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
-  const isBare = url.pathname === '/' && !url.search && !url.hash && !url.username && !url.password
-  return isBare && (url.protocol === 'https:' || (url.protocol === 'http:' && isLoopback)) ? url : undefined
-}
-
-const readSettings = (value: string | undefined, faults: string[]): SettingsByJob => {
-  if (!value) return {}
+const readSettings = (value: string, context: z.RefinementCtx): SettingsByJob => {
   try {
-    const result = parseJobSettings(jobs, 'JOB_SETTINGS', JSON.parse(value))
-    faults.push(...result.faults)
-    return result.settings
+    const { settings, faults } = parseJobSettings(jobs, 'JOB_SETTINGS', JSON.parse(value))
+    for (const fault of faults) context.addIssue(fault)
+    return settings
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error
-    faults.push(`JOB_SETTINGS must be a JSON object by job id, got '${value.slice(0, 40)}'`)
-    return {}
+    context.addIssue(`JOB_SETTINGS must be a JSON object by job id, got '${value.slice(0, 40)}'`)
+    return z.NEVER
   }
 }
+
+const text = z.string()
+const trueOrFalse = z.enum(['true', 'false']).transform((word) => word === 'true')
+
+// The order is that of the faults.
+const schema = z.object({
+  ASK_EXECUTIONS: must("'true' or 'false'", trueOrFalse.prefault('true')),
+  CLOUD_RUN_URL: must(
+    'https://host, or http://127.0.0.1:port for a stand-in on this machine',
+    text
+      .refine(isApiUrl)
+      .transform((url) => new URL(url))
+      .prefault('https://run.googleapis.com')
+  ),
+  HOST: text.default('127.0.0.1'),
+  PORT: must(
+    'a port from 0 to 65535',
+    text
+      .regex(/^\d{1,5}$/)
+      .transform(Number)
+      .refine((port) => port <= 65_535)
+  ),
+  DATABASE_URL: text.optional().transform(readDatabase),
+  APP_IS_WORKER: must("'true' or 'false'", trueOrFalse),
+  files: z.custom<NodeJS.ProcessEnv>().transform(readFiles),
+  STAGE: must('the name of a stage', text),
+  LOG_LEVEL: must(`one of ${logLevels.join(', ')}`, z.enum(logLevels).default('info')),
+  TIME_ZONE: must(
+    'a time zone such as Australia/Sydney',
+    // The preset needs no look at the zones, which costs a cold start 10 ms.
+    text.refine((zone) => zone === presetTimeZone || isTimeZone(zone)).default(presetTimeZone)
+  ),
+  JOB_SETTINGS: text.default('{}').transform(readSettings),
+  MAINTENANCE_UNTIL: must(
+    'an RFC 3339 time such as 2026-12-01T02:00:00Z',
+    text
+      .refine(isTime)
+      .transform((time) => new Date(time))
+      .optional()
+  ),
+  GOOGLE_CLOUD_PROJECT: text.optional(),
+  K_REVISION: text.default('local')
+})

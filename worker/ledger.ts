@@ -1,4 +1,5 @@
 import type { Fragment, Sql } from 'postgres'
+import type { RunNumbers } from '../jobs/answer.ts'
 import { lockTimeout } from '../jobs/budget.ts'
 import type { Change } from '../jobs/define-job.ts'
 import { timeText, type PageStatement } from './pages.ts'
@@ -22,20 +23,11 @@ export interface Delivery {
 }
 
 /** A row of the ledger. */
-export interface RunRecord {
+export interface RunRecord extends RunNumbers {
   readonly id: string
   readonly state: 'running' | 'completed' | 'failed' | 'abandoned' | 'skipped'
   readonly attempt: number
-  readonly affected: number
-  readonly failed: number
-  readonly held: number
-  readonly waiting: number
-  readonly missing: number
-  readonly batches: number
-  readonly more: boolean
-  readonly dryRun: boolean
   readonly output: string
-  readonly durationMs: number
 }
 
 /** What became of a delivery: its run has begun, or another run prevents it. */
@@ -266,5 +258,5 @@ const leaseEnd = (sql: Sql): Fragment => sql`clock_timestamp() + make_interval(s
 
 const recordColumns = (sql: Sql): Fragment => sql`
   id, state, attempt, affected::int, failed::int, held::int, waiting::int, missing::int, batches, more,
-  dry_run as "dryRun", output,
-  floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as "durationMs"`
+  dry_run, output,
+  floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as duration_ms`

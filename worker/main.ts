@@ -1,4 +1,5 @@
-import { jobs } from '../jobs/index.ts'
+import { jobs as catalogue } from '../jobs/index.ts'
+import { applySettings } from '../jobs/settings.ts'
 import { buildApp } from './app.ts'
 import { openDatabase } from './database.ts'
 import { readEnvironment } from './environment.ts'
@@ -13,6 +14,7 @@ const exitAfterMs = 8_000
 
 const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
+  const jobs = applySettings(catalogue, environment.settings)
   const log = openLog(environment.logLevel)
   const sql = openDatabase(environment.database)
   // Of its own: waiting deliveries, however many, don't make the worker look ill.

@@ -1,8 +1,7 @@
 import type { Logger } from 'pino'
 import type { Sql } from 'postgres'
-import type { Job } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
-import type { SettingsByJob } from '../jobs/settings.ts'
+import type { WorkerJob } from '../jobs/settings.ts'
 import { ticksBetween } from '../schedule/ticks.ts'
 import { timeText } from './pages.ts'
 
@@ -14,8 +13,7 @@ const farthestMs = 31 * 86_400_000
 /** What the watch needs to know of the stage. */
 export interface WatchOptions {
   readonly sql: Sql
-  readonly jobs: readonly Job[]
-  readonly settings: SettingsByJob
+  readonly jobs: readonly WorkerJob[]
   readonly timeZone: string
   /** Ticks up to this instant are not reported: maintenance was announced. */
   readonly maintenanceUntil?: Date
@@ -30,8 +28,9 @@ export interface WatchOptions {
  * when its time lies in the tick's minute.
  */
 export const reportMissedTicks = async (options: WatchOptions, log: Logger): Promise<void> => {
-  const { sql, jobs, settings, timeZone } = options
-  const schedules = jobs.map((job) => settings[job.id]?.schedule ?? job.schedule)
+  const { sql, jobs, timeZone } = options
+  const schedules = jobs.map((job) => job.schedule)
+  const paused = new Set(jobs.filter((job) => job.paused).map((job) => job.id))
   const ids = jobs.map((job) => job.id)
   for (const { job, schedule, checkedUntil, now } of await readWatched(sql, ids, schedules, timeZone)) {
     const until = new Date(Date.parse(now) - graceMs)
@@ -41,7 +40,7 @@ export const reportMissedTicks = async (options: WatchOptions, log: Logger): Pro
     // Without a new tick there is nothing to record.
     if (ticks.length === 0) continue
     const { maintenanceUntil = since } = options
-    const watched = settings[job]?.paused ? [] : ticks.filter((tick) => tick > maintenanceUntil)
+    const watched = paused.has(job) ? [] : ticks.filter((tick) => tick > maintenanceUntil)
     for (const { tick, isDelivered } of await recordMissed(sql, job, checkedUntil, until, watched)) {
       log.error(
         { event: events.overdue, 'logging.googleapis.com/labels': { job, tick } },

@@ -1,12 +1,13 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Sql } from 'postgres'
+import { pickNumbers } from '../jobs/answer.ts'
 import { budgetOf, endingTime, graceTime, lockTimeout, statementTimeout } from '../jobs/budget.ts'
 import type { Job, OutsideContext, Selection } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { ParameterValues } from '../jobs/parameters.ts'
 import type { Executions, StoredFiles } from '../jobs/services.ts'
-import type { JobSettings } from '../jobs/settings.ts'
+import type { WorkerJob } from '../jobs/settings.ts'
 import { limitStatements, sendFirst } from './database.ts'
 import { drainRows, type Left } from './drain.ts'
 import { countDueRows, type DueRows } from './due-rows.ts'
@@ -43,8 +44,7 @@ export interface RunnerOptions extends WatchOptions {
 
 /** A request to run a job, already checked. */
 export interface RunRequest {
-  readonly job: Job
-  readonly settings: JobSettings
+  readonly job: WorkerJob
   /** RFC 3339; undefined where the delivery came without. */
   readonly scheduleTime: string | undefined
   readonly parameters: ParameterValues
@@ -54,7 +54,8 @@ export interface RunRequest {
 /** What became of the request. */
 export type RunResult =
   | { readonly kind: 'completed'; readonly record: RunRecord; readonly duplicate: boolean }
-  | { readonly kind: 'under way' | 'skipped'; readonly record: RunRecord }
+  | { readonly kind: 'under way'; readonly record: RunRecord }
+  | { readonly kind: 'skipped'; readonly record: RunRecord }
   | { readonly kind: 'refused'; readonly runId: string; readonly reason: string; readonly due: number }
   | { readonly kind: 'failed'; readonly runId: string }
 
@@ -65,16 +66,16 @@ const warnShare = 0.8
 
 /** Runs a job once: at most one effect a tick, one run of a job at a time, and all that it did in the ledger. */
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
-  const { job, settings, scheduleTime, parameters } = request
+  const { job, scheduleTime, parameters } = request
   const { dry_run: asked = false, ...others } = parameters
-  const budget = budgetOf(settings.attemptDeadline ?? job.attemptDeadline)
+  const budget = budgetOf(job.attemptDeadline)
   using time = startTime(budget, options.stopping)
   const sql = limitStatements(options.sql, time.untilWorkEnds)
   const delivery: Delivery = {
     runId: randomUUID(),
     job: job.id,
     scheduleTime,
-    dryRun: asked || (settings.shadow ?? false),
+    dryRun: asked || job.shadow,
     parameters,
     revision: options.revision
   }
@@ -177,7 +178,7 @@ const work = async (run: Run): Promise<RunResult> => {
   using _heartbeat = startHeartbeat(run)
   try {
     const selection = select(run)
-    const { maxRows } = run.settings
+    const { maxRows } = job
     const due = dryRun || maxRows ? await countDueRows(sql, run.startedAt, selection) : undefined
     const refusal =
       due && maxRows && due.count > maxRows ? describeRefusal(job, due.count, maxRows) : undefined
@@ -357,20 +358,17 @@ const describeRun = (
   ].join('; ')}.`
 
 const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows | undefined): void => {
-  const { affected, failed, held, waiting, missing, batches, more, dryRun, durationMs } = record
-  const counts = { affected, failed, held, waiting, missing, batches, more }
-  const sample = due && dryRun ? { sample_ids: due.sample } : {}
-  log.info(
-    { event: events.completed, attempt, ...counts, dry_run: dryRun, duration_ms: durationMs, ...sample },
-    record.output
-  )
+  const numbers = pickNumbers(record)
+  const { affected, failed, missing, dry_run: isDry, duration_ms: duration } = numbers
+  const sample = due && isDry ? { sample_ids: due.sample } : {}
+  log.info({ event: events.completed, attempt, ...numbers, ...sample }, record.output)
   if (failed > 0)
     log.error({ event: events.rowsFailed, failed, affected }, `${failed} rows failed: ${record.output}`)
   if (missing > 0)
     log.warn({ event: events.filesMissing, missing }, `${missing} stored files were not where they should be`)
-  if (durationMs <= budget * warnShare * 1000) return
+  if (duration <= budget * warnShare * 1000) return
   log.warn(
-    { event: events.overBudget, duration_ms: durationMs, budget_seconds: budget },
+    { event: events.overBudget, duration_ms: duration, budget_seconds: budget },
     `the run used more than ${warnShare * 100} % of its budget of ${budget} s`
   )
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
-import { describeParameter, findParameterFaults, parameterSchemaOf } from '../../jobs/parameters.ts'
+import { describeMust } from '../../jobs/faults.ts'
+import { findParameterFaults, parameterSchemaOf } from '../../jobs/parameters.ts'
 
 const jobOf = (id: string) => jobs.find((job) => job.id === id)!
 const sessions = jobOf('clear-sessions')
@@ -78,7 +79,7 @@ describe('parameterSchemaOf', () => {
   it.each(jobs)('describes every parameter of $id, with its range', (job) => {
     for (const parameter of Object.values(parameterSchemaOf(job).shape)) {
       expect(parameter.unwrap().description).toMatch(/\w/)
-      expect(describeParameter(parameter)).toMatch(/^true or false$|^a whole number from 1 to \d{1,7}$/)
+      expect(describeMust(parameter)).toMatch(/^true or false$|^a whole number from 1 to \d{1,7}$/)
     }
   })
 })

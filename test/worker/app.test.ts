@@ -269,19 +269,18 @@ describe('an error of ours', () => {
     const faulty = closeWithTest(
       await createWorker(
         {
-          settings: new Proxy(
-            {},
-            {
-              get: () => {
-                throw new Error('a secret of the code')
-              }
+          project: {
+            toString: () => {
+              throw new Error('a secret of the code')
             }
-          )
+          } as unknown as string
         },
         worker
       )
     )
-    const answer = await faulty.run('clear-sessions')
+    const answer = await faulty.run('clear-sessions', undefined, {
+      traceparent: `00-${'a'.repeat(32)}-${'b'.repeat(16)}-01`
+    })
     expect([answer.statusCode, answer.body]).toEqual([500, { error: 'internal error' }])
     expect(faulty.lines.filter((line) => line.severity === 'ERROR')).toMatchObject([
       { err: { message: 'a secret of the code' } }

@@ -1,13 +1,14 @@
 import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
+import { applySettings } from '../../jobs/settings.ts'
 import { ticksBetween } from '../../schedule/ticks.ts'
 import { openLog } from '../../worker/log.ts'
 import { migrate } from '../../worker/migrations.ts'
 import { reportMissedTicks, type WatchOptions } from '../../worker/overdue.ts'
 import { createDatabase } from '../database.ts'
 import { stopClock } from '../stopped-clock.ts'
-import { openPool, type LogLine } from './worker-under-test.ts'
+import { openPool, type LogLine, type WorkerOptions } from './worker-under-test.ts'
 
 const timeZone = 'Australia/Sydney'
 const minute = 60_000
@@ -17,11 +18,18 @@ const pool = openPool(url)
 await migrate(pool)
 
 /** The watch at an instant: the ticks that it reports then. */
-const watchAt = async (now: Date, options: Partial<WatchOptions> = {}): Promise<string[]> => {
+const watchAt = async (
+  now: Date,
+  {
+    jobs: watched = jobs,
+    settings = {},
+    ...options
+  }: Partial<Omit<WatchOptions, 'jobs'>> & Pick<WorkerOptions, 'jobs' | 'settings'> = {}
+): Promise<string[]> => {
   const lines: LogLine[] = []
   await clock.set(now.toISOString())
   const log = openLog('info', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) })
-  await reportMissedTicks({ sql: pool, jobs, settings: {}, timeZone, ...options }, log)
+  await reportMissedTicks({ sql: pool, jobs: applySettings(watched, settings), timeZone, ...options }, log)
   return lines.map((line) => {
     expect(line).toMatchObject({ severity: 'ERROR', event: 'overdue' })
     const { job, tick } = line['logging.googleapis.com/labels'] as { job: string; tick: string }

@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { Sql } from 'postgres'
 import { onTestFinished } from 'vitest'
-import { jobs } from '../../jobs/index.ts'
+import type { Job } from '../../jobs/define-job.ts'
+import { jobs as catalogue } from '../../jobs/index.ts'
+import { applySettings, type SettingsByJob } from '../../jobs/settings.ts'
 import { findNameFault } from '../../jobs/file-places.ts'
 import type { FilePlace, StoredFiles } from '../../jobs/services.ts'
 import { buildApp, type AppOptions } from '../../worker/app.ts'
@@ -29,6 +31,12 @@ export interface WorkerUnderTest {
   readonly lines: LogLine[]
   /** POSTs to a job's endpoint. */
   readonly run: (job: string, parameters?: object, headers?: Record<string, string>) => Promise<Answer>
+}
+
+/** What the app is made of, with the jobs and what a stage says of them apart. */
+export interface WorkerOptions extends Partial<Omit<AppOptions, 'jobs'>> {
+  readonly jobs?: readonly Job[]
+  readonly settings?: SettingsByJob
 }
 
 export interface Answer {
@@ -86,7 +94,7 @@ export const openPool = (url: string): Sql => openDatabase(readDatabaseUrl(url))
 
 /** Builds the worker on a new database; closed with the test or, outside of one, with the file's database. */
 export const createWorker = async (
-  options: Partial<AppOptions> = {},
+  { settings = {}, jobs = catalogue, ...options }: WorkerOptions = {},
   existing?: Pick<TestDatabase, 'url' | 'sql'>
 ): Promise<WorkerUnderTest> => {
   const { url, sql } = existing ?? (await createDatabase())
@@ -95,8 +103,7 @@ export const createWorker = async (
   const lines: LogLine[] = []
   const storage = new MemoryStorage()
   const app = buildApp({
-    jobs,
-    settings: {},
+    jobs: applySettings(jobs, settings),
     isWorker: true,
     sql: pool,
     health: options.sql ?? pool,
@@ -132,7 +139,7 @@ export const createWorker = async (
 /** Builds the worker on a new database whose clock, and the worker's, stands at an instant. */
 export const createWorkerAt = async (
   instant: string,
-  options: Partial<AppOptions> = {}
+  options: WorkerOptions = {}
 ): Promise<WorkerUnderTest & { readonly clock: StoppedClock }> => {
   const database = await createDatabase()
   const clock = await stopClock(database.url, instant)

@@ -1,0 +1,120 @@
+import * as z from 'zod'
+import { isRecord } from './faults.ts'
+
+/** What is counted of a run: in its answer, in the last line of its log, and in the ledger. */
+export const runCounts = z.object({
+  affected: z.int().describe('rows changed; of a dry run, rows found'),
+  failed: z.int().describe('rows that could not be changed'),
+  held: z.int().describe('due rows that someone else had locked'),
+  waiting: z.int().describe('due rows that must not be touched yet'),
+  missing: z.int().describe('stored files that were not there'),
+  batches: z.int().describe('statements that changed rows'),
+  more: z.boolean().describe('due rows were left to the next run')
+})
+
+/** What an answer and the line `run completed` say of a run in numbers and switches. */
+const runNumbers = runCounts.extend({
+  dry_run: z.boolean().describe('nothing was changed'),
+  duration_ms: z.int().describe('from the first entry in the ledger to the last')
+})
+export type RunNumbers = z.infer<typeof runNumbers>
+
+const task = z.string().describe('id of the job')
+const runId = z.string().describe('in the ledger and in the log')
+const error = z.string().describe('a sentence')
+
+const completed = z.strictObject({
+  task,
+  status: z.literal('completed'),
+  output: z.string().describe('a sentence'),
+  run_id: runId,
+  ...runNumbers.shape,
+  duplicate: z.literal(true).describe('this tick has had its run: its answer, again').exactOptional()
+})
+const skipped = z.strictObject({
+  task,
+  status: z.literal('skipped'),
+  reason: z.literal('already running'),
+  run_id: runId.describe('of the run that is under way')
+})
+const refused = z.strictObject({
+  task,
+  status: z.literal('refused'),
+  error,
+  run_id: runId,
+  affected: z.literal(0),
+  failed: z.literal(0),
+  due: z.int().describe('rows, more than the maxRows of the job')
+})
+const underWay = z.strictObject({ task, status: z.literal('running'), error, run_id: runId })
+const failed = z.strictObject({
+  task,
+  status: z.literal('failed'),
+  error: z.literal('internal error').describe('the cause is in the log only'),
+  run_id: runId
+})
+const fault = z.strictObject({ error })
+
+/** All that the endpoint of a job answers, by status: the worker writes by it, and everyone else reads by it. */
+export const runAnswers = {
+  200: z
+    .discriminatedUnion('status', [completed, skipped, refused])
+    .describe('The run completed; another one of the job is under way; or more rows are due than may be'),
+  400: fault.describe('A parameter or a header is not what it must be: nothing was touched'),
+  404: fault.describe('No job has this path, or the worker is none (APP_IS_WORKER)'),
+  405: fault.describe('The path takes another method, which `Allow` names'),
+  409: underWay.describe('A run of this tick is under way'),
+  413: fault.describe('The body is longer than 64 KiB'),
+  500: z.union([failed, fault]).describe('The run failed, or the worker did')
+} as const
+export type RunAnswer = z.infer<(typeof runAnswers)[200 | 409 | 500]>
+export type FaultAnswer = z.infer<typeof fault>
+
+/** What the two health endpoints answer. */
+export const healthAnswers = {
+  200: z.strictObject({ status: z.literal('ok') }).describe('The worker is there; ready: and its database'),
+  503: z.strictObject({ status: z.literal('unavailable'), error }).describe('The database can not be used')
+} as const
+export type HealthAnswer = z.infer<(typeof healthAnswers)[200 | 503]>
+
+const everyField = {
+  ...refused.shape,
+  ...skipped.shape,
+  ...completed.shape,
+  error,
+  // Of a skipped call, as another release may say it.
+  reason: z.string(),
+  status: z.enum(['completed', 'skipped', 'refused', 'running', 'failed'])
+}
+
+/**
+ * The fields of an answer that are as the worker writes them. Whatever is called may answer anything: the front with a
+ * page of HTML, a worker of another release with other fields, and a long body is cut.
+ */
+export const readAnswer = (body = '{}') => {
+  try {
+    return readFields(everyField, JSON.parse(body))
+  } catch (cause) {
+    if (cause instanceof SyntaxError) return {}
+    throw cause
+  }
+}
+
+/** The numbers of a run out of all that the ledger has of it. */
+export const pickNumbers = (record: RunNumbers): RunNumbers => runNumbers.parse(record, { jitless: true })
+
+/** The numbers of a run, from the fields of its last log line. */
+export const readNumbers = (fields: unknown): Partial<RunNumbers> => readFields(runNumbers.shape, fields)
+
+const readFields = <Shape extends z.ZodRawShape>(
+  shape: Shape,
+  input: unknown
+): Partial<z.infer<z.ZodObject<Shape>>> => {
+  const given = isRecord(input) ? input : {}
+  return Object.fromEntries(
+    Object.entries(shape).flatMap(([name, field]) => {
+      const { success, data } = z.safeParse(field, given[name])
+      return success ? [[name, data]] : []
+    })
+  ) as Partial<z.infer<z.ZodObject<Shape>>>
+}

@@ -1,0 +1,92 @@
+/** Why a call of Cloud Scheduler failed. `STAGE` and `JOB` stand for the ones of the call, commands are in backticks. */
+export interface CallFailure {
+  /** The HTTP status; where no answer came, `DEADLINE_EXCEEDED` or `UNAVAILABLE`. */
+  readonly code: string
+  /** What Cloud Scheduler's log calls it. */
+  readonly name?: string
+  readonly cause: string
+  readonly fix: string
+}
+
+const logs = 'read its cause: `npm run scheduler -- logs JOB --stage STAGE`'
+const deploy =
+  'put both right: `npm run pulumi -- up --stack STAGE --refresh`; bindings take up to a minute to work'
+const late =
+  'a run answers at 90 % of jobs.JOB.attemptDeadline at the latest, whatever it waits for: see what kept the call from its start, a cold start or a service with another time-out than declared: `npm run scheduler -- doctor --stage STAGE`'
+
+/** The one table of failed calls: README.md, the message of the alert, docs/runbook.md and the commands are made from it. */
+export const callFailures: readonly CallFailure[] = [
+  {
+    code: '400',
+    name: 'INVALID_ARGUMENT',
+    cause: "the worker does not take the parameters in the job's body",
+    fix: "correct jobs.JOB.parameters in the stage's file"
+  },
+  {
+    code: '401',
+    name: 'UNAUTHENTICATED',
+    cause: "the token's audience is not the URL of the service, or the token could not be verified",
+    fix: deploy
+  },
+  {
+    code: '403',
+    name: 'PERMISSION_DENIED',
+    cause:
+      'the caller may not invoke the service (roles/run.invoker), or its ingress keeps Cloud Scheduler out',
+    fix: deploy
+  },
+  {
+    code: '404',
+    name: 'NOT_FOUND',
+    cause:
+      'another service answers at that address, APP_IS_WORKER is not true, or the worker does not know the job',
+    fix: 'deploy the stage: `npm run pulumi -- up --stack STAGE`'
+  },
+  {
+    code: '409',
+    name: 'ABORTED',
+    cause: 'the same tick had a run under way; Cloud Scheduler tries again',
+    fix: 'none is needed, unless it repeats'
+  },
+  {
+    code: '415',
+    cause: 'the service refuses the content type of the body: another program than this worker answers',
+    fix: "deploy the stage's worker: `npm run pulumi -- up --stack STAGE`"
+  },
+  {
+    code: '429',
+    name: 'RESOURCE_EXHAUSTED',
+    cause: 'no instance was free: the service is at its most instances',
+    fix: "raise maxInstances or concurrency in the stage's file"
+  },
+  { code: '500', name: 'INTERNAL', cause: 'the run failed, or the worker did not start', fix: logs },
+  {
+    code: '503',
+    name: 'UNAVAILABLE',
+    cause: 'the service could not take the call: it starts, restarts or is overloaded',
+    fix: logs
+  },
+  {
+    code: '504',
+    cause: 'the run took longer than the time-out of the service, its cold start included',
+    fix: late
+  },
+  {
+    code: 'DEADLINE_EXCEEDED',
+    cause: 'the run took longer than its attemptDeadline, its cold start included',
+    fix: late
+  },
+  {
+    code: 'UNAVAILABLE',
+    cause: 'the service could not be reached',
+    fix: 'let the doctor look: `npm run scheduler -- doctor --stage STAGE`'
+  }
+]
+
+/** The entry of a code; of one that is not in the table, what its first digit says. */
+export const findCallFailure = (code: string): CallFailure =>
+  callFailures.find((failure) => failure.code === code) ?? {
+    code,
+    cause: code.startsWith('5') ? 'the service failed' : 'the service refused the call',
+    fix: logs
+  }

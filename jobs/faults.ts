@@ -1,0 +1,73 @@
+import * as z from 'zod'
+
+/** What a check of an object found: the values where there is no fault. */
+export interface Checked<Value> {
+  readonly value: Value | undefined
+  /** Each a sentence: the place, what it must be and what it got. */
+  readonly faults: readonly string[]
+}
+
+/** How a check speaks of what it looks at. */
+export interface Wording {
+  /** Stands before each name: `jobs.clear-sessions.` */
+  readonly prefix?: string
+  readonly show?: (value: unknown) => string
+  readonly describeUnknown?: (name: string, known: readonly string[]) => string
+}
+
+/** Gives a schema the words that follow 'must be' where it is not met. */
+export const must = <Schema extends z.ZodType>(words: string, schema: Schema): Schema =>
+  schema.meta({ must: words })
+
+/**
+ * The one check of what people write: the settings and parameters of jobs, a stage's configuration, the worker's environment.
+ *
+ * A field whose schema has no words of its own speaks for itself: what its issues say are whole faults.
+ */
+export const checkFields = <Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+  input: Readonly<Record<string, unknown>>,
+  { prefix = '', show = describeGot, describeUnknown = describeUnknownField }: Wording = {}
+): Checked<z.infer<z.ZodObject<Shape>>> => {
+  const known = Object.keys(schema.shape)
+  const unknown = Object.keys(input).filter((name) => !known.includes(name))
+  const faults = new Set(unknown.map((name) => `${prefix}${describeUnknown(name, known)}`))
+  // A parser compiled for the schema would cost a cold start more than it ever saves.
+  const { data, error } = schema.safeParse(input, { jitless: true })
+  for (const { code, path, message } of error?.issues ?? []) {
+    // Named above already, before the fields.
+    if (code === 'unrecognized_keys') continue
+    const name = String(path[0])
+    const words = describeMust(schema.shape[name] as z.ZodType)
+    faults.add(words === undefined ? message : `${prefix}${name} must be ${words}, got ${show(input[name])}`)
+  }
+  return { value: faults.size === 0 ? data : undefined, faults: [...faults] }
+}
+
+/** What a field must be: the words that it was given, or what a switch or a whole number is by itself. */
+export const describeMust = (schema: z.ZodType): string | undefined => {
+  const { must: words } = schema.meta() ?? {}
+  if (typeof words === 'string') return words
+  if (schema instanceof z.ZodBoolean) return 'true or false'
+  if (schema instanceof z.ZodNumberFormat)
+    return `a whole number from ${schema.minValue} to ${schema.maxValue}`
+  const isWrapped = schema instanceof z.ZodExactOptional || schema instanceof z.ZodOptional
+  return isWrapped ? describeMust(schema.unwrap() as z.ZodType) : undefined
+}
+
+const describeUnknownField = (name: string, known: readonly string[]): string =>
+  `${name} must be one of ${known.join(', ')}, got '${name}'`
+
+/** How a value that was refused is shown: `nothing`, `'text'`, or as JSON. */
+export const describeGot = (value: unknown): string =>
+  isUnset(value)
+    ? 'nothing'
+    : typeof value === 'string'
+      ? `'${value}'`
+      : (JSON.stringify(value) ?? String(value))
+
+/** Whether nothing was given: an empty text stands for nothing in an environment and in a stage's file. */
+export const isUnset = (value: unknown): boolean => value === undefined || value === null || value === ''
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
