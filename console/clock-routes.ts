@@ -1,9 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { ApiError } from '../emulator/google-api/api-error.ts'
-import type { Clock, VirtualClock } from '../emulator/clock.ts'
-import type { ConsoleContext } from './context.ts'
+import { ConsoleError } from './console-error.ts'
 import { instant } from './schemas.ts'
+import type { ConsoleSource, VirtualTime } from './source.ts'
 import { findNights } from './week.ts'
 
 // A week of the six jobs is 3,200 attempts: minutes of work, which is all that one click may ask for.
@@ -14,8 +13,8 @@ const leadHours = 2
 const year = 366 * 86_400_000
 
 /** The clock, and how it is moved where it is virtual. */
-export const registerClockRoutes = (server: FastifyInstance, context: ConsoleContext): void => {
-  const describe = () => describeClock(context)
+export const registerClockRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
+  const describe = () => describeClock(source)
 
   server.get(
     '/api/clock',
@@ -34,7 +33,7 @@ export const registerClockRoutes = (server: FastifyInstance, context: ConsoleCon
       }
     },
     (request) =>
-      findVirtualClock(context)
+      findVirtualTime(source)
         .advanceBy(request.body.seconds * 1000)
         .then(describe)
   )
@@ -49,49 +48,34 @@ export const registerClockRoutes = (server: FastifyInstance, context: ConsoleCon
         response: { 200: clock }
       }
     },
-    () => jump(context).then(describe)
+    () => jump(source).then(describe)
   )
 }
 
-/** Paused jobs have no tick to fire; they are resumed whatever happens, and go on from the instant that is reached. */
-const jump = async (context: ConsoleContext): Promise<void> => {
-  const virtual = findVirtualClock(context)
-  const { night } = describeClock(context)
+const jump = async (source: ConsoleSource): Promise<void> => {
+  const virtual = findVirtualTime(source)
+  const { night } = await describeClock(source)
   if (!night) {
-    throw new ApiError(
+    throw new ConsoleError(
       'FAILED_PRECONDITION',
-      `The time zone must have daylight saving, got ${context.declaration.timeZone} without any within a year.`
+      `The time zone must have daylight saving, got ${source.declaration.timeZone} without any within a year.`
     )
   }
-  const { parent, emulator } = context
-  const { jobs } = emulator()
-  const firing = jobs.list(parent).jobs.filter((job) => job.state === 'ENABLED')
-  for (const job of firing) jobs.pause(job.name)
-  try {
-    await virtual.advanceTo(new Date(night.jumpTo))
-  } finally {
-    for (const job of firing) jobs.resume(job.name)
-  }
+  await virtual.skipTo(new Date(night.jumpTo))
 }
 
-const describeClock = ({ emulator, declaration, parent }: ConsoleContext): z.infer<typeof clock> => {
-  const { timeZone } = declaration
-  const { clock: one, jobs } = emulator()
-  const now = one.now()
-  const schedules = jobs.list(parent).jobs.map(({ name, schedule, timeZone: zone }) => ({
-    id: declaration.jobs.find((job) => name.endsWith(`/jobs/${job.name}`))?.id ?? name,
-    schedule,
-    timeZone: zone
-  }))
+const describeClock = async (source: ConsoleSource): Promise<z.infer<typeof clock>> => {
+  const { timeZone } = source.declaration
+  const now = source.now()
   const [night] = findNights(
     timeZone,
-    schedules,
+    await source.listJobs(),
     new Date(now.getTime() + leadHours * hour),
     new Date(now.getTime() + year)
   )
   return {
     now: now.toISOString(),
-    virtual: one.virtual,
+    virtual: source.virtualTime() !== undefined,
     timeZone,
     ...(night
       ? { night: { ...night, jumpTo: new Date(Date.parse(night.at) - leadHours * hour).toISOString() } }
@@ -99,16 +83,14 @@ const describeClock = ({ emulator, declaration, parent }: ConsoleContext): z.inf
   }
 }
 
-const findVirtualClock = ({ emulator }: ConsoleContext): VirtualClock => {
-  const { clock: one } = emulator()
-  if (isVirtual(one)) return one
-  throw new ApiError(
+const findVirtualTime = (source: ConsoleSource): VirtualTime => {
+  const found = source.virtualTime()
+  if (found) return found
+  throw new ConsoleError(
     'FAILED_PRECONDITION',
     'The clock must be virtual to be moved, got the real one: start with --clock 2026-10-03T15:00:00Z.'
   )
 }
-
-const isVirtual = (one: Clock): one is VirtualClock => one.virtual
 
 const advance = z.object({ seconds: z.int().min(1).max(maxAdvance) })
 

@@ -1,8 +1,6 @@
 import swagger from '@fastify/swagger'
 import type { FastifyInstance, RouteOptions } from 'fastify'
-import { createAttemptIndex } from './attempt-index.ts'
 import { registerClockRoutes } from './clock-routes.ts'
-import type { ConsoleContext } from './context.ts'
 import { registerDueRoutes } from './due-routes.ts'
 import { answerError } from './error-answer.ts'
 import { registerEventRoutes } from './event-routes.ts'
@@ -12,15 +10,17 @@ import { registerOtherMethods } from './other-methods.ts'
 import { registerPage } from './page-routes.ts'
 import { writeJsonSchemas } from './schemas.ts'
 import { refuseOtherSites, setSecurityHeaders } from './security.ts'
+import type { ConsoleSource } from './source.ts'
 import { registerSystemRoutes } from './system-routes.ts'
 import { registerWeekRoutes } from './week-routes.ts'
 
 /**
  * The web console: one page, and the JSON endpoints that it is made from, under `/api/`.
  *
- * Register it on the emulator's first port, whose own hook refuses foreign Origins and rebound Hosts.
+ * Register it on a server whose own hook refuses foreign Origins and rebound Hosts, as that of the emulator's first port
+ * does.
  */
-export const registerConsole = async (server: FastifyInstance, context: ConsoleContext): Promise<void> => {
+export const registerConsole = async (server: FastifyInstance, source: ConsoleSource): Promise<void> => {
   const routes: RouteOptions[] = []
   // A scope of its own: neither the headers nor the document are for Google's paths beside it.
   await server.register(async (scope) => {
@@ -31,14 +31,13 @@ export const registerConsole = async (server: FastifyInstance, context: ConsoleC
     scope.addHook('onRoute', (route) => void routes.push(route))
     await scope.register(swagger, { openapi: document })
 
-    const attempts = createAttemptIndex((limit) => context.emulator().listAttempts({ limit }))
-    registerSystemRoutes(scope, context)
-    registerJobRoutes(scope, context, attempts)
-    registerHistoryRoutes(scope, context, attempts)
-    registerWeekRoutes(scope, context, attempts)
-    registerDueRoutes(scope, context)
-    registerClockRoutes(scope, context)
-    registerEventRoutes(scope, context, attempts)
+    registerSystemRoutes(scope, source)
+    registerJobRoutes(scope, source)
+    registerHistoryRoutes(scope, source)
+    registerWeekRoutes(scope, source)
+    registerDueRoutes(scope, source)
+    registerClockRoutes(scope, source)
+    registerEventRoutes(scope, source)
     await registerPage(scope)
   })
   await server.register(async (scope) => {

@@ -1,25 +1,27 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ApiError } from '../emulator/google-api/api-error.ts'
-import { sendError } from '../emulator/google-api/error-handler.ts'
-import { codeOf } from '../worker/database.ts'
+import { ConsoleError, type ErrorStatus, httpCodes } from './console-error.ts'
 
-/** Errors in the form of Google's API; the database's absence is told from a fault of ours. */
-export const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply =>
-  sendError(isUnreachable(error) ? databaseGone : isLedgerMissing(error) ? ledgerGone : error, request, reply)
+/** Answers with an error in the form of Google's API; of a fault of ours no more than that there is one. */
+export const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
+  const { status, message } = toConsoleError(error)
+  const code = httpCodes[status]
+  if (status === 'INTERNAL') request.log.error({ err: error }, 'a request failed')
+  return reply.code(code).send({ error: { code, message, status } })
+}
 
-/** Whether a statement failed because there was nobody to answer it. */
-export const isUnreachable = (error: unknown): boolean => /^(CONNECTION_|08|57P0|53)/.test(codeOf(error))
+const toConsoleError = (error: unknown): ConsoleError => {
+  if (error instanceof ConsoleError) return error
+  const {
+    status = '',
+    statusCode = 500,
+    message = ''
+  } = error as { status?: string; statusCode?: number; message?: string }
+  // Of the server that the console is registered on, or of what it asks: errors of Google's API.
+  if (isStatus(status)) return new ConsoleError(status, message)
+  // Of Fastify: what was sent is not what it must be.
+  return statusCode < 500
+    ? new ConsoleError('INVALID_ARGUMENT', message)
+    : new ConsoleError('INTERNAL', 'The console has failed: its terminal has the cause.')
+}
 
-const databaseGone = new ApiError(
-  'UNAVAILABLE',
-  'The database must answer, got no connection: see that PostgreSQL runs; the page tries again by itself.'
-)
-
-// An undefined table (42P01) or schema (3F000): someone has dropped it under a running worker.
-const isLedgerMissing = (error: unknown): boolean =>
-  ['42P01', '3F000'].includes(codeOf(error)) && String(error).includes('scheduled_jobs')
-
-const ledgerGone = new ApiError(
-  'UNAVAILABLE',
-  "The database must hold the worker's ledger, got none: run 'npm run db:migrate' or start again."
-)
+const isStatus = (text: string): text is ErrorStatus => Object.hasOwn(httpCodes, text)

@@ -1,49 +1,37 @@
 import type { ServerResponse } from 'node:http'
-import { setTimeout } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import type { AttemptIndex } from './attempt-index.ts'
-import { createJobNames, describeAttempt } from './attempt-view.ts'
-import type { ConsoleContext } from './context.ts'
-import { isUnreachable } from './error-answer.ts'
-import { readRecentRuns } from './run-ledger.ts'
-import type { Run } from './schemas.ts'
 import { securityHeaders } from './security.ts'
+import type { Change, ConsoleSource } from './source.ts'
 
-// As often as someone can follow. It costs a query over twenty rows by an index, and nothing while nobody listens.
-const lookEvery = 300
-const recentRuns = 20
 // Through a proxy that closes silent connections, and so that a listener that is gone is noticed.
 const pingEvery = 15_000
-const baselineLimit = 1_000
 
 /**
  * What changes, as server-sent events: `attempt` (begun, ended), `run` (begun, counted a batch, ended), `jobs` (one was
  * paused, made, deleted), `clock`, `trouble`. `hello` comes first: whoever connects again reads everything anew.
  *
- * It looks rather than being told, so that what others do is seen too: gcloud, the commands, a worker elsewhere.
+ * Nobody looks while nobody listens.
  */
-export const registerEventRoutes = (
-  server: FastifyInstance,
-  context: ConsoleContext,
-  attempts: AttemptIndex
-): void => {
+export const registerEventRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   const listeners = new Set<ServerResponse>()
   const send = (event: string, data: object): void => {
-    for (const listener of listeners) listener.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`)
+    for (const listener of listeners) listener.write(formatEvent(event, data))
   }
-  const look = createLook(context, attempts, send)
-  let looking: Promise<void> | undefined
-  const lookUnlessBusy = (isBaseline: boolean): Promise<void> =>
-    (looking ??= look(isBaseline).finally(() => {
-      looking = undefined
-    }))
-  const timer = setInterval(() => {
-    if (listeners.size > 0) void lookUnlessBusy(false)
-  }, lookEvery)
+  let watching: Promise<() => void> | undefined
+  let trouble = ''
+  const take = (change: Change): void => {
+    if (change.kind === 'trouble') trouble = change.message
+    send(change.kind, dataOf(change))
+  }
+  const stopWatching = (): void => {
+    void watching?.then((stop) => stop())
+    watching = undefined
+    trouble = ''
+  }
   const ping = setInterval(() => send('ping', {}), pingEvery)
   server.addHook('onClose', () => {
-    clearInterval(timer)
     clearInterval(ping)
+    stopWatching()
     for (const listener of listeners) listener.end()
   })
 
@@ -65,68 +53,39 @@ export const registerEventRoutes = (
     },
     async (_request, reply) => {
       reply.hijack()
-      // What the first listener is told of begins here: nobody has looked since the last one left. Without a database
-      // it must not wait for one.
-      if (listeners.size === 0) await Promise.race([lookUnlessBusy(true), setTimeout(baselineLimit)])
-      if (reply.raw.destroyed) return
+      watching ??= source.watch(take)
+      await watching
+      if (reply.raw.destroyed) {
+        if (listeners.size === 0) stopWatching()
+        return
+      }
       reply.raw.writeHead(200, { ...securityHeaders, 'content-type': 'text/event-stream; charset=utf-8' })
-      reply.raw.write(`retry: 1000\nevent: hello\ndata: ${JSON.stringify({ pid: process.pid })}\n\n`)
+      reply.raw.write(`retry: 1000\n${formatEvent('hello', { pid: process.pid })}`)
+      // Whoever comes late has not been told.
+      if (trouble !== '') reply.raw.write(formatEvent('trouble', { message: trouble }))
       listeners.add(reply.raw)
-      reply.raw.on('close', () => listeners.delete(reply.raw))
+      reply.raw.on('close', () => {
+        listeners.delete(reply.raw)
+        if (listeners.size === 0) stopWatching()
+      })
     }
   )
 }
 
-/** One look at everything, which sends what differs from the look before. */
-const createLook = (
-  { emulator, parent, sql, declaration }: ConsoleContext,
-  attempts: AttemptIndex,
-  send: (event: string, data: object) => void
-): ((isBaseline: boolean) => Promise<void>) => {
-  const names = createJobNames(declaration.jobs, parent)
-  const seen = { jobs: '', now: 0, attempts: new Map<number, string>(), runs: new Map<string, string>() }
-  let trouble = ''
-  let report = send
+const formatEvent = (event: string, data: object): string =>
+  `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`
 
-  const lookAtAttempts = (): void => {
-    attempts.refresh()
-    const last = attempts.list().slice(0, recentRuns * 5)
-    for (const one of last.toReversed()) {
-      if (seen.attempts.get(one.id) !== one.outcome) report('attempt', describeAttempt(one, names))
-    }
-    seen.attempts = new Map(last.map((one) => [one.id, one.outcome]))
-  }
-
-  const lookAtRuns = async (): Promise<void> => {
-    const runs = await readRecentRuns(sql, recentRuns)
-    for (const run of runs.toReversed()) {
-      if (seen.runs.get(run.id) !== digestOf(run)) report('run', run)
-    }
-    seen.runs = new Map(runs.map((run) => [run.id, digestOf(run)]))
-  }
-
-  return async (isBaseline) => {
-    report = isBaseline ? () => undefined : send
-    const { clock, jobs } = emulator()
-    const now = clock.now()
-    if (clock.virtual && now.getTime() !== seen.now) report('clock', { now: now.toISOString() })
-    seen.now = now.getTime()
-    const states = JSON.stringify(
-      jobs.list(parent).jobs.map(({ name, state, schedule }) => [name, state, schedule])
-    )
-    if (states !== seen.jobs) report('jobs', {})
-    seen.jobs = states
-    lookAtAttempts()
-    try {
-      await lookAtRuns()
-      if (trouble !== '') send('trouble', { message: '' })
-      trouble = ''
-    } catch (error) {
-      const message = isUnreachable(error) ? 'The database does not answer.' : 'The ledger can’t be read.'
-      if (message !== trouble) send('trouble', { message })
-      trouble = message
-    }
+const dataOf = (change: Change): object => {
+  switch (change.kind) {
+    case 'attempt':
+      return change.attempt
+    case 'run':
+      return change.run
+    case 'jobs':
+      return {}
+    case 'clock':
+      return { now: change.now.toISOString() }
+    default:
+      return { message: change.message }
   }
 }
-
-const digestOf = ({ state, affected, batches }: Run): string => `${state} ${affected} ${batches}`

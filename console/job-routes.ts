@@ -1,25 +1,21 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import type { Job } from '../emulator/scheduler/job-message.ts'
 import { describeSchedule } from '../schedule/words.ts'
-import type { AttemptIndex } from './attempt-index.ts'
-import { createJobNames, describeAttempt } from './attempt-view.ts'
-import type { ConsoleContext } from './context.ts'
-import { requestDryRun } from './dry-run.ts'
-import { readLastRuns } from './run-ledger.ts'
-import { attempt, instant, jobParameter, outcome, type AttemptView, type Run } from './schemas.ts'
+import {
+  attempt,
+  type AttemptView,
+  dryRunResult,
+  instant,
+  jobParameter,
+  outcome,
+  type Run
+} from './schemas.ts'
+import type { ConsoleSource, SourceJob } from './source.ts'
 
 /** The jobs as they stand, and what can be done with one. */
-export const registerJobRoutes = (
-  server: FastifyInstance,
-  context: ConsoleContext,
-  attempts: AttemptIndex
-): void => {
-  const { parent, declaration, sql } = context
-  const names = createJobNames(declaration.jobs, parent)
-  const declared = new Set(declaration.jobs.map((job) => job.id))
-  const order = declaration.jobs.map((job) => job.id)
-  const methods = () => context.emulator().jobs
+export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
+  const order = source.declaration.jobs.map(({ id }) => id)
+  const declared = new Set(order)
 
   server.get(
     '/api/jobs',
@@ -33,25 +29,26 @@ export const registerJobRoutes = (
       }
     },
     async () => {
-      attempts.refresh()
-      const runs = new Map((await readLastRuns(sql, order)).map((run) => [run.job, run]))
-      const found = methods()
-        .list(parent)
-        .jobs.map((one) => {
-          const id = names.idOf(one.name)
-          const ofJob = attempts.list().filter((candidate) => candidate.job === one.name)
-          const [last] = ofJob
-          return describeJob(one, id, {
-            isDeclared: declared.has(id),
-            attempt: last && describeAttempt(last, names),
-            run: runs.get(id),
-            isUnderWay: ofJob.some((candidate) => candidate.outcome === 'running'),
-            isVirtual: context.emulator().clock.virtual
-          })
+      const [jobs, attempts, lastRuns] = await Promise.all([
+        source.listJobs(),
+        source.listAttempts(),
+        source.listLastRuns()
+      ])
+      const runs = new Map(lastRuns.map((run) => [run.job, run]))
+      const attemptsByJob = Map.groupBy(attempts, (one) => one.job)
+      const found = jobs.map((one) => {
+        const ofJob = attemptsByJob.get(one.id) ?? []
+        return describeJob(one, {
+          isDeclared: declared.has(one.id),
+          attempt: ofJob[0],
+          run: runs.get(one.id),
+          isUnderWay: ofJob.some(({ outcome: state }) => state === 'running'),
+          isVirtual: source.virtualTime() !== undefined
         })
+      })
       const place = (id: string): number => (declared.has(id) ? order.indexOf(id) : order.length)
       return {
-        now: context.emulator().clock.now().toISOString(),
+        now: source.now().toISOString(),
         jobs: found.toSorted((a, b) => place(a.id) - place(b.id) || (a.id < b.id ? -1 : 1))
       }
     }
@@ -68,10 +65,7 @@ export const registerJobRoutes = (
           response: { 200: state }
         }
       },
-      (request) => {
-        const { state: now } = methods()[verb](names.nameOf(request.params.job))
-        return { state: now }
-      }
+      async ({ params }) => ({ state: await source.change(params.job, verb) })
     )
   }
 
@@ -87,7 +81,7 @@ export const registerJobRoutes = (
         response: { 200: dryRunResult }
       }
     },
-    (request) => requestDryRun(context, request.params.job)
+    ({ params }) => source.requestDryRun(params.job)
   )
 }
 
@@ -123,13 +117,6 @@ const job = z.object({
 
 const state = z.object({ state: z.string() })
 
-const dryRunResult = z.object({
-  outcome,
-  found: z.int(),
-  sentence: z.string(),
-  runId: z.string().exactOptional()
-})
-
 interface JobFacts {
   readonly isDeclared: boolean
   readonly attempt: AttemptView | undefined
@@ -138,19 +125,12 @@ interface JobFacts {
   readonly isVirtual: boolean
 }
 
-const describeJob = (one: Job, id: string, facts: JobFacts): z.infer<typeof job> => {
+const describeJob = (one: SourceJob, facts: JobFacts): z.infer<typeof job> => {
   const found = findLast(facts)
   return {
-    id,
-    name: one.name,
+    ...one,
     isDeclared: facts.isDeclared,
-    description: one.description ?? '',
-    schedule: one.schedule,
     words: describeSchedule(one.schedule),
-    timeZone: one.timeZone,
-    state: one.state,
-    ...(one.state === 'ENABLED' && one.scheduleTime ? { next: one.scheduleTime } : {}),
-    url: one.httpTarget?.uri ?? one.pubsubTarget?.topicName ?? '',
     isUnderWay: facts.isUnderWay,
     ...(found ? { last: found } : {})
   }

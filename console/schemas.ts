@@ -23,8 +23,7 @@ const error = z.object({
   error: z.object({
     code: z.int().describe('the HTTP status'),
     message: z.string(),
-    status: z.string().describe('of google.rpc.Code'),
-    details: z.array(z.record(z.string(), z.unknown())).exactOptional()
+    status: z.string().describe('of google.rpc.Code')
   })
 })
 
@@ -93,9 +92,12 @@ export const run = z.object({
 })
 export type Run = z.infer<typeof run>
 
+/** The id of a delivery, whose form is the source's own. */
+export const attemptId = z.string().regex(/^[A-Za-z0-9._~-]{1,200}$/)
+
 /** A delivery of Cloud Scheduler. */
 export const attempt = z.object({
-  id: z.int(),
+  id: attemptId,
   job: z.string(),
   outcome,
   answer: z.string().describe('the status code, or why there was none'),
@@ -118,3 +120,69 @@ export const logLine = z.object({
   fields: z.string().describe('the whole payload as JSON')
 })
 export type LogLine = z.infer<typeof logLine>
+
+/** A delivery in full. */
+export const attemptDetails = z.object({
+  attempt,
+  request: z.object({
+    method: z.string(),
+    url: z.string(),
+    headers: z.record(z.string(), z.string()).describe('without the token; of a message, its attributes'),
+    body: z.string()
+  }),
+  response: z.object({
+    statusCode: z.int().exactOptional(),
+    body: z.string().describe('its beginning'),
+    error: z.string().describe('why there was no answer').exactOptional()
+  }),
+  run: run.exactOptional(),
+  log: z.array(logLine)
+})
+export type AttemptDetails = z.infer<typeof attemptDetails>
+
+/** A run's place in a chart. */
+export const runPoint = z.object({
+  at: instant('of its tick; of a run by hand, when it began'),
+  affected: z.int(),
+  failed: z.int(),
+  durationMs: z.int(),
+  outcome
+})
+export type RunPoint = z.infer<typeof runPoint>
+
+/** What a dry run found. */
+export const dryRunResult = z.object({
+  outcome,
+  found: z.int(),
+  sentence: z.string(),
+  runId: z.string().exactOptional()
+})
+export type DryRunResult = z.infer<typeof dryRunResult>
+
+/** What a run of each job would act on. */
+export const dueRows = z.object({
+  at: instant('of the count'),
+  jobs: z.array(
+    z.object({
+      job: z.string(),
+      table: z.string().describe('whose rows are due'),
+      rows: z.string().describe('what they are called'),
+      count: z.int().describe('none if it could not be counted').exactOptional(),
+      sample: z.array(z.string()).describe('ids of up to ten'),
+      error: z.string().exactOptional()
+    })
+  )
+})
+export type DueRows = z.infer<typeof dueRows>
+
+/** Where everything is, without the database, whose address holds a password. */
+export const systemAddresses = z.object({
+  consoleUrl: z.string(),
+  schedulerUrl: z.string().describe('Cloud Scheduler API, identity and logs'),
+  workerUrl: z.string().describe("the worker's front, which checks who calls"),
+  project: z.string(),
+  region: z.string(),
+  stage: z.string(),
+  pid: z.int().describe('of the process that runs all of it')
+})
+export type SystemAddresses = z.infer<typeof systemAddresses>

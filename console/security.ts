@@ -1,8 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { ApiError } from '../emulator/google-api/api-error.ts'
+import { ConsoleError } from './console-error.ts'
 
 /**
- * Refuses what a page of another site makes a browser send here, besides what the emulator refuses already (an Origin
+ * Refuses what a page of another site makes a browser send here, besides what the server refuses already (an Origin
  * or a Host that is not ours).
  *
  * A browser says in Sec-Fetch-Site where a request comes from, and a page can't change it. One that says nothing can't
@@ -13,10 +13,10 @@ export const refuseOtherSites = async (request: FastifyRequest): Promise<void> =
   const isNavigation = request.headers['sec-fetch-mode'] === 'navigate'
   // A link from elsewhere may open the page; no other may ask for data, let alone change something.
   if (site !== undefined && !ownSites.includes(site) && !(isNavigation && isReading(request))) {
-    throw new ApiError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
+    throw new ConsoleError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
   }
   if (isReading(request) || request.headers['content-type']?.startsWith('application/json')) return
-  throw new ApiError(
+  throw new ConsoleError(
     'PERMISSION_DENIED',
     `A request that changes something must have content-type application/json, got ${request.headers['content-type'] ?? 'none'}.`
   )

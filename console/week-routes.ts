@@ -1,11 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { invalidArgument } from '../emulator/google-api/api-error.ts'
-import type { AttemptIndex } from './attempt-index.ts'
-import { createJobNames, describeAttempt, type JobNames } from './attempt-view.ts'
-import type { ConsoleContext } from './context.ts'
-import { readRunsOfTicks } from './run-ledger.ts'
+import { ConsoleError } from './console-error.ts'
 import { attempt, givenInstant, instant, jobId, outcome, run } from './schemas.ts'
+import type { ConsoleSource, SourceJob } from './source.ts'
 import { countByHour, dateIn, findNights, listDays, recordTicks, type TickRecord } from './week.ts'
 
 // Of the week that is shown first: what has been matters more than what will be.
@@ -13,28 +10,17 @@ const daysBack = 5
 const maxTickSpan = 8 * 86_400_000
 
 /** The week as a timeline, and the ticks of a part of it one by one. */
-export const registerWeekRoutes = (
-  server: FastifyInstance,
-  context: ConsoleContext,
-  attempts: AttemptIndex
-): void => {
-  const { declaration, parent } = context
-  const { timeZone } = declaration
-  const names = createJobNames(declaration.jobs, parent)
-  const listJobs = () =>
-    context
-      .emulator()
-      .jobs.list(parent)
-      .jobs.map((one) => ({ id: names.idOf(one.name), schedule: one.schedule, timeZone: one.timeZone }))
+export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
+  const { timeZone, jobs: declared } = source.declaration
+  const order = declared.map(({ id }) => id)
 
   const describeWeek = async (start?: string) => {
-    const now = context.emulator().clock.now()
+    const now = source.now()
     const days = listDays(timeZone, start ?? dateIn(timeZone, now, -daysBack))
     const from = new Date(days[0]?.from ?? 0)
     const until = new Date(days.at(-1)?.until ?? 0)
-    const jobs = listJobs()
-    const ticks = await readTicks(context, attempts, names, jobs, { from, until, now })
-    const order = declaration.jobs.map((job) => job.id)
+    const jobs = await source.listJobs()
+    const ticks = await readTicks(source, jobs, { from, until, now })
     const place = (id: string): number => (order.includes(id) ? order.indexOf(id) : order.length)
     return {
       timeZone,
@@ -74,13 +60,13 @@ export const registerWeekRoutes = (
       const [from, until] = [new Date(query.from), new Date(query.until)]
       const span = until.getTime() - from.getTime()
       if (!(span > 0 && span <= maxTickSpan)) {
-        throw invalidArgument(
+        throw new ConsoleError(
+          'INVALID_ARGUMENT',
           `until must be after from by at most 8 days, got ${query.from} to ${query.until}.`
         )
       }
-      const jobs = listJobs().filter(({ id }) => id === query.job)
-      const now = context.emulator().clock.now()
-      const ticks = await readTicks(context, attempts, names, jobs, { from, until, now })
+      const jobs = (await source.listJobs()).filter(({ id }) => id === query.job)
+      const ticks = await readTicks(source, jobs, { from, until, now: source.now() })
       return {
         ticks: (ticks.get(query.job) ?? []).map((tick) => ({ ...tick, at: tick.at.toISOString() }))
       }
@@ -89,30 +75,18 @@ export const registerWeekRoutes = (
 }
 
 const readTicks = async (
-  { sql }: ConsoleContext,
-  attempts: AttemptIndex,
-  names: JobNames,
-  jobs: readonly { id: string; schedule: string; timeZone: string }[],
-  span: { from: Date; until: Date; now: Date }
+  source: ConsoleSource,
+  jobs: readonly SourceJob[],
+  span: { readonly from: Date; readonly until: Date; readonly now: Date }
 ): Promise<Map<string, TickRecord[]>> => {
-  attempts.refresh()
-  const inSpan = attempts
-    .list()
-    .filter(({ forced, scheduleTime }) => {
-      const at = Date.parse(scheduleTime)
-      return !forced && at >= span.from.getTime() && at < span.until.getTime()
-    })
-    .map((one) => describeAttempt(one, names))
-    // In the order in which they were made, as the runs are.
-    .toReversed()
-  const runs = await readRunsOfTicks(
-    sql,
-    jobs.map(({ id }) => id),
-    span.from,
-    span.until
-  )
+  const [runs, attempts] = await Promise.all([
+    source.listRunsOfTicks(span.from, span.until),
+    source.listAttempts({ tickIn: span })
+  ])
   const runsByJob = Map.groupBy(runs, ({ job }) => job)
-  const attemptsByJob = Map.groupBy(inSpan, ({ job }) => job)
+  // In the order in which they were made, as the runs are.
+  const ofTicks = attempts.filter(({ forced }) => !forced).toReversed()
+  const attemptsByJob = Map.groupBy(ofTicks, ({ job }) => job)
   return new Map(
     jobs.map((job) => [
       job.id,

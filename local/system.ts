@@ -11,7 +11,8 @@ import type { DeclaredJob, Declaration } from '../infra/declaration.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readEnvironment } from '../worker/environment.ts'
 import { registerConsole } from '../console/console.ts'
-import type { SystemAddresses } from '../console/context.ts'
+import type { SystemAddresses } from '../console/schemas.ts'
+import { createLocalSource } from './console-source/local-source.ts'
 import { type DataDirectory, openDataDirectory } from './data-directory.ts'
 import { checkDatabase, startDemoDatabase } from './database/application-database.ts'
 import { findDemoExecution, uploadFolders } from './database/demo-data.ts'
@@ -114,14 +115,18 @@ export const startSystem = async (
         ],
         onAttempt: (attempt) => events.onAttempt(attempt, jobsByName.get(attempt.job)),
         register: (server) =>
-          registerConsole(server, {
-            emulator: () => emulator,
-            addresses: () => visible,
-            declaration,
-            parent,
-            caller,
-            sql
-          }),
+          registerConsole(
+            server,
+            createLocalSource({
+              emulator: () => emulator,
+              addresses: () => visible,
+              declaration,
+              parent,
+              caller,
+              sql,
+              server
+            })
+          ),
         log: pino({ level: 'error' }, pino.destination(2))
       })
     ),

@@ -1,4 +1,4 @@
-import type { Attempt } from '../emulator/scheduler/attempt.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 
 /** The attempts that the console looks through: the last of them, kept in memory. */
 export interface AttemptIndex {

@@ -1,34 +1,21 @@
 import type { Fragment, Sql } from 'postgres'
-import type { Outcome, Run } from './schemas.ts'
-
-/** Which runs a page of the history shows. */
-export interface RunFilter {
-  readonly job?: string
-  readonly outcome?: Outcome
-  readonly from?: string
-  readonly until?: string
-}
+import { ConsoleError } from '../../console/console-error.ts'
+import type { Run, RunPoint } from '../../console/schemas.ts'
+import type { PageRequest, RunFilter, RunPage } from '../../console/source.ts'
 
 /** Where a page ends: the last row's start, to the microsecond, and its id. */
-export interface RunCursor {
+interface RunCursor {
   readonly startedAt: string
   readonly id: string
-}
-
-/** A page of the ledger, the newest run first. */
-export interface RunPage {
-  readonly runs: readonly Run[]
-  readonly total: number
-  readonly next: RunCursor | undefined
 }
 
 /** Reads a page of the ledger, by one of its indexes on started_at. */
 export const readRuns = async (
   sql: Sql,
   filter: RunFilter,
-  after: RunCursor | undefined,
-  limit: number
+  { page: cursor, limit }: PageRequest
 ): Promise<RunPage> => {
+  const after = cursor === undefined ? undefined : readCursor(cursor)
   const condition = buildCondition(sql, filter)
   const [rows, [counted]] = await Promise.all([
     sql<(Run & { exactStart: string })[]>`
@@ -48,7 +35,7 @@ export const readRuns = async (
   return {
     runs: page.map(toRun),
     total: counted?.total ?? 0,
-    next: last && { startedAt: last.exactStart, id: last.id }
+    ...(last ? { nextPage: writeCursor({ startedAt: last.exactStart, id: last.id }) } : {})
   }
 }
 
@@ -114,15 +101,6 @@ export const readRunsOfTicks = async (
   return rows.map(toRun)
 }
 
-/** A run's place in a chart. */
-export interface RunPoint {
-  readonly at: string
-  readonly affected: number
-  readonly failed: number
-  readonly durationMs: number
-  readonly outcome: Outcome
-}
-
 /** The last finished runs of a job that did something or tried to, the oldest first. */
 export const readPoints = async (sql: Sql, job: string, limit: number): Promise<RunPoint[]> => {
   const rows = await sql<RunPoint[]>`
@@ -136,6 +114,26 @@ export const readPoints = async (sql: Sql, job: string, limit: number): Promise<
   return rows
     .map(({ at, affected, failed, durationMs, outcome }) => ({ at, affected, failed, durationMs, outcome }))
     .toReversed()
+}
+
+const writeCursor = ({ startedAt, id }: RunCursor): string =>
+  Buffer.from(`${id} ${startedAt}`).toString('base64url')
+
+const readCursor = (page: string): RunCursor => {
+  const [, id, startedAt, date] =
+    /^([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}) ((20\d\d-\d\d-\d\d) (?:[01]\d|2[0-3])(?::[0-5]\d){2}(?:\.\d{1,6})?[+-](?:0\d|1[0-4])(?::[0-5]\d)?)$/.exec(
+      Buffer.from(page, 'base64url').toString()
+    ) ?? []
+  if (id === undefined || startedAt === undefined || !isDate(date ?? '')) {
+    throw new ConsoleError('INVALID_ARGUMENT', `page must be the nextPage of a page of runs, got '${page}'.`)
+  }
+  return { id, startedAt }
+}
+
+/** JavaScript takes a 30th of February for the 2nd of March, PostgreSQL for an error. */
+const isDate = (text: string): boolean => {
+  const date = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)
 }
 
 const buildCondition = (sql: Sql, { job, outcome, from, until }: RunFilter): Fragment => sql`

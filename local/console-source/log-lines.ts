@@ -1,23 +1,17 @@
-import type { FastifyInstance } from 'fastify'
-import type { Attempt } from '../emulator/scheduler/attempt.ts'
-import type { ConsoleContext } from './context.ts'
-import type { LogLine } from './schemas.ts'
+import type { LogLine } from '../../console/schemas.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 
-/** Whose lines are asked for: of a run, of an attempt, or of both. */
-export interface LogSubject {
-  readonly runId?: string | undefined
-  readonly attempt?: Attempt
-}
+/** Asks entries:list for what matches a filter. */
+export type ListEntries = (filter: string, pageSize: number) => Promise<readonly Entry[]>
 
 const maxLines = 200
 
-/** Reads log lines as any client of Cloud Logging would, from the emulator's entries:list, the oldest first. */
+/** Reads log lines as any client of Cloud Logging would, the oldest first. */
 export const readLogLines = async (
-  server: FastifyInstance,
-  { addresses }: ConsoleContext,
-  { runId, attempt }: LogSubject
+  listEntries: ListEntries,
+  runId: string | undefined,
+  attempt: Attempt | undefined
 ): Promise<LogLine[]> => {
-  const { project } = addresses()
   const filters = [
     ...(attempt
       ? [
@@ -28,26 +22,17 @@ export const readLogLines = async (
       : []),
     ...(runId === undefined ? [] : [`resource.type="cloud_run_revision" AND labels.run_id="${runId}"`])
   ]
-  const lists = await Promise.all(filters.map((filter) => listEntries(server, project, filter)))
+  const lists = await Promise.all(filters.map((filter) => listEntries(filter, maxLines)))
   return lists.flat().map(describeEntry)
 }
 
-interface Entry {
+/** Of an entry of Cloud Logging, what is shown. */
+export interface Entry {
   readonly timestamp: string
   readonly severity?: string
   readonly resource?: { readonly type?: string }
   readonly textPayload?: string
   readonly jsonPayload?: Readonly<Record<string, unknown>>
-}
-
-const listEntries = async (server: FastifyInstance, project: string, filter: string): Promise<Entry[]> => {
-  const response = await server.inject({
-    method: 'POST',
-    url: '/v2/entries:list',
-    headers: { host: '127.0.0.1' },
-    payload: { resourceNames: [`projects/${project}`], filter, pageSize: maxLines }
-  })
-  return response.json<{ entries?: Entry[] }>().entries ?? []
 }
 
 const describeEntry = ({

@@ -1,7 +1,7 @@
-import type { Attempt } from '../emulator/scheduler/attempt.ts'
-import type { DeclaredJob } from '../infra/declaration.ts'
-import { readAnswer } from '../jobs/answer.ts'
-import type { AttemptView, Outcome } from './schemas.ts'
+import type { Attempt } from '../../emulator/scheduler/attempt.ts'
+import type { DeclaredJob } from '../../infra/declaration.ts'
+import { readAnswer } from '../../jobs/answer.ts'
+import type { AttemptView, Outcome } from '../../console/schemas.ts'
 
 /** Finds the id that a job has in the console by its full name in Cloud Scheduler, and back. */
 export interface JobNames {
@@ -24,7 +24,7 @@ export const describeAttempt = (attempt: Attempt, names: Pick<JobNames, 'idOf'>)
   const { id, scheduleTime, start, end, forced, attemptNumber } = attempt
   const answer = readAnswer(attempt.body)
   return {
-    id,
+    id: String(id),
     job: names.idOf(attempt.job),
     outcome: judge(attempt, answer),
     answer: attempt.outcome === 'running' ? '' : String(attempt.statusCode ?? attempt.outcome),

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import type { Attempt } from '../../emulator/scheduler/attempt.ts'
-import { describeAttempt } from '../../console/attempt-view.ts'
+import type { Attempt } from '../../../emulator/scheduler/attempt.ts'
+import { describeAttempt } from '../../../local/console-source/attempt-view.ts'
 
 const view = (body: object) =>
   describeAttempt(

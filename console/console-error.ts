@@ -1,0 +1,27 @@
+/** An answer of the console other than success, in the form of Google's API: `{"error": {"code", "message", "status"}}`. */
+export class ConsoleError extends Error {
+  readonly status: ErrorStatus
+
+  constructor(status: ErrorStatus, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'ConsoleError'
+    this.status = status
+  }
+}
+
+/** Whether what was asked for can't be had for now, or not of this source at all. */
+export const isUnavailable = (error: unknown): error is ConsoleError =>
+  error instanceof ConsoleError && error.status === 'UNAVAILABLE'
+
+/** The statuses of google.rpc.Code that the console answers with, and the HTTP code of each. */
+export const httpCodes = {
+  INVALID_ARGUMENT: 400,
+  FAILED_PRECONDITION: 400,
+  PERMISSION_DENIED: 403,
+  NOT_FOUND: 404,
+  RESOURCE_EXHAUSTED: 429,
+  INTERNAL: 500,
+  UNAVAILABLE: 503
+} as const
+
+export type ErrorStatus = keyof typeof httpCodes

@@ -1,0 +1,138 @@
+import type { Declaration } from '../infra/declaration.ts'
+import type {
+  AttemptDetails,
+  AttemptView,
+  DryRunResult,
+  DueRows,
+  LogLine,
+  Outcome,
+  Run,
+  RunPoint,
+  SystemAddresses
+} from './schemas.ts'
+
+/**
+ * What the console shows, and what it can do: of the local system, or of a stage in Google Cloud.
+ *
+ * A method that can't give what it is asked for, now or at all, rejects with a ConsoleError that says why; with
+ * UNAVAILABLE where the console goes on without it and says so in its place.
+ */
+export interface ConsoleSource {
+  readonly declaration: Declaration
+  /** There once requests come in, which is after the routes are registered. */
+  describe(): SystemAddresses
+  /** By the clock that fires the jobs. */
+  now(): Date
+  /** What moves that clock; undefined where it goes by itself. */
+  virtualTime(): VirtualTime | undefined
+
+  /** Every job that Cloud Scheduler has, in any order. */
+  listJobs(): Promise<readonly SourceJob[]>
+  /** @returns the state that the job has now. */
+  change(job: string, verb: JobVerb): Promise<string>
+  /** Waits for the answer. */
+  requestDryRun(job: string): Promise<DryRunResult>
+
+  /** Deliveries, the newest first. */
+  listAttempts(filter?: AttemptFilter): Promise<readonly AttemptView[]>
+  findAttempt(id: string): Promise<Omit<AttemptDetails, 'run' | 'log'> | undefined>
+
+  /** A page of the runs, the newest first. */
+  listRuns(filter: RunFilter, page: PageRequest): Promise<RunPage>
+  findRun(id: string): Promise<{ readonly run: Run; readonly parameters: object } | undefined>
+  /** The last run of each declared job that was not a dry run. */
+  listLastRuns(): Promise<readonly Run[]>
+  /** The runs of ticks in [from, until) that were not dry runs, in the order in which they began. */
+  listRunsOfTicks(from: Date, until: Date): Promise<readonly Run[]>
+  /** The last finished runs of a job that were not dry runs, the oldest first. */
+  listPoints(job: string, limit: number): Promise<readonly RunPoint[]>
+
+  /** What both sides say of a run, of an attempt, or of both, the oldest line first. */
+  listLogLines(subject: LogSubject): Promise<readonly LogLine[]>
+  /** What a run of each job would act on now. */
+  countDueRows(): Promise<DueRows>
+
+  /**
+   * Tells of what changes from now on, whoever changes it, until it is stopped.
+   *
+   * @returns the function that stops it.
+   */
+  watch(onChange: (change: Change) => void): Promise<() => void>
+}
+
+export type JobVerb = 'run' | 'pause' | 'resume'
+
+/** A job as Cloud Scheduler has it. */
+export interface SourceJob {
+  /** Of the catalogue; of a job that it does not have, the last part of its name. */
+  readonly id: string
+  /** `projects/P/locations/L/jobs/J`. */
+  readonly name: string
+  readonly description: string
+  readonly schedule: string
+  readonly timeZone: string
+  /** ENABLED, PAUSED, DISABLED or UPDATE_FAILED. */
+  readonly state: string
+  /** When it is due next; a paused job does not come. */
+  readonly next?: string
+  /** What it calls, or the topic that it publishes to. */
+  readonly url: string
+}
+
+/** Which deliveries: by the id of the job, by when they began, by the tick that they are for. */
+export interface AttemptFilter {
+  readonly job?: string
+  readonly startedIn?: Span
+  readonly tickIn?: Span
+  /** Whose answer came from this run. */
+  readonly runId?: string
+}
+
+/** [from, until); open where it is left out. */
+export interface Span {
+  readonly from?: Date | undefined
+  readonly until?: Date | undefined
+}
+
+export interface RunFilter {
+  readonly job?: string
+  readonly outcome?: Outcome
+  readonly from?: string
+  readonly until?: string
+}
+
+export interface PageRequest {
+  /** `nextPage` of the page before; undefined for the first. */
+  readonly page: string | undefined
+  readonly limit: number
+}
+
+export interface RunPage {
+  readonly runs: readonly Run[]
+  /** Of all pages. */
+  readonly total: number
+  readonly nextPage?: string
+}
+
+export interface LogSubject {
+  readonly runId?: string | undefined
+  readonly attemptId?: string
+}
+
+/** A clock that stands still until it is moved. */
+export interface VirtualTime {
+  /** Fires every tick on the way. */
+  advanceBy(milliseconds: number): Promise<void>
+  /** Fires no tick on the way. */
+  skipTo(instant: Date): Promise<void>
+}
+
+/** Something that has changed. */
+export type Change =
+  | { readonly kind: 'attempt'; readonly attempt: AttemptView }
+  | { readonly kind: 'run'; readonly run: Run }
+  /** A job was made, changed, paused, resumed or deleted. */
+  | { readonly kind: 'jobs' }
+  | { readonly kind: 'clock'; readonly now: Date }
+  /** What stands in the way of telling more; empty once it is over. */
+  | { readonly kind: 'trouble'; readonly message: string }

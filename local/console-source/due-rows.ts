@@ -1,0 +1,39 @@
+import type { Sql } from 'postgres'
+import type { DueRows } from '../../console/schemas.ts'
+import type { Declaration } from '../../infra/declaration.ts'
+import { jobs as catalogue } from '../../jobs/index.ts'
+import { codeOf, limitStatements } from '../../worker/database.ts'
+import { countDueRows as countOf } from '../../worker/due-rows.ts'
+import { timeText } from '../../worker/pages.ts'
+import { isUnreachable } from './database-error.ts'
+
+// Someone waits for it, and the page asks after every run.
+const timeoutMs = 5_000
+
+/** Counts what is due in each table now, by the jobs' own predicates. */
+export const countDueRows = async (sql: Sql, declaration: Declaration): Promise<DueRows> => {
+  const limited = limitStatements(sql, () => timeoutMs)
+  const [clock] = await limited<{ now: string }[]>`select ${sql.unsafe(timeText('clock_timestamp()'))} as now`
+  return {
+    at: new Date().toISOString(),
+    jobs: await Promise.all(
+      catalogue.map(async (job): Promise<DueRows['jobs'][number]> => {
+        const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
+        const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
+        try {
+          const { count, sample } = await countOf(limited, clock!.now, job.selection(parameters))
+          return { ...base, count, sample: [...sample] }
+        } catch (error) {
+          if (isUnreachable(error)) throw error
+          return { ...base, sample: [], error: describeFault(error) }
+        }
+      })
+    )
+  }
+}
+
+// The same words as PostgreSQL's for a missing table or column, which quote no row.
+const describeFault = (error: unknown): string => {
+  if (codeOf(error) === '57014') return `no count within ${timeoutMs / 1000} s: a dry run has more time`
+  return error instanceof Error ? error.message : String(error)
+}
