@@ -81,7 +81,7 @@ const findTakenNames = (declaration: Declaration): string[] => {
 }
 
 /** Each limit must end before the one around it: then the inner one is what is seen, with its reason. */
-const findBudgetFaults = ({ jobs, service }: Declaration): string[] =>
+const findBudgetFaults = ({ jobs, service, stage }: Declaration): string[] =>
   jobs.flatMap(({ id, attemptDeadline }) => {
     const seconds = Number(attemptDeadline.replace(/s$/, ''))
     const { min, max } = attemptDeadlineRange
@@ -96,7 +96,7 @@ const findBudgetFaults = ({ jobs, service }: Declaration): string[] =>
     }
     if (seconds > service.timeoutSeconds) {
       faults.push(
-        `timeoutSeconds must be at least the attemptDeadline of '${id}' (${attemptDeadline}), got ${service.timeoutSeconds}`
+        `timeoutSeconds must be at least the attemptDeadline of '${id}' (${attemptDeadline}), got ${service.timeoutSeconds}; raise timeoutSeconds in Pulumi.yaml (every stage) or in Pulumi.${stage}.yaml`
       )
     }
     return faults

@@ -156,14 +156,16 @@ export interface Notice {
 }
 
 /** An entry of the catalogue. */
-export type Job = JobDefinition
+export type Job<Id extends string = string> = JobDefinition & { readonly id: Id }
 
 /**
  * Declares a job; a faulty one is refused when the program starts, not when it first fires.
  *
  * @throws RangeError that names the job and every fault.
  */
-export const defineJob = <Parameters extends ParameterObject>(definition: JobDefinition<Parameters>): Job => {
+export const defineJob = <const Id extends string, Parameters extends ParameterObject>(
+  definition: JobDefinition<Parameters> & { readonly id: Id }
+): Job<Id> => {
   const { id, schedule, description, attemptDeadline, batchSize } = definition
   const { min, max } = attemptDeadlineRange
   const faults: string[] = []
@@ -209,9 +211,10 @@ const isEvidentPeriod = (schedule: string, seconds: number): boolean => {
 /**
  * Checks that a list of jobs has no id twice.
  *
+ * @returns the list, which keeps the ids as its type: whatever is written down for each job can be checked to have them all.
  * @throws RangeError that names the id.
  */
-export const defineCatalogue = (jobs: readonly Job[]): readonly Job[] => {
+export const defineCatalogue = <Id extends string>(jobs: readonly Job<Id>[]): readonly Job<Id>[] => {
   const seen = new Set<string>()
   for (const job of jobs) {
     if (seen.has(job.id))

@@ -15,3 +15,6 @@ export const jobs = defineCatalogue([
   processPurgeRetries,
   cleanupStuckRuns
 ])
+
+/** The id of a job. A `Record` of it that lacks a job does not compile. */
+export type JobId = (typeof jobs)[number]['id']

@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres'
+import { jobs } from '../jobs/index.ts'
 
 /**
  * What a column gets instead of its default: a value for all rows, or an array with one value for each row. A timestamptz
@@ -241,18 +242,13 @@ export const readRows = async (sql: Sql, table: string, condition = 'true'): Pro
 /** A row as JSON. */
 export type Row = Readonly<Record<string, unknown>>
 
+/** The tables that jobs know. */
+export const jobTables: readonly string[] = [...new Set(jobs.flatMap(({ tables }) => Object.keys(tables)))]
+
 /** Deletes all rows of the tables that jobs know, and of the ledger. */
 export const clearTables = async (sql: Sql): Promise<void> => {
-  // In one transaction: submissions and runs refer to each other.
-  await sql.unsafe(`
-    delete from django_session;
-    delete from core_idempotencykey;
-    delete from validations_callbackreceipt;
-    delete from submissions_purgeretry;
-    delete from submissions_submission;
-    delete from validations_validationsteprun;
-    delete from validations_validationrun;
-    delete from scheduled_jobs.run`)
+  // In one transaction: the tables refer to each other, which is checked at its end.
+  await sql.unsafe([...jobTables, 'scheduled_jobs.run'].map((table) => `delete from ${table}`).join(';'))
 }
 
 interface Table {

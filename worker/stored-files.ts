@@ -7,7 +7,7 @@ import { openFolder } from './folder-storage.ts'
 /**
  * Opens the places that UPLOADS_URL and BUNDLES_URL name. No request is made yet.
  *
- * Google's client is loaded on first use: a cold start does not wait for it, four of the six jobs never use it, and Cloud
+ * Google's client is loaded on first use: a cold start does not wait for it, most jobs never use it, and Cloud
  * Run gives no CPU between requests in which it could be loaded ahead of time.
  */
 export const openStoredFiles = ({

@@ -11,7 +11,7 @@ export interface AttemptIndex {
   ofRun(runId: string): readonly Attempt[]
 }
 
-// A month of the six jobs is 14,000.
+// A month of the catalogue is 14,000.
 const kept = 20_000
 const firstLook = 100
 

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -29,6 +29,11 @@ const root = join(import.meta.dirname, '../..')
 export const makeBundles = async (): Promise<Bundles> => {
   const directory = await mkdtemp(join(tmpdir(), 'bench-bundles-'))
   await writeBundles(directory)
+  // They prove that stored files would be there: a purge takes the ones that were never written for deleted.
+  for (const folder of ['submissions', 'runs']) {
+    await mkdir(join(directory, folder))
+    await writeFile(join(directory, folder, '.keep'), '')
+  }
   return {
     directory,
     worker: join(directory, 'worker.cjs'),

@@ -6,6 +6,7 @@ import { growthBenchmark } from './growth.ts'
 import { harmBenchmark } from './harm.ts'
 import { jobsBenchmark } from './jobs.ts'
 import { memoryBenchmark } from './memory.ts'
+import { plansBenchmark } from './plans.ts'
 import { previewBenchmark } from './preview.ts'
 import { storedFilesBenchmark } from './stored-files.ts'
 
@@ -14,6 +15,7 @@ export const benchmarks: readonly Benchmark[] = [
   jobsBenchmark,
   growthBenchmark,
   harmBenchmark,
+  plansBenchmark,
   storedFilesBenchmark,
   memoryBenchmark,
   coldStartBenchmark,

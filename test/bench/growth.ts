@@ -1,4 +1,4 @@
-import { jobs } from '../../jobs/index.ts'
+import { jobs, type JobId } from '../../jobs/index.ts'
 import { inTurns, type Bench, type Benchmark } from './benchmark.ts'
 import { settle, type BenchServer } from './bench-server.ts'
 import { makeBundles, startWorkerProcess, type Bundles } from './bundled-worker.ts'
@@ -27,11 +27,11 @@ const measureGrowth = async (
   bench: Bench,
   server: BenchServer,
   bundles: Bundles,
-  id: string
+  id: JobId
 ): Promise<Measurement> => {
   const live = bench.isSmall ? 10_000 : 100_000
   const create = (name: string, amount: number) =>
-    server.create(name, (sql) => seeds[id]!(sql, { due: 0, live: amount }, bench.seed))
+    server.create(name, (sql) => seeds[id](sql, { due: 0, live: amount }, bench.seed))
   const small = await create('growth_small', live)
   const large = await create('growth_large', live * 10)
   const rounds: Round[] = []
@@ -43,7 +43,7 @@ const measureGrowth = async (
       // The live rows stay from round to round; the due ones are new.
       const addDue = async (seed: number): Promise<void> => {
         for (const { sql } of [small, large]) {
-          await seeds[id]!(sql, { due, live: 0 }, seed)
+          await seeds[id](sql, { due, live: 0 }, seed)
           await settle(sql)
         }
       }

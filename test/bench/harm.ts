@@ -1,11 +1,12 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { jobs } from '../../jobs/index.ts'
+import { jobs, type JobId } from '../../jobs/index.ts'
+import { deletions } from '../jobs/deletions.ts'
 import { inTurns, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
 import { callJob, makeBundles, startWorkerProcess, warmUp, type Bundles } from './bundled-worker.ts'
 import { canKeepApart, keepApart } from './cores.ts'
 import { dueRowsOf } from './jobs.ts'
-import { startLoad, usersOf } from './load.ts'
+import { startLoad, users } from './load.ts'
 import type { Measurement } from './measurement.ts'
 import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
@@ -30,10 +31,10 @@ export const harmBenchmark: Benchmark = {
 }
 
 // For CI the longest one. It is over too soon for its p99 to be judged, but not for its longest wait.
-const smallIds = ['purge-expired-submissions']
+const smallIds: readonly JobId[] = ['purge-expired-submissions']
 const maxWait = 100
 // The deletes are over so soon that few statements of the load meet them: three times the rows give the p99 a meaning.
-const scaleOf = (id: string): number => (statements[id]!.startsWith('delete') ? 3 : 1)
+const scaleOf = (id: JobId): number => (id in deletions ? 3 : 1)
 // One flush that takes long is the p99 of a whole run: so the rows of a round serve several pairs, and the median counts.
 const pairsARound = 3
 const idleMs = 500
@@ -56,14 +57,14 @@ const measureHarm = async (
   bench: Bench,
   server: BenchServer,
   bundles: Bundles,
-  id: string
+  id: JobId
 ): Promise<Measurement[]> => {
   const scale = bench.isSmall ? 0.5 : 1
   const amounts = { due: dueRowsOf(id) * scaleOf(id) * scale, live: 100_000 * scale }
   const pairs: Pair[] = []
   for (let round = 0; round < bench.rounds; round += 1) {
     const seed = bench.seed + round
-    const original = await server.create('harm_seed', (sql) => seeds[id]!(sql, amounts, seed))
+    const original = await server.create('harm_seed', (sql) => seeds[id](sql, amounts, seed))
     for (let turn = 0; turn < (bench.isSmall ? 1 : pairsARound); turn += 1) {
       const pair = await measurePair(server, bundles, original, id, bench.seed + pairs.length)
       pairs.push(pair)
@@ -109,7 +110,7 @@ const measurePair = async (
   server: BenchServer,
   bundles: Bundles,
   original: BenchDatabase,
-  id: string,
+  id: JobId,
   seed: number
 ): Promise<Pair> => {
   const [ours, theirs] = await inTurns(
@@ -126,7 +127,7 @@ const measurePair = async (
     },
     async () => {
       const database = await server.clone(original, 'harm_statement')
-      const latencies = await observe(database, id, seed, [], () => database.sql.unsafe(statements[id]!))
+      const latencies = await observe(database, id, seed, [], () => database.sql.unsafe(statements[id]))
       await database.drop()
       return latencies
     }
@@ -142,13 +143,13 @@ const measurePair = async (
  */
 const observe = async (
   { url, sql }: BenchDatabase,
-  id: string,
+  id: JobId,
   seed: number,
   atWork: readonly number[],
   work: () => Promise<unknown>
 ): Promise<Latencies> => {
   const working = await readBackends(sql)
-  const load = await startLoad(url, usersOf(id), seed)
+  const load = await startLoad(url, users[id], seed)
   try {
     const serving = (await readBackends(sql)).filter((pid) => !working.includes(pid))
     await using _apart = await keepApart([

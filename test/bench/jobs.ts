@@ -1,4 +1,4 @@
-import { jobs } from '../../jobs/index.ts'
+import { jobs, type JobId } from '../../jobs/index.ts'
 import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
 import {
@@ -10,10 +10,14 @@ import {
   type ServiceProcess
 } from './bundled-worker.ts'
 import type { Measurement, Round } from './measurement.ts'
+import { writeSeededFiles, type SeededFiles } from './seed-files.ts'
 import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
 
-/** Each job at full size over HTTP, beside the one statement that does the same. */
+/**
+ * Each job at full size over HTTP, beside the one statement that does the same; where rows have stored files, beside their
+ * deletion, as many at a time as the worker's, and then the one statement.
+ */
 export const jobsBenchmark: Benchmark = {
   name: 'jobs',
   title: 'Each job over HTTP, beside the one SQL statement that does the same work',
@@ -27,13 +31,13 @@ export const jobsBenchmark: Benchmark = {
 }
 
 /** Rows of a job that are due, at full size. */
-export const dueRowsOf = (id: string): number => dueRows[id] ?? 100_000
+export const dueRowsOf = (id: JobId): number => dueRows[id] ?? 100_000
 
-const dueRows: Readonly<Record<string, number>> = {
+const dueRows: Readonly<Partial<Record<JobId, number>>> = {
   'process-purge-retries': 30_000,
   'cleanup-stuck-runs': 10_000
 }
-const goals: Readonly<Record<string, number>> = {
+const goals: Readonly<Partial<Record<JobId, number>>> = {
   'purge-expired-submissions': 1.2,
   'process-purge-retries': 1.5,
   'cleanup-stuck-runs': 1.5
@@ -44,25 +48,28 @@ const measureJob = async (
   bench: Bench,
   server: BenchServer,
   bundles: Bundles,
-  id: string
+  id: JobId
 ): Promise<Measurement> => {
   // Not less: below this the beginning and the end of a run weigh more than its rows.
   const scale = bench.isSmall ? 0.5 : 1
   const amounts = { due: dueRowsOf(id) * scale, live: 100_000 * scale }
   const rounds: Round[] = []
   for (let round = 0; round < bench.rounds; round += 1) {
-    const original = await server.create('jobs_seed', (sql) => seeds[id]!(sql, amounts, bench.seed + round))
+    const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
     const [value, reference] = await inTurns(
       round,
       async () => {
         const database = await server.clone(original, 'jobs_worker')
-        const duration = await timeWorker(bundles, database, id, amounts.due)
+        await using files = await writeSeededFiles(database.sql, bundles.directory)
+        const duration = await timeWorker(bundles, database, files, id, amounts.due)
         await database.drop()
         return duration
       },
       async () => {
         const database = await server.clone(original, 'jobs_statement')
-        const duration = await timeStatement(database, id, amounts.due)
+        await using files = await writeSeededFiles(database.sql, bundles.directory)
+        const [deletion] = await time(() => files.deleteAll())
+        const duration = deletion + (await timeStatement(database, id, amounts.due))
         await database.drop()
         return duration
       }
@@ -84,15 +91,16 @@ const measureJob = async (
 const timeWorker = async (
   bundles: Bundles,
   { url }: BenchDatabase,
-  id: string,
+  { environment }: SeededFiles,
+  id: JobId,
   due: number
 ): Promise<number> => {
-  await using worker = await startWorkerProcess(bundles, url)
+  await using worker = await startWorkerProcess(bundles, url, environment)
   return await timeRun(worker, id, due)
 }
 
 /** Milliseconds that a run takes, of a worker that is warmed up. */
-export const timeRun = async ({ url }: ServiceProcess, id: string, due: number): Promise<number> => {
+export const timeRun = async ({ url }: ServiceProcess, id: JobId, due: number): Promise<number> => {
   const before = await warmUp(url, id)
   const [duration, { affected, failed }] = await time(() => callJob(url, id))
   const changed = before + affected
@@ -102,9 +110,9 @@ export const timeRun = async ({ url }: ServiceProcess, id: string, due: number):
 }
 
 /** Planned once before, so that what the connection has to know of the tables is known. */
-export const timeStatement = async ({ sql }: BenchDatabase, id: string, due: number): Promise<number> => {
-  await sql.unsafe(`explain ${statements[id]!}`)
-  const [duration, { count }] = await time(async () => sql.unsafe(statements[id]!))
+export const timeStatement = async ({ sql }: BenchDatabase, id: JobId, due: number): Promise<number> => {
+  await sql.unsafe(`explain ${statements[id]}`)
+  const [duration, { count }] = await time(async () => sql.unsafe(statements[id]))
   if (count !== due) throw new Error(`the statement of ${id} must change ${due} rows, got ${count}`)
   return duration
 }

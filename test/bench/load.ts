@@ -1,5 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import postgres from 'postgres'
+import type { JobId } from '../../jobs/index.ts'
+import { dueBefore, insertAt, mapDeletions } from '../jobs/deletions.ts'
 import { makeRandom } from '../worker/random.ts'
 
 /** What users of the application do on one table: small reads and writes of live rows, and new ones. */
@@ -86,31 +88,17 @@ const runUsers: Users = {
 }
 
 /** The users of each job's table. */
-export const usersOf = (id: string): Users => users[id]!
-
-const users: Readonly<Record<string, Users>> = {
-  'clear-sessions': {
-    keys: 'select session_key as key from django_session where expire_date > now() limit 2000',
-    read: 'select session_data from django_session where session_key = $1',
-    change: "update django_session set expire_date = now() + interval '14 days' where session_key = $1",
-    add: "insert into django_session values (gen_random_uuid(), 'data', now() + interval '14 days')"
-  },
-  'cleanup-idempotency-keys': {
-    keys: 'select id::text as key from core_idempotencykey where expires_at > now() limit 2000',
-    read: 'select response_body from core_idempotencykey where id = $1::text::uuid',
-    change: 'update core_idempotencykey set modified = now() where id = $1::text::uuid',
-    add: `insert into core_idempotencykey
-        (id, created, modified, key, endpoint, request_hash, status, response_headers, expires_at, user_agent, org_id)
-      values (gen_random_uuid(), now(), now(), gen_random_uuid(), 'POST /', '', 'PROCESSING', '{}',
-        now() + interval '24 hours', '', 1)`
-  },
-  'cleanup-callback-receipts': {
-    keys: `select id::text as key from validations_callbackreceipt where received_at > now() - interval '29 days' limit 2000`,
-    read: 'select status from validations_callbackreceipt where id = $1::text::uuid',
-    change: "update validations_callbackreceipt set status = 'SEEN' where id = $1::text::uuid",
-    add: `insert into validations_callbackreceipt
-      values (gen_random_uuid(), gen_random_uuid(), now(), 'NEW', '', (select id from validations_validationrun limit 1))`
-  },
+export const users: Readonly<Record<JobId, Users>> = {
+  ...mapDeletions((deletion): Users => {
+    const { table, key, time, touch } = deletion
+    const live = `${dueBefore(deletion)} + interval '1 day'`
+    return {
+      keys: `select ${key}::text as key from ${table} where ${time} > ${live} limit 2000`,
+      read: `select * from ${table} where ${key} = $1`,
+      change: `update ${table} set ${touch ?? `${time} = ${live}`} where ${key} = $1`,
+      add: insertAt(deletion, `select 1 as n, ${live} as at`)
+    }
+  }),
   'purge-expired-submissions': submissionUsers,
   'process-purge-retries': submissionUsers,
   'cleanup-stuck-runs': runUsers

@@ -1,4 +1,6 @@
 import type { Sql } from 'postgres'
+import type { JobId } from '../../jobs/index.ts'
+import { insertAt, mapDeletions, uuid } from '../jobs/deletions.ts'
 
 /** How many rows a benchmark starts from. */
 export interface Amounts {
@@ -11,73 +13,40 @@ export type Seed = (sql: Sql, amounts: Amounts, seed: number) => Promise<void>
 
 /**
  * Rows for each job, as an application leaves them: in the order of their times with a day's disorder, the due ones
- * first since they are older.
+ * first since they are older. Of the submissions a third has its content inline, a third an upload, a third a run.
  */
-export const seeds: Readonly<Record<string, Seed>> = {
-  'clear-sessions': (sql, { due, live }, seed) =>
-    insert(
-      sql,
-      seed,
-      `insert into django_session (session_key, session_data, expire_date)
-       select ${uuid}::text, repeat(md5(random()::text), 6), at
-       from (
-         ${oldTimes(due, "interval '1 second'")}
-         union all
-         ${newTimes(live, "interval '1 hour'")}
-       ) rows`
-    ),
-
-  'cleanup-idempotency-keys': (sql, { due, live }, seed) =>
-    insert(
-      sql,
-      seed,
-      `insert into core_idempotencykey
-         (id, created, modified, key, endpoint, request_hash, status, response_status, response_body, response_headers,
-          expires_at, request_ip, user_agent, org_id)
-       select ${uuid}, at - interval '24 hours', at - interval '24 hours', ${uuid}::text, 'POST /api/v1/runs/',
-         md5(random()::text) || md5(random()::text), 'COMPLETED', 201, jsonb_build_object('id', ${uuid}), '{}', at,
-         '192.0.2.1', 'client/1.0', 1
-       from (
-         ${oldTimes(due, "interval '1 second'")}
-         union all
-         ${newTimes(live, "interval '1 hour'")}
-       ) rows`
-    ),
-
-  'cleanup-callback-receipts': (sql, { due, live }, seed) =>
-    insert(
-      sql,
-      seed,
-      `insert into validations_callbackreceipt (id, callback_id, received_at, status, result_uri, validation_run_id)
-       select ${uuid}, ${uuid}::text, at, 'COMPLETED', 'gs://bucket/runs/1/' || ${uuid} || '/result.json', ${someRun}
-       from (
-         ${oldTimes(due, "interval '30 days 1 hour'")}
-         union all
-         ${newTimes(live, "interval '-29 days'")}
-       ) rows`
-    ),
+export const seeds: Readonly<Record<JobId, Seed>> = {
+  ...mapDeletions((deletion): Seed => {
+    const { days = 0 } = deletion
+    return (sql, { due, live }, seed) =>
+      insert(
+        sql,
+        seed,
+        insertAt(deletion, oldTimes(due, `interval '${days} days 1 second'`)),
+        insertAt(deletion, newTimes(live, `interval '1 hour' - interval '${days} days'`))
+      )
+  }),
 
   'purge-expired-submissions': (sql, { due, live }, seed) =>
     insert(
       sql,
       seed,
-      `${insertSubmissions} from (
-         ${oldTimes(due, "interval '1 second'")}
+      insertSubmissions(
+        `${oldTimes(due, "interval '1 second'")}
          union all
-         ${newTimes(live, "interval '1 hour'")}
-       ) rows`,
-      // Live submissions have a finished run each: what the purge asks for each of its rows has an index to go through.
-      `${insertRuns('s.id', "'SUCCEEDED'", "now() - interval '1 day'")}
-       from submissions_submission s
-       where expires_at > now()
-       and not exists (select from validations_validationrun run where run.submission_id = s.id)`
+         ${newTimes(live, "interval '1 hour'")}`,
+        'n % 3 = 1'
+      ),
+      insertRunsOf("s.name like 'Submission %2'")
     ),
 
+  // What the purge could not delete the files of: each has some.
   'process-purge-retries': (sql, { due, live }, seed) =>
     insert(
       sql,
       seed,
-      `${insertSubmissions} from (${oldTimes(due + live, "interval '1 day'")}) rows`,
+      insertSubmissions(oldTimes(due + live, "interval '1 day'"), 'n % 2 = 1'),
+      insertRunsOf("s.input_file = ''"),
       `insert into submissions_purgeretry
          (created_at, last_attempt_at, next_retry_at, attempt_count, last_error, submission_id)
        select now() - interval '1 day', now() - interval '1 day',
@@ -102,50 +71,58 @@ export const seeds: Readonly<Record<string, Seed>> = {
       `${insertRuns('null', "'RUNNING'", "now() - random() * interval '10 minutes'")}
        from generate_series(1, ${Math.min(live, activeRuns)}) n`,
       `${insertRuns('null', "'RUNNING'", "now() - interval '31 minutes' - random() * interval '1 day'")}
-       from generate_series(1, ${due}) n`
+       from generate_series(1, ${due}) n`,
+      // None names an execution: whoever asks Cloud Run about one measures Cloud Run.
+      `insert into validations_validationsteprun (step_order, status, started_at, output, validation_run_id)
+       select 1, status, started_at, '{}', id
+       from validations_validationrun run
+       where not exists (select from validations_validationsteprun step where step.validation_run_id = run.id)`
     )
 }
 
 /** Adds expired submissions with a stored file each. */
 export const addStoredSubmissions = (sql: Sql, count: number, seed: number): Promise<void> =>
-  insert(
-    sql,
-    seed,
-    `${insertSubmissions} from (${oldTimes(count, "interval '1 second'")}) rows`,
-    `update submissions_submission
-     set content = '', input_file = 'submissions/' || id || '.json'`
-  )
+  insert(sql, seed, insertSubmissions(oldTimes(count, "interval '1 second'"), 'true'))
 
 /** Adds expired submissions that hold their contents themselves. */
 export const addLargeSubmissions = (sql: Sql, count: number, bytes: number, seed: number): Promise<void> =>
   insert(
     sql,
     seed,
-    `${insertSubmissions} from (${oldTimes(count, "interval '1 second'")}) rows`,
+    insertSubmissions(oldTimes(count, "interval '1 second'"), 'false'),
     `update submissions_submission
      set content = repeat('x', ${bytes}), size_bytes = ${bytes}`
   )
 
 const activeRuns = 1_000
 
-// Not gen_random_uuid(): it does not follow the seed.
-const uuid = 'md5(random()::text || random()::text)::uuid'
-const someRun = '(select id from validations_validationrun limit 1)'
-
 const oldTimes = (count: number, age: string): string => times(count, `now() - ${age} - interval '31 days'`)
 const newTimes = (count: number, age: string): string => times(count, `now() + ${age}`)
 
 // Thirty days of rows, each up to a day out of order.
 const times = (count: number, begin: string): string => `
-  select ${begin} + n * interval '30 days' / ${Math.max(count, 1)} + random() * interval '1 day' as at
+  select n, ${begin} + n * interval '30 days' / ${Math.max(count, 1)} + random() * interval '1 day' as at
   from generate_series(0, ${count - 1}) n`
 
-const insertSubmissions = `
+/** @param isUpload SQL of the number: which ones have a file in place of the content. */
+const insertSubmissions = (rows: string, isUpload: string): string => `
   insert into submissions_submission
     (id, created, modified, name, content, input_file, file_type, original_filename, size_bytes, checksum_sha256, metadata,
-     retention_policy, expires_at, org_id, workflow_id)
-  select ${uuid}, at - interval '30 days', at - interval '30 days', 'Submission', repeat(md5(random()::text), 16), '', 'json',
-    'model.json', 512, md5(random()::text) || md5(random()::text), '{}', 'STORE_30_DAYS', at, 1, 1`
+     retention_policy, expires_at, org_id, project_id, user_id, workflow_id)
+  select id, at - interval '30 days', at - interval '30 days', 'Submission ' || n % 3,
+    case when ${isUpload} then '' else repeat(md5(random()::text), 16) end,
+    case when ${isUpload} then 'submissions/' || id || '.json' else '' end,
+    'json', 'model.json', 512, md5(random()::text) || md5(random()::text), '{}', 'STORE_30_DAYS', at,
+    1, 1 + n % 20, 1 + n % 50, 1
+  from (select n, at, ${uuid} as id from (${rows}) times) rows`
+
+/** A finished run for each of some submissions that has none: its bundle is stored. */
+const insertRunsOf = (submissions: string): string => `
+  ${insertRuns('s.id', "'SUCCEEDED'", "now() - interval '1 day'")}
+  from submissions_submission s
+  where ${submissions}
+  and s.content_purged_at is null
+  and not exists (select from validations_validationrun run where run.submission_id = s.id)`
 
 const insertRuns = (submission: string, status: string, startedAt: string): string => `
   insert into validations_validationrun
@@ -159,6 +136,8 @@ const insert = async (sql: Sql, seed: number, ...statements: readonly string[]):
     select setseed(${((seed % 1_999) - 999) / 1_000});
     insert into users_organization values (1) on conflict do nothing;
     insert into workflows_workflow values (1) on conflict do nothing;
+    insert into projects_project select generate_series(1, 20) on conflict do nothing;
+    insert into users_user select generate_series(1, 50) on conflict do nothing;
     ${insertRuns('null', "'SUCCEEDED'", "now() - interval '1 day'")}
     where not exists (select from validations_validationrun);
     ${statements.join(';\n')}`)

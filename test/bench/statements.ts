@@ -1,14 +1,14 @@
+import type { JobId } from '../../jobs/index.ts'
+import { dueBefore, mapDeletions } from '../jobs/deletions.ts'
+
 /**
  * The limit: for each job, the one SQL statement that does the same to the same rows, without batches, a ledger or a
  * lease. What a worker can do at best.
  */
-export const statements: Readonly<Record<string, string>> = {
-  'clear-sessions': 'delete from django_session where expire_date < now()',
-
-  'cleanup-idempotency-keys': 'delete from core_idempotencykey where expires_at < now()',
-
-  'cleanup-callback-receipts':
-    "delete from validations_callbackreceipt where received_at < now() - interval '30 days'",
+export const statements: Readonly<Record<JobId, string>> = {
+  ...mapDeletions(
+    (deletion) => `delete from ${deletion.table} where ${deletion.time} < ${dueBefore(deletion)}`
+  ),
 
   'purge-expired-submissions': `
     update submissions_submission s

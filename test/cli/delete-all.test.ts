@@ -47,7 +47,7 @@ describe('delete-all through Cloud Scheduler', () => {
       err: "nothing is deleted: the answer must be 'local', got 'yes'\n"
     })
     expect(refused.questions[0]).toContain('validibot-clear-sessions-dev')
-    expect(listNames(google)).toHaveLength(6)
+    expect(listNames(google)).toHaveLength(jobs.length)
     expect(await run(words, { answer: 'local' })).toMatchObject({ code: 0 })
     expect(listNames(google)).toEqual([])
   })
@@ -58,7 +58,7 @@ describe('delete-all through Cloud Scheduler', () => {
       code: 2,
       err: 'delete-all must be confirmed, and nobody is here to be asked: nothing is deleted; say yes with --yes\n'
     })
-    expect(listNames(google)).toHaveLength(6)
+    expect(listNames(google)).toHaveLength(jobs.length)
   })
 
   it('is refused on a protected stage, even with --yes', async () => {
@@ -68,7 +68,7 @@ describe('delete-all through Cloud Scheduler', () => {
     })
     expect(code).toBe(1)
     expect(err).toContain('the jobs of prod are protected: nothing is deleted')
-    expect(listNames(google)).toHaveLength(6)
+    expect(listNames(google)).toHaveLength(jobs.length)
   })
 
   it('says when there is nothing', async () => {
@@ -86,7 +86,7 @@ it('delete-all says what it needs in order to know whether Pulumi manages the st
   vi.unstubAllEnvs()
   expect(code).toBe(1)
   expect(err).toContain('pulumi must be on PATH, to keep its state true where it manages the stage, got none')
-  expect(listNames(google)).toHaveLength(6)
+  expect(listNames(google)).toHaveLength(jobs.length)
 })
 
 const reason = whyNoEngine()

@@ -357,11 +357,11 @@ it.each<Case>([
 
 it('finds a job that fires though the configuration pauses it', () => {
   const declaration = readDeclaration('dev')
-  const jobs = declaration.jobs.map((one) => ({ ...one, paused: one.id === 'clear-sessions' }))
-  const found = jobs.map(({ name, retryConfig }) => ({ name, retryConfig, state: 'ENABLED' }) as ScheduledJob)
+  const paused = declaration.jobs.map((one) => ({ ...one, paused: one.id === 'clear-sessions' }))
+  const found = paused.map(({ name, retryConfig }) => ({ name, retryConfig, state: 'ENABLED' }) as ScheduledJob)
   const findings = examine({
     stage: 'dev',
-    declaration: { ...declaration, jobs },
+    declaration: { ...declaration, jobs: paused },
     now: new Date(),
     jobs: { kind: 'read', value: found },
     accounts: [],

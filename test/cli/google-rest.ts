@@ -71,7 +71,7 @@ export const describeService = (stage: string, changes: object = {}) => {
       urls: [`https://${name}-123456789012.${region}.run.app`, urlOf(name)],
       ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
       template: {
-        timeout: '900s',
+        timeout: `${service.timeoutSeconds}s`,
         maxInstanceRequestConcurrency: service.concurrency,
         scaling: { maxInstanceCount: service.maxInstances },
         containers: [

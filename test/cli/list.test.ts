@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { jobs } from '../../jobs/index.ts'
 import { createFakeDeliverer, describeJob, failed, succeeded } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
 import { asLocalSystem, clockOf, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
@@ -40,7 +41,7 @@ it('shows all stages of Google Cloud unless one is named, each with its own jobs
   const endpoints = endpointsOf(google)
   const all = (await run(['list', '--json'], { endpoints })).json() as Listed[]
   expect(Map.groupBy(all, ({ stage }) => stage).size).toBe(3)
-  expect(all).toHaveLength(18)
+  expect(all).toHaveLength(3 * jobs.length)
   expect(all.every(({ stage, name }) => name.endsWith(`-${stage}`) === (stage !== 'prod'))).toBe(true)
   const prod = (await run(['list', '--stage', 'prod', '--json'], { endpoints })).json() as Listed[]
   expect(prod).toEqual(all.filter(({ stage }) => stage === 'prod'))

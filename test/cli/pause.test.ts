@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { describeLastingPause } from '../../infra/drift.ts'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
+import { jobs } from '../../jobs/index.ts'
 import { run } from './command-line.ts'
 import { asLocalSystem, endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
 
@@ -68,7 +69,7 @@ describe('pause-all and resume-all', () => {
     expect((await run(['pause-all', '--stage', 'prod'], { endpoints })).code).toBe(0)
     expect(new Set(listPaused())).toEqual(new Set(readDeclaration('prod').jobs.map(({ name }) => name)))
     expect((await run(['resume-all', '--stage', 'dev'], { endpoints })).code).toBe(0)
-    expect(listPaused()).toHaveLength(6)
+    expect(listPaused()).toHaveLength(jobs.length)
     expect((await run(['resume-all', '--stage', 'prod'], { endpoints })).code).toBe(0)
     expect(listPaused()).toEqual([])
   })

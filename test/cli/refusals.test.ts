@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../../emulator/scheduler/attempt.ts'
 import type { Emulator } from '../../emulator/emulator.ts'
+import { jobs } from '../../jobs/index.ts'
 import { createFakeDeliverer } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
 import { endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
@@ -109,7 +110,7 @@ describe('a dry run', () => {
     expect(deliverer.deliveries.map(({ body }) => JSON.parse(String(body)) as unknown)).toEqual([
       { batch_size: 7, dry_run: true }
     ])
-    expect(google.jobs.list(parent).jobs).toHaveLength(6)
+    expect(google.jobs.list(parent).jobs).toHaveLength(jobs.length)
   })
 
   it('of a paused job is made all the same', async () => {
@@ -164,6 +165,6 @@ describe('a parameter that the job does not take is refused before anything is s
     const { code, err } = await run(['run', job, '--param', param], { endpoints: endpointsOf(google) })
     expect({ code, err }).toEqual({ code: 2, err: `--param: ${fault}\n` })
     expect(google.listAttempts()).toEqual([])
-    expect(google.jobs.list(parent).jobs).toHaveLength(6)
+    expect(google.jobs.list(parent).jobs).toHaveLength(jobs.length)
   })
 })

@@ -1,5 +1,6 @@
 import { request } from 'node:http'
 import { describe, expect, it } from 'vitest'
+import { jobs as catalogue } from '../../jobs/index.ts'
 import { createDatabase } from '../database.ts'
 import { addIdempotencyKey } from '../rows.ts'
 import { prepareSystems } from './local-system.ts'
@@ -194,8 +195,9 @@ describe('the endpoints', () => {
   })
 
   it('list the jobs in the order of the catalogue, with the schedule in words', async () => {
-    const { jobs } = await read<{ jobs: object[] }>('/api/jobs')
-    expect(jobs).toMatchObject([
+    const { jobs } = await read<{ jobs: { id: string }[] }>('/api/jobs')
+    expect(jobs.map(({ id }) => id)).toEqual(catalogue.map(({ id }) => id))
+    expect(jobs.slice(0, 6)).toMatchObject([
       { id: 'clear-sessions', words: 'at 02:00', state: 'ENABLED', next: '2035-10-07T15:00:00Z' },
       { id: 'cleanup-idempotency-keys', next: '2035-10-06T16:00:00Z' },
       { id: 'cleanup-callback-receipts', words: 'at 04:00, only on Sunday', next: '2035-10-06T17:00:00Z' },
@@ -312,7 +314,7 @@ describe('the endpoints', () => {
     const { jobs } = await read<{ jobs: { count?: number; error?: string }[] }>('/api/due')
     await sql`alter table elsewhere rename to validations_callbackreceipt`
     expect(jobs[2]).toMatchObject({ error: expect.stringContaining('does not exist') })
-    expect(jobs.filter(({ count }) => count !== undefined)).toHaveLength(5)
+    expect(jobs.filter(({ count }) => count !== undefined)).toHaveLength(catalogue.length - 1)
   })
 
   it('a ledger that is missing is told from a fault, with what to do', async () => {

@@ -95,7 +95,7 @@ describe('the budget chain', () => {
   it('takes a service timeout of the longest attemptDeadline and refuses one second less', () => {
     expect(faultsOf({ timeoutSeconds: 600 })).toEqual([])
     expect(faultsOf({ timeoutSeconds: 599 })).toContain(
-      "timeoutSeconds must be at least the attemptDeadline of 'clear-sessions' (600s), got 599"
+      "timeoutSeconds must be at least the attemptDeadline of 'clear-sessions' (600s), got 599; raise timeoutSeconds in Pulumi.yaml (every stage) or in Pulumi.dev.yaml"
     )
   })
 

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from 'vitest'
 import { parseConfiguration } from '../../infra/configuration.ts'
 import { declare } from '../../infra/declaration.ts'
 import { readStageValues } from '../../infra/stage-file.ts'
+import { jobs } from '../../jobs/index.ts'
 import { type Inventory, declareStage, takeInventory } from './mocks.ts'
 
 const inventoryWith = (stage: string, changes: Readonly<Record<string, unknown>>): Promise<Inventory> =>
@@ -85,7 +86,7 @@ describe('protection', () => {
     expect(await protectedOf('dev')).toEqual([])
     expect(await protectedOf('prod')).toEqual([
       'gcp:cloudrunv2/service:Service',
-      ...Array.from({ length: 6 }, () => 'gcp:cloudscheduler/job:Job')
+      ...jobs.map(() => 'gcp:cloudscheduler/job:Job')
     ])
   })
 })

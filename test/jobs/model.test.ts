@@ -1,15 +1,14 @@
 import * as fc from 'fast-check'
 import { afterAll, describe, expect, it } from 'vitest'
-import { jobs } from '../../jobs/index.ts'
+import { jobs, type JobId } from '../../jobs/index.ts'
 import {
-  addCallbackReceipts,
-  addIdempotencyKeys,
   addOrganization,
   addPurgeRetries,
   addRuns,
   addSessions,
   addSubmissions,
   clearTables,
+  jobTables,
   readRows,
   type Row
 } from '../rows.ts'
@@ -17,6 +16,7 @@ import { createDatabase } from '../database.ts'
 import { debianPrograms, startDebianPostgres } from '../debian-postgres.ts'
 import { stopClock } from '../stopped-clock.ts'
 import { createWorker, type WorkerUnderTest } from '../worker/worker-under-test.ts'
+import { addRowsAt, deletions, mapDeletions } from './deletions.ts'
 import { microsOf, model, textOf, type Tables } from './model.ts'
 
 // Enough for every job to meet every kind of row next to a boundary some hundred times.
@@ -26,22 +26,15 @@ const manyRows = 3
 
 const now = '2026-03-01T02:00:00.123456+00:00'
 
-const names = [
-  'django_session',
-  'core_idempotencykey',
-  'validations_callbackreceipt',
-  'submissions_submission',
-  'submissions_purgeretry',
-  'validations_validationrun'
-]
-
 const minute = 60_000_000n
 const day = 1_440n * minute
+
+const ages = Object.values(mapDeletions(({ days = 0 }) => -BigInt(days) * day))
 
 /** A time at a boundary of some job, a microsecond beside one, or anywhere within 60 days. */
 const times = fc
   .oneof(
-    fc.tuple(fc.constantFrom(0n, -minute, -30n * minute, -day, -30n * day), fc.constantFrom(-1n, 0n, 1n)),
+    fc.tuple(fc.constantFrom(0n, -minute, -30n * minute, -day, ...ages), fc.constantFrom(-1n, 0n, 1n)),
     fc.tuple(fc.bigInt(-60n * day, 60n * day), fc.constant(0n))
   )
   .map(([base, beside]) => textOf(microsOf(now) + base + beside))
@@ -73,9 +66,7 @@ const submissions = fc.record({
   org_id: fc.constantFrom(1, 2)
 })
 const mixture = fc.record({
-  sessions: fc.array(times, { maxLength: 20 }),
-  keys: fc.array(times, { maxLength: 20 }),
-  receipts: fc.array(times, { maxLength: 20 }),
+  deletions: fc.record(mapDeletions(() => fc.array(times, { maxLength: 20 }))),
   submissions: fc.array(submissions, { maxLength: 20 }),
   runs: fc.array(runs, { maxLength: 15 }),
   retries: fc.array(retries, { maxLength: 12 }),
@@ -91,8 +82,6 @@ type Mixture = typeof mixture extends fc.Arbitrary<infer Value> ? Value : never
 const fill = async ({ sql, storage }: WorkerUnderTest, rows: Mixture): Promise<void> => {
   await clearTables(sql)
   storage.clear()
-  await addSessions(sql, rows.sessions.length, { expire_date: rows.sessions })
-  await addIdempotencyKeys(sql, rows.keys.length, { expires_at: rows.keys })
   const purgedAt = textOf(microsOf(now) - 7n * day)
   const ids = await addSubmissions(sql, rows.submissions.length, {
     expires_at: rows.submissions.map((row) => row.expires_at),
@@ -115,7 +104,9 @@ const fill = async ({ sql, storage }: WorkerUnderTest, rows: Mixture): Promise<v
     attempt_count: known.map((retry) => retry.attempt_count),
     submission_id: known.map((retry) => ids[retry.submission_id]!)
   })
-  await addCallbackReceipts(sql, rows.receipts.length, { received_at: rows.receipts })
+  await Promise.all(
+    Object.values(mapDeletions((deletion, id) => addRowsAt(sql, deletion, rows.deletions[id])))
+  )
   const failing = [
     ...rows.submissions.map((_row, index) => `failing/${index}`),
     ...rows.failingRuns.flatMap((index) => [1, 2].map((org) => `runs/${org}/${runIds[index]}/`))
@@ -124,7 +115,9 @@ const fill = async ({ sql, storage }: WorkerUnderTest, rows: Mixture): Promise<v
 }
 
 const readTables = async ({ sql }: WorkerUnderTest): Promise<Tables> =>
-  Object.fromEntries(await Promise.all(names.map(async (name) => [name, await readRows(sql, name)] as const)))
+  Object.fromEntries(
+    await Promise.all(jobTables.map(async (name) => [name, await readRows(sql, name)] as const))
+  )
 
 /** The order of the rows is no part of what they mean, nor is the number that a new retry gets. */
 const normalize = (tables: Tables) =>
@@ -136,19 +129,11 @@ const normalize = (tables: Tables) =>
         .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
     ])
   )
-const keyOf = (row: Row): string =>
-  JSON.stringify([
-    row.id,
-    row.session_key,
-    row.submission_id,
-    row.created_at,
-    row.next_retry_at,
-    row.attempt_count
-  ])
+const keyOf = (row: Row): string => JSON.stringify(Object.entries(row).toSorted())
 
-const parametersOf = (id: string, { days, minutes, batchSize }: Mixture) => ({
+const parametersOf = (id: JobId, { days, minutes, batchSize }: Mixture) => ({
   batch_size: batchSize,
-  ...(id === 'cleanup-callback-receipts' && days ? { days } : {}),
+  ...(days && id in deletions && 'days' in deletions[id as keyof typeof deletions] ? { days } : {}),
   ...(id === 'cleanup-stuck-runs' && minutes ? { timeout_minutes: minutes } : {})
 })
 
@@ -159,11 +144,11 @@ const compareWithModel = (worker: WorkerUnderTest, numRuns: number): Promise<voi
       const { run, storage } = worker
       await fill(worker, rows)
       const failing = new Set(storage.failing.keys())
-      const given = { now, days: rows.days ?? 30, minutes: rows.minutes ?? 30, failing }
+      const given = { now, days: rows.days, minutes: rows.minutes ?? 30, failing }
       let tables = await readTables(worker)
       for (const job of rows.order) {
         const parameters = parametersOf(job.id, rows)
-        const expected = model[job.id]!({ ...given, tables })
+        const expected = model[job.id]({ ...given, tables })
         tables = expected.tables
         const { affected, failed, waiting, found } = expected
         const dry = await run(job.id, { ...parameters, dry_run: true })
@@ -238,8 +223,8 @@ describe('any mixture of rows', async () => {
         await addSessions(sql, all.length, { expire_date: all })
         await addSubmissions(sql, all.length, { expires_at: all })
         let tables = await readTables(worker)
-        for (const id of ['clear-sessions', 'purge-expired-submissions']) {
-          const expected = model[id]!({ tables, now, days: 30, minutes: 30, failing: new Set() })
+        for (const id of ['clear-sessions', 'purge-expired-submissions'] as const) {
+          const expected = model[id]({ tables, now, minutes: 30, failing: new Set() })
           tables = expected.tables
           expect((await run(id, { batch_size: batchSize })).body).toMatchObject({
             affected: expected.affected

@@ -1,4 +1,6 @@
+import type { JobId } from '../../jobs/index.ts'
 import type { Row } from '../rows.ts'
+import { mapDeletions } from './deletions.ts'
 
 /** Every row of the tables that jobs know, by table. */
 export type Tables = Readonly<Record<string, readonly Row[]>>
@@ -18,26 +20,19 @@ interface Given {
   readonly tables: Tables
   /** The database's clock, as its JSON shows it. */
   readonly now: string
-  readonly days: number
+  /** The parameter `days`, for the jobs that have it. */
+  readonly days?: number | undefined
   readonly minutes: number
   /** Paths and prefixes of the storage whose deletion fails. */
   readonly failing: ReadonlySet<string>
 }
 
 /** What each job means, on rows in memory: facts/database.md in plain words, and nothing of how the jobs do it. */
-export const model: Readonly<Record<string, (given: Given) => Expected>> = {
-  'clear-sessions': ({ tables, now }) =>
-    remove(tables, 'django_session', (row) => microsOf(row.expire_date) < microsOf(now)),
-
-  'cleanup-idempotency-keys': ({ tables, now }) =>
-    remove(tables, 'core_idempotencykey', (row) => microsOf(row.expires_at) < microsOf(now)),
-
-  'cleanup-callback-receipts': ({ tables, now, days }) =>
-    remove(
-      tables,
-      'validations_callbackreceipt',
-      (row) => microsOf(row.received_at) < microsOf(now) - BigInt(days) * 24n * hour
-    ),
+export const model: Readonly<Record<JobId, (given: Given) => Expected>> = {
+  ...mapDeletions(({ table, time, days = 0 }) => (given: Given) => {
+    const age = BigInt(days > 0 ? (given.days ?? days) : 0) * 24n * hour
+    return remove(given.tables, table, (row) => microsOf(row[time]) < microsOf(given.now) - age)
+  }),
 
   'purge-expired-submissions': ({ tables, now, failing }) => {
     const retries = tables.submissions_purgeretry!

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { describe, expect, it } from 'vitest'
+import { jobs as catalogue } from '../../jobs/index.ts'
 import {
   createFolder,
   findAlive,
@@ -60,7 +61,7 @@ describe('a folder given by --data', () => {
     local = await startLocal(folder, '--data', data)
     const jobs = await listJobs(local)
     expect(await countSessions(local)).toBe(after)
-    expect(Object.keys(jobs)).toHaveLength(6)
+    expect(Object.keys(jobs)).toHaveLength(catalogue.length)
     expect(jobs['validibot-cleanup-stuck-runs-dev']?.state).toBe('PAUSED')
     expect(jobs['validibot-clear-sessions-dev']).toMatchObject({
       state: 'ENABLED',

@@ -2,6 +2,8 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { JobId } from '../../jobs/index.ts'
+import { dueBefore, mapDeletions } from '../jobs/deletions.ts'
 import { createFolder, startLocal } from './local-process.ts'
 
 const local = await startLocal(await createFolder())
@@ -18,13 +20,11 @@ const activeRun = (submission: string) => `exists (
   select from validations_validationrun r
   where r.submission_id = ${submission} and r.status in ('RUNNING', 'PENDING')
 )`
-const due: Record<string, { table: string; rows: string }> = {
-  'clear-sessions': { table: 'django_session', rows: 'expire_date < now()' },
-  'cleanup-idempotency-keys': { table: 'core_idempotencykey', rows: 'expires_at < now()' },
-  'cleanup-callback-receipts': {
-    table: 'validations_callbackreceipt',
-    rows: "received_at < now() - interval '30 days'"
-  },
+const due: Readonly<Record<JobId, { table: string; rows: string }>> = {
+  ...mapDeletions((deletion) => ({
+    table: deletion.table,
+    rows: `${deletion.time} < ${dueBefore(deletion)}`
+  })),
   'purge-expired-submissions': {
     table: 'submissions_submission',
     rows: `expires_at <= now() and content_purged_at is null and not ${activeRun('t.id')}
@@ -45,7 +45,7 @@ const due: Record<string, { table: string; rows: string }> = {
 const mayChange: Record<string, string> = {
   ...Object.fromEntries(Object.values(due).map(({ table, rows }) => [table, rows])),
   submissions_purgeretry: 'next_retry_at <= now() and attempt_count < 5',
-  submissions_submission: `(${due['purge-expired-submissions']?.rows}) or (not ${activeRun('t.id')} and exists (
+  submissions_submission: `(${due['purge-expired-submissions'].rows}) or (not ${activeRun('t.id')} and exists (
     select from submissions_purgeretry p
     where p.submission_id = t.id and next_retry_at <= now() and attempt_count < 5
   ))`,

@@ -15,34 +15,33 @@ create table soak.change (
 create function soak.is_worker() returns boolean language sql stable
 as $$ select current_setting('application_name') = 'scheduled-jobs' $$;
 
-create function soak.note_delete() returns trigger language plpgsql as $$
+-- Its arguments: the column of the key, the column of the time, and how long after it a row is due.
+create function soak.note_deletion() returns trigger language plpgsql as $$
 begin
   if not soak.is_worker() then return null; end if;
-  if tg_table_name = 'django_session' then
-    insert into soak.change
-    select clock.now(), pg_current_xact_id(), 'session deleted', session_key,
-      case when expire_date < clock.now() then null else 'it expires at ' || expire_date end
-    from before;
-  elsif tg_table_name = 'core_idempotencykey' then
-    insert into soak.change
-    select clock.now(), pg_current_xact_id(), 'key deleted', id,
-      case when expires_at < clock.now() then null else 'it expires at ' || expires_at end
-    from before;
-  elsif tg_table_name = 'validations_callbackreceipt' then
-    insert into soak.change
-    select clock.now(), pg_current_xact_id(), 'receipt deleted', id,
-      case when received_at < clock.now() - interval '720 hours' then null else 'it came at ' || received_at end
-    from before;
-  else
-    insert into soak.change
-    select clock.now(), pg_current_xact_id(), 'retry settled', retry.id,
-      case
-        when retry.next_retry_at > clock.now() then 'it was due at ' || retry.next_retry_at
-        when s.content_purged_at is null then 'its submission is not purged'
-      end
-    from before retry
-    join submissions_submission s on s.id = retry.submission_id;
-  end if;
+  execute format(
+    $sql$
+      insert into soak.change
+      select clock.now(), pg_current_xact_id(), %5$L, %1$I,
+        case when %2$I >= clock.now() - %3$L::interval then format('its %%s is %%s', %4$L, %2$I) end
+      from before
+    $sql$,
+    tg_argv[0], tg_argv[1], tg_argv[2], tg_argv[1], tg_table_name || ' deleted'
+  );
+  return null;
+end $$;
+
+create function soak.note_settled() returns trigger language plpgsql as $$
+begin
+  if not soak.is_worker() then return null; end if;
+  insert into soak.change
+  select clock.now(), pg_current_xact_id(), 'retry settled', retry.id,
+    case
+      when retry.next_retry_at > clock.now() then 'it was due at ' || retry.next_retry_at
+      when s.content_purged_at is null then 'its submission is not purged'
+    end
+  from before retry
+  join submissions_submission s on s.id = retry.submission_id;
   return null;
 end $$;
 
@@ -106,14 +105,8 @@ begin
   return null;
 end $$;
 
-create trigger soak_delete after delete on django_session
-  referencing old table as before for each statement execute function soak.note_delete();
-create trigger soak_delete after delete on core_idempotencykey
-  referencing old table as before for each statement execute function soak.note_delete();
-create trigger soak_delete after delete on validations_callbackreceipt
-  referencing old table as before for each statement execute function soak.note_delete();
 create trigger soak_delete after delete on submissions_purgeretry
-  referencing old table as before for each statement execute function soak.note_delete();
+  referencing old table as before for each statement execute function soak.note_settled();
 create trigger soak_update after update on submissions_submission
   referencing old table as before new table as after for each statement execute function soak.note_submissions();
 create trigger soak_update after update on validations_validationrun

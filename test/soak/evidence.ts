@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres'
-import { jobs } from '../../jobs/index.ts'
+import { jobs, type JobId } from '../../jobs/index.ts'
 import { nextTick, ticksBetween, type Schedule } from '../../schedule/ticks.ts'
+import { dueBefore, mapDeletions } from '../jobs/deletions.ts'
 import type { Stretch } from './plan.ts'
 
 /** What is left at the end of a soak, read from the world; the checks are made of it. */
@@ -54,30 +55,21 @@ export const readRecorded = async (sql: Sql): Promise<Record<string, Counts>> =>
 }
 
 /** Reads what the database itself has recorded, told apart by job. */
-export const readChanged = async (sql: Sql): Promise<Record<string, Counts>> => {
-  const [row] = await sql<Record<string, number>[]>`
-    with settled as (select distinct transaction from soak.change where what like 'retry settled')
-    select
-      count(*) filter (where what = 'session deleted')::int as sessions,
-      count(*) filter (where what = 'key deleted')::int as keys,
-      count(*) filter (where what = 'receipt deleted')::int as receipts,
-      count(*) filter (
-        where what = 'submission purged'
-        and transaction not in (select transaction from settled)
-      )::int as purged,
-      count(*) filter (where what = 'retry added')::int as "retriesAdded",
-      count(*) filter (where what = 'retry settled')::int as "retriesSettled",
-      count(*) filter (where what = 'retry failed')::int as "retriesFailed",
-      count(*) filter (where what = 'run ended')::int as runs
-    from soak.change`
-  const of = (name: string): number => row?.[name] ?? 0
+export const readChanged = async (sql: Sql): Promise<Record<JobId, Counts>> => {
+  const rows = await sql<{ what: string; count: number }[]>`
+    with settled as (select distinct transaction from soak.change where what = 'retry settled')
+    select what, count(*)::int as count
+    from soak.change
+    where what <> 'submission purged'
+    or transaction not in (select transaction from settled)
+    group by what`
+  const counts = new Map(rows.map(({ what, count }) => [what, count]))
+  const of = (what: string): number => counts.get(what) ?? 0
   return {
-    'clear-sessions': { affected: of('sessions'), failed: 0 },
-    'cleanup-idempotency-keys': { affected: of('keys'), failed: 0 },
-    'cleanup-callback-receipts': { affected: of('receipts'), failed: 0 },
-    'purge-expired-submissions': { affected: of('purged'), failed: of('retriesAdded') },
-    'process-purge-retries': { affected: of('retriesSettled'), failed: of('retriesFailed') },
-    'cleanup-stuck-runs': { affected: of('runs'), failed: 0 }
+    ...mapDeletions(({ table }) => ({ affected: of(`${table} deleted`), failed: 0 })),
+    'purge-expired-submissions': { affected: of('submission purged'), failed: of('retry added') },
+    'process-purge-retries': { affected: of('retry settled'), failed: of('retry failed') },
+    'cleanup-stuck-runs': { affected: of('run ended'), failed: 0 }
   }
 }
 
@@ -97,7 +89,7 @@ export const readOverdueRows = async (
 ): Promise<Evidence['overdueRows'][number][]> => {
   const found = await Promise.all(
     jobs.map(async ({ id, schedule }) => {
-      const rows = await sql.unsafe<{ key: string }[]>(overdueRows[id]!, [
+      const rows = await sql.unsafe<{ key: string }[]>(overdueRows[id], [
         periodAt({ schedule, timeZone }, end)
       ])
       return rows.map(({ key }) => ({ job: id, key }))
@@ -118,13 +110,13 @@ const longestPeriodMs = 31 * 86_400_000
 
 // Written anew, not taken from the jobs: what they leave out would be left out here too. $1 is the period in seconds.
 const period = 'make_interval(secs => $1)'
-const overdueRows: Readonly<Record<string, string>> = {
-  'clear-sessions': `select session_key as key from django_session where expire_date < clock.now() - ${period}`,
-  'cleanup-idempotency-keys': `select id::text as key from core_idempotencykey where expires_at < clock.now() - ${period}`,
-  'cleanup-callback-receipts': `
-    select id::text as key
-    from validations_callbackreceipt
-    where received_at < clock.now() - interval '30 days' - ${period}`,
+const overdueRows: Readonly<Record<JobId, string>> = {
+  ...mapDeletions(
+    (deletion) => `
+      select ${deletion.key}::text as key
+      from ${deletion.table}
+      where ${deletion.time} < ${dueBefore(deletion, 'clock.now()')} - ${period}`
+  ),
   'purge-expired-submissions': `
     select id::text as key
     from submissions_submission s

@@ -11,6 +11,7 @@ import { startPostgres, type PostgresServer } from '../../local/database/embedde
 import { makeBundles } from '../bench/bundled-worker.ts'
 import { openCloudStorageServer, type CloudStorageServer } from '../worker/cloud-storage-server.ts'
 import { openProxy, type DatabaseProxy } from '../worker/database-proxy.ts'
+import { createAudit } from './audit.ts'
 import type { SchedulerOrder } from './scheduler-process.ts'
 
 /** A stage whose parts can be killed, all at one virtual instant. */
@@ -222,10 +223,8 @@ const createDatabase = async (serverUrl: string, databaseUrl: string, now: Date)
   await admin.unsafe(`create database ${databaseName}`)
   await admin.end()
   const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
-  const read = (path: string) => readFile(join(root, path), 'utf8')
-  await sql.unsafe(await read('local/database/schema.sql'))
-  await sql.unsafe(await read('test/soak/clock.sql'))
-  await sql.unsafe(await read('test/soak/audit.sql'))
+  await sql.unsafe(await readFile(join(root, 'local/database/schema.sql'), 'utf8'))
+  await createAudit(sql)
   await sql.unsafe(`
     insert into clock.hand values ('${now.toISOString()}');
     insert into users_organization values (1);

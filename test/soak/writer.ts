@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres'
+import { deletions, dueBefore, insertAt, mapDeletions, uuid, type Deletion } from '../jobs/deletions.ts'
 import type { CloudStorageServer } from '../worker/cloud-storage-server.ts'
 
 /** The application: it keeps adding rows, due and live, and ends its runs. */
@@ -50,22 +51,10 @@ export const createWriter = (
       const file = { id: makeId(), runId: makeId(), path: `submissions/o1/soak/u1/${makeId()}.json` }
       store(`${random(2) === 0 ? 'public' : 'private'}/${file.path}`)
       if (chance(0.5)) store(`runs/1/${file.runId}/attempts/1/output.json`)
-      const [sessions, keys, receipts, submissions, runs] = [1, 1, 1, 0, 0].map((least) => least + random(4))
+      const counts = mapDeletions(() => 1 + random(4))
+      const [submissions, runs] = [random(4), random(4)]
       await sql.unsafe(`
         select setseed(${random(2 ** 30) / 2 ** 30});
-
-        insert into django_session
-        select ${uuid}::text, 'data', clock.now() + ${around('2 hours', '20 hours')}
-        from generate_series(1, ${sessions}) n
-        union all
-        select ${uuid}::text, 'live', clock.now() + interval '40 days'
-        where random() < 0.5;
-
-        insert into core_idempotencykey
-          (id, created, modified, key, endpoint, request_hash, status, response_headers, expires_at, user_agent, org_id)
-        select ${uuid}, clock.now(), clock.now(), ${uuid}::text, 'POST /', '', 'COMPLETED', '{}',
-          clock.now() + ${around('1 hour', '24 hours')}, '', 1
-        from generate_series(1, ${keys}) n;
 
         insert into validations_validationrun
           (id, created, modified, status, short_description, started_at, duration_ms, summary, error, error_category, source,
@@ -73,12 +62,6 @@ export const createWriter = (
         select ${uuid}, clock.now(), clock.now(), 'RUNNING', '', clock.now() - ${around('0 minutes', '10 minutes')}, 0, '{}',
           '', '', 'API', 'STORE_30_DAYS', 1, 1, ''
         from generate_series(1, ${runs}) n;
-
-        insert into validations_callbackreceipt
-        select ${uuid}, ${uuid}::text, clock.now() - interval '30 days' + ${around('1 day', '6 days')}, 'COMPLETED', '',
-          (select id from validations_validationrun limit 1)
-        from generate_series(1, ${receipts}) n
-        where exists (select from validations_validationrun);
 
         insert into submissions_submission
           (id, created, modified, name, content, input_file, file_type, original_filename, size_bytes, checksum_sha256,
@@ -104,15 +87,27 @@ export const createWriter = (
         update validations_validationrun
         set status = 'SUCCEEDED', ended_at = clock.now()
         where (status = 'RUNNING' and started_at > clock.now() - interval '25 minutes' and random() < 0.2)
-        or (status = 'PENDING' and random() < 0.05)`)
-      for (const [table, rows] of Object.entries({ sessions, keys, receipts, submissions, runs }))
-        count(table, rows ?? 0)
+        or (status = 'PENDING' and random() < 0.05);
+
+        ${Object.values(mapDeletions((deletion, id) => addAround(deletion, counts[id]))).join(';')}`)
+      for (const [id, { table }] of Object.entries(deletions)) count(table, counts[id as keyof typeof counts])
+      count('submissions', submissions)
+      count('runs', runs)
       count('stored files', 1)
     }
   }
 }
 
-const uuid = 'md5(random()::text || random()::text)::uuid'
+/** Rows that become due within a day, or have just become so, and now and then one that stays. */
+const addAround = (deletion: Deletion, count: number): string =>
+  insertAt(
+    deletion,
+    `select n, ${dueBefore(deletion, 'clock.now()')} + ${around('1 hour', '24 hours')} as at
+     from generate_series(1, ${count}) n
+     union all
+     select 0, ${dueBefore(deletion, 'clock.now()')} + interval '40 days'
+     where random() < 0.5`
+  )
 
 /** An interval between one before and one after, to the microsecond. */
 const around = (before: string, after: string): string =>

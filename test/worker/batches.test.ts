@@ -138,7 +138,7 @@ describe('a run', () => {
   })
 
   it.each(jobs.map((job) => job.id))('of %s changes nothing more once its lease is lost', async (job) => {
-    const { add, due } = faultData[job]!
+    const { add, due } = faultData[job]
     await add(sql)
     const before = await sql.unsafe(due)
     // Its lease is over as soon as its row is there, as if another worker had waited for it.

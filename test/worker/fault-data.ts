@@ -1,12 +1,7 @@
 import type { Sql } from 'postgres'
-import {
-  addCallbackReceipts,
-  addIdempotencyKeys,
-  addPurgeRetry,
-  addRuns,
-  addSessions,
-  addSubmissions
-} from '../rows.ts'
+import type { JobId } from '../../jobs/index.ts'
+import { addRowsAt, dueBefore, mapDeletions } from '../jobs/deletions.ts'
+import { addPurgeRetry, addRuns, addSubmissions } from '../rows.ts'
 
 /** Rows of one job, due and not due, and how to tell afterwards that all is as an undisturbed run leaves it. */
 export interface FaultData {
@@ -28,31 +23,21 @@ const refused = '../refused.json'
 const rows = 60
 const times = (unit: string) => Array.from({ length: rows }, (_, index) => `-${index + 31} ${unit}`)
 
-export const faultData: Readonly<Record<string, FaultData>> = {
-  'clear-sessions': {
-    add: async (sql) => void (await addSessions(sql, rows, { expire_date: times('minutes') })),
-    addLive: async (sql) => void (await addSessions(sql, rows)),
-    due: 'select count(*)::int from django_session where expire_date < now()',
-    changed: 'select 0',
-    failed: 'select 0',
-    live: 'select * from django_session where expire_date >= now() order by session_key'
-  },
-  'cleanup-idempotency-keys': {
-    add: async (sql) => void (await addIdempotencyKeys(sql, rows, { expires_at: times('minutes') })),
-    addLive: async (sql) => void (await addIdempotencyKeys(sql, rows)),
-    due: 'select count(*)::int from core_idempotencykey where expires_at < now()',
-    changed: 'select 0',
-    failed: 'select 0',
-    live: 'select * from core_idempotencykey where expires_at >= now() order by id'
-  },
-  'cleanup-callback-receipts': {
-    add: async (sql) => void (await addCallbackReceipts(sql, rows, { received_at: times('days') })),
-    addLive: async (sql) => void (await addCallbackReceipts(sql, rows)),
-    due: "select count(*)::int from validations_callbackreceipt where received_at < now() - interval '30 days'",
-    changed: 'select 0',
-    failed: 'select 0',
-    live: "select * from validations_callbackreceipt where received_at >= now() - interval '30 days' order by id"
-  },
+export const faultData: Readonly<Record<JobId, FaultData>> = {
+  ...mapDeletions((deletion) => {
+    const { table, key, time, days = 0 } = deletion
+    const before = dueBefore(deletion)
+    const due = Array.from({ length: rows }, (_, index) => `-${days * 24 + 1 + index} hours`)
+    const live = due.map((_, index) => `-${days * 24 - 1 - index} hours`.replace('--', '+'))
+    return {
+      add: async (sql: Sql) => void (await addRowsAt(sql, deletion, due)),
+      addLive: async (sql: Sql) => void (await addRowsAt(sql, deletion, live)),
+      due: `select count(*)::int from ${table} where ${time} < ${before}`,
+      changed: 'select 0',
+      failed: 'select 0',
+      live: `select * from ${table} where ${time} >= ${before} order by ${key}`
+    }
+  }),
   'purge-expired-submissions': {
     add: async (sql) => {
       await addSubmissions(sql, rows, { expires_at: times('minutes') })
@@ -109,9 +94,5 @@ export const faultData: Readonly<Record<string, FaultData>> = {
   }
 }
 
-/** The tables that a job deletes from: what it changed is what is gone. */
-export const deletedFrom: Readonly<Record<string, string>> = {
-  'clear-sessions': 'django_session',
-  'cleanup-idempotency-keys': 'core_idempotencykey',
-  'cleanup-callback-receipts': 'validations_callbackreceipt'
-}
+/** The table that a job deletes from: what it changed is what is gone. */
+export const deletedFrom: Readonly<Partial<Record<JobId, string>>> = mapDeletions(({ table }) => table)

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { jobs } from '../../jobs/index.ts'
+import { jobs, type JobId } from '../../jobs/index.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
 import { openProxy, type DatabaseProxy } from './database-proxy.ts'
 import { deletedFrom, faultData } from './fault-data.ts'
@@ -13,8 +13,8 @@ const count = async (sql: TestDatabase['sql'], query: string): Promise<number> =
   Number(Object.values((await sql.unsafe(query))[0] ?? {})[0])
 
 /** What the ledger says was changed, and what was: the rows gone, or the rows that carry the job's mark. */
-const compare = async ({ sql }: TestDatabase, job: string, added: number) => {
-  const data = faultData[job]!
+const compare = async ({ sql }: TestDatabase, job: JobId, added: number) => {
+  const data = faultData[job]
   const table = deletedFrom[job]
   const [recorded] = await sql<{ affected: number; failed: number }[]>`
     select sum(affected)::int as affected, sum(failed)::int as failed
@@ -48,7 +48,7 @@ describe(`faults, seed ${faultSeed}`, () => {
     fetch(`${url}/api/v1/scheduled/${job}`, { method: 'POST', body: JSON.stringify(batch) })
 
   for (const [index, job] of jobs.entries()) {
-    const data = faultData[job.id]!
+    const data = faultData[job.id]
 
     it(
       `${job.id}, killed with -9 at ${faultRounds} random moments, ends where an undisturbed run does`,

@@ -82,7 +82,7 @@ describe.skipIf(!program).each(modes)('behind PgBouncer in %s mode', (mode) => {
     const worker = closeWithTest(await createWorker({}, { url: bouncer.url, sql }))
     worker.storage.failing.set('../refused.json', new Error('refused'))
     for (const job of jobs) {
-      const { add, due } = faultData[job.id]!
+      const { add, due } = faultData[job.id]
       await add(sql)
       const [before] = await sql.unsafe<{ count: number }[]>(due)
       const { body } = await worker.run(job.id, { batch_size: 7 })
@@ -148,7 +148,7 @@ describe.skipIf(!program).each(modes)('behind PgBouncer in %s mode', (mode) => {
     const worker = closeWithTest(await createWorker({}, { url: roleUrl, sql }))
     worker.storage.failing.set('../refused.json', new Error('refused'))
     for (const job of jobs) {
-      const { add, due } = faultData[job.id]!
+      const { add, due } = faultData[job.id]
       await clearTables(sql)
       await add(sql)
       const [before] = await sql.unsafe<[{ count: number }]>(due)

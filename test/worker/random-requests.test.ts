@@ -11,22 +11,15 @@ import {
   addRuns,
   addSessions,
   addSubmissions,
-  checksumOf
+  checksumOf,
+  jobTables
 } from '../rows.ts'
 import { createWorker } from './worker-under-test.ts'
 
 const { app, sql } = await createWorker()
 const runs = 10_000
 
-const tables = [
-  'django_session',
-  'core_idempotencykey',
-  'validations_callbackreceipt',
-  'submissions_submission',
-  'submissions_purgeretry',
-  'validations_validationrun'
-]
-const checksums = () => Promise.all(tables.map((table) => checksumOf(sql, table)))
+const checksums = () => Promise.all(jobTables.map((table) => checksumOf(sql, table)))
 
 const junk = fc.oneof(
   fc.string(),

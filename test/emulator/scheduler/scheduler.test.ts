@@ -399,7 +399,7 @@ describe('the nights of daylight saving', () => {
 
 describe('every tick fires once, in order', () => {
   const hourlyAndLonger = ['0 2 * * *', '0 3 * * *', '0 4 * * 0', '0 * * * *']
-  const sixJobs = [...hourlyAndLonger, '*/5 * * * *', '*/10 * * * *']
+  const everyKind = [...hourlyAndLonger, '*/5 * * * *', '*/10 * * * *']
 
   // A year of five-minute ticks is 150,000 more, and the weeks of the changes hold all that can go wrong with them.
   it.each([
@@ -412,16 +412,16 @@ describe('every tick fires once, in order', () => {
       ticks: 365 + 365 + 52 + 365 * 24
     },
     {
-      span: 'the week in which daylight saving ends, of all six',
-      schedules: sixJobs,
+      span: 'the week in which daylight saving ends, of jobs of every kind',
+      schedules: everyKind,
       from: '2026-03-31T12:59:30Z',
       until: '2026-04-07T13:59:30Z',
       // Seven days and the hour that comes twice.
       ticks: 8 + 7 + 1 + (7 * 24 + 1) * (1 + 12 + 6)
     },
     {
-      span: 'the week in which it begins, of all six',
-      schedules: sixJobs,
+      span: 'the week in which it begins, of jobs of every kind',
+      schedules: everyKind,
       from: '2026-09-30T13:59:30Z',
       until: '2026-10-07T12:59:30Z',
       ticks: 6 + 7 + 1 + (7 * 24 - 1) * (1 + 12 + 6)

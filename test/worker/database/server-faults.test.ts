@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import postgres from 'postgres'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import type { Job } from '../../../jobs/define-job.ts'
 import { jobs } from '../../../jobs/index.ts'
 import { buildGrants } from '../../../operations/grants.ts'
 import { createDatabase } from '../../database.ts'
@@ -77,7 +76,7 @@ const settings: [name: string, value: string][] = [
 /** Runs a job for a role with some settings: it does the right thing, or refuses by the name of one of them. */
 const runWith = async (
   drawn: readonly (readonly [name: string, value: string])[],
-  wanted: readonly Job[]
+  wanted: typeof jobs
 ) => {
   const worker = await createWorkerWith(
     drawn
@@ -89,7 +88,7 @@ const runWith = async (
   )
   worker.storage.failing.set('../refused.json', new Error('refused'))
   for (const job of wanted) {
-    const { add, due } = faultData[job.id]!
+    const { add, due } = faultData[job.id]
     await add(sql)
     const [before] = await sql.unsafe<[{ count: number }]>(due)
     worker.lines.length = 0

@@ -1,0 +1,67 @@
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Sql } from 'postgres'
+import { openStoredFiles } from '../../worker/stored-files.ts'
+
+/** The stored files of submissions that are due, in a folder of their own. */
+export interface SeededFiles extends AsyncDisposable {
+  /** Where a worker finds them. */
+  readonly environment: { readonly UPLOADS_URL: string; readonly BUNDLES_URL: string }
+  /** Deletes all of them as the worker does, as many at a time: what no statement can do. */
+  deleteAll(): Promise<void>
+}
+
+// As the worker's groups.
+const atOnce = 50
+
+/** Writes them: one for an upload, one for each run. */
+export const writeSeededFiles = async (sql: Sql, parent: string): Promise<SeededFiles> => {
+  const directory = await mkdtemp(join(parent, 'files-'))
+  const rows = await sql<{ file: string; runs: string[] }[]>`
+    select input_file as file,
+      array(
+        select run.org_id || '/' || run.id
+        from validations_validationrun run
+        where run.submission_id = s.id
+      ) as runs
+    from submissions_submission s
+    where expires_at <= now()
+    and content_purged_at is null
+    and not exists (
+      select from submissions_purgeretry retry
+      where retry.submission_id = s.id
+      and retry.next_retry_at > now()
+    )`
+  const stored = rows.filter(({ file, runs }) => file !== '' || runs.length > 0)
+  const write = async (name: string): Promise<void> => {
+    const path = join(directory, name)
+    await mkdir(dirname(path), { recursive: true })
+    await writeFile(path, '{}')
+  }
+  // What proves the places.
+  await Promise.all(['submissions/.keep', 'runs/.keep'].map(write))
+  await inGroups(stored, async ({ file, runs }) => {
+    if (file !== '') await write(file)
+    for (const run of runs) await write(`runs/${run}/output.json`)
+  })
+  const url = pathToFileURL(directory)
+  const { uploads, bundles } = openStoredFiles({ uploads: [url], bundles: [url] })
+  const { signal } = new AbortController()
+  return {
+    environment: { UPLOADS_URL: url.href, BUNDLES_URL: url.href },
+    deleteAll: () =>
+      inGroups(stored, async ({ file, runs }) => {
+        await Promise.all([
+          ...(file === '' ? [] : uploads.map((place) => place.delete(file, signal))),
+          ...runs.flatMap((run) => bundles.map((place) => place.deleteFolder(`runs/${run}/`, signal)))
+        ])
+      }),
+    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true })
+  }
+}
+
+const inGroups = async <Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> => {
+  for (let begin = 0; begin < items.length; begin += atOnce)
+    await Promise.all(items.slice(begin, begin + atOnce).map(work))
+}
