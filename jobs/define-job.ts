@@ -32,6 +32,11 @@ export interface Selection {
   readonly keyType: 'uuid' | 'varchar' | 'bigint'
   /** Which rows are due, by their own columns alone: PostgreSQL checks these again once it has locked a row. */
   readonly due: string
+  /**
+   * Other rows that are due, none of which `due` names. The end of a page is looked up for each of the two by itself: joined
+   * by an `or`, they would make every look walk over the rows between them.
+   */
+  readonly alsoDue?: string | undefined
   /** What other rows must say of a due row, for it to be acted on. */
   readonly ready?: string
   /** How a row is named in logs and answers, where its key must not be: `left(session_key, 8)`. */

@@ -35,15 +35,18 @@ const bounds = { from: { at: '$4', key: '$5' }, to: { at: '$6', key: '$7' } } as
  */
 export const findBound = (selection: Selection, range: Range, size: number): PageStatement => {
   const { from, time } = selection
-  const rows = `select ${time} as at from ${from} where ${isInRange(selection, range)}`
+  // Not a condition with `or`: these are read from the index one beside the other, in its order.
+  const rows = conditionsOf(selection)
+    .map((due) => `select ${time} as at from ${from} where ${isInRange({ ...selection, due }, range)}`)
+    .join(' union all ')
   return {
     // The row at the cut and the one behind it; where fewer are left, the last one.
     text: `
       select ${timeText('min(at)')} as at, count(*) = 2 and min(at) = max(at) as "isTied"
       from (
-        (${rows} order by ${time} offset ($2 ->> 'whole')::int limit 2)
+        (select at from (${rows}) rows order by at offset ($2 ->> 'whole')::int limit 2)
         union all
-        (${rows} order by ${time} desc limit 1)
+        (select at from (${rows}) rows order by at desc limit 1)
         limit 2
       ) ends
       having count(*) > 0`,
@@ -59,7 +62,7 @@ export const findTiedBound = (selection: Selection, range: Range, size: number):
     text: `
       select ${timeText(time)} as at, ${key}::text as key
       from ${from}
-      where ${isInRange(selection, range)}
+      where ${isDueInRange(selection, range)}
       order by ${time}, ${key}
       offset ($2 ->> 'whole')::int
       limit 1`,
@@ -70,17 +73,19 @@ export const findTiedBound = (selection: Selection, range: Range, size: number):
 
 /** Whether rows are left to act on. */
 export const isAnyReady = (selection: Selection, range: Range): PageStatement => ({
-  text: `select exists (select from ${selection.from} where ${isInRange(selection, range)} and ${readyOf(selection)}) as any`,
+  text: `select ${conditionsOf(selection)
+    .map((due) => `exists (${leftInRange({ ...selection, due, alsoDue: undefined }, range)})`)
+    .join(' or ')} as any`,
   input: { ...selection.input },
   range
 })
 
 /** How many rows would be acted on, and the names of ten of them. */
 export const countReady = (selection: Selection, sampleSize: number): PageStatement => {
-  const { from, time, key, due, label = `${key}::text` } = selection
+  const { from, time, key, label = `${key}::text` } = selection
   // Read-only before the first row is looked at, so that not even a function that writes could.
   const isReadOnly = `(select set_config('transaction_read_only', 'on', true)) = 'on'`
-  const rows = `from ${from} where ${isReadOnly} and ${due} and ${readyOf(selection)}`
+  const rows = `from ${from} where ${isReadOnly} and ${isDueInRange(selection, {})} and ${readyOf(selection)}`
   return {
     text: `
       select
@@ -107,7 +112,7 @@ export const findOutsideRows = (
       select ${columns}, ${timeText(time)} as at, ${key}::text as key
       from ${from}
       ${lock?.join ?? ''}
-      where ${isInRange(selection, range)}
+      where ${isDueInRange(selection, range)}
       and ${readyOf(selection)}
       and ${where}
       order by ${time}, ${key}
@@ -120,15 +125,15 @@ export const findOutsideRows = (
 
 /** Locks the due rows of a range, or of the keys in `$3`, and gives their keys. */
 export const lockRows = (selection: Selection, range: Range | undefined, skipLocked: boolean): string => {
-  const { from, key, keyType, due, lock } = selection
-  const rows = range ? isInRange(selection, range) : `${key} = any ($3::${keyType}[]) and ${due}`
+  const { from, key, keyType, lock } = selection
+  const rows = isDueInRange(selection, range ?? {})
   return `
     select array_agg(key)
     from (
       select ${key}::text as key
       from ${from}
       ${lock?.join ?? ''}
-      where ${rows}
+      where ${range ? 'true' : `${key} = any ($3::${keyType}[])`} and ${rows}
       order by ${lock?.order ?? key}
       for update of ${lock?.of ?? aliasOf(from)} ${skipLocked ? 'skip locked' : ''}
     ) locked`
@@ -137,7 +142,7 @@ export const lockRows = (selection: Selection, range: Range | undefined, skipLoc
 /** Deletes the due rows of a range. */
 export const deleteRange = (selection: Selection, range: Range, skipLocked: boolean): string => {
   const { from, key } = selection
-  const rows = isInRange(selection, range)
+  const rows = isDueInRange(selection, range)
   return skipLocked
     ? `delete from ${from} where ${key} in (select ${key} from ${from} where ${rows} for update skip locked)`
     : `delete from ${from} where ${rows}`
@@ -145,7 +150,14 @@ export const deleteRange = (selection: Selection, range: Range, skipLocked: bool
 
 /** The rows of a range that are still to be acted on. */
 export const leftInRange = (selection: Selection, range: Range): string =>
-  `select from ${selection.from} where ${isInRange(selection, range)} and ${readyOf(selection)}`
+  `select from ${selection.from} where ${isDueInRange(selection, range)} and ${readyOf(selection)}`
+
+/** The conditions of due rows: each row is named by one of them. */
+const conditionsOf = ({ due, alsoDue }: Selection): readonly string[] =>
+  alsoDue === undefined ? [due] : [due, alsoDue]
+
+const isDueInRange = (selection: Selection, range: Range): string =>
+  isInRange({ ...selection, due: `(${conditionsOf(selection).join(' or ')})` }, range)
 
 const isInRange = ({ time, key, keyType, due }: Selection, { from, to }: Range): string =>
   [
