@@ -35,18 +35,34 @@ const bounds = { from: { at: '$4', key: '$5' }, to: { at: '$6', key: '$7' } } as
  */
 export const findBound = (selection: Selection, range: Range, size: number): PageStatement => {
   const { from, time } = selection
-  // Not a condition with `or`: these are read from the index one beside the other, in its order.
-  const rows = conditionsOf(selection)
-    .map((due) => `select ${time} as at from ${from} where ${isInRange({ ...selection, due }, range)}`)
-    .join(' union all ')
+  // Each condition by itself, in the order of the index and no further than the page goes.
+  const listEnds = (order: 'asc' | 'desc', limit: string): string =>
+    conditionsOf(selection)
+      .map(
+        (due) => `
+          (
+            select ${time} as at
+            from ${from}
+            where ${isInRange({ ...selection, due }, range)}
+            order by ${time} ${order}
+            limit ${limit}
+          )`
+      )
+      .join(' union all ')
   return {
     // The row at the cut and the one behind it; where fewer are left, the last one.
     text: `
       select ${timeText('min(at)')} as at, count(*) = 2 and min(at) = max(at) as "isTied"
       from (
-        (select at from (${rows}) rows order by at offset ($2 ->> 'whole')::int limit 2)
+        (
+          select at
+          from (${listEnds('asc', "($2 ->> 'whole')::int + 2")}) rows
+          order by at
+          offset ($2 ->> 'whole')::int
+          limit 2
+        )
         union all
-        (select at from (${rows}) rows order by at desc limit 1)
+        (select max(at) from (${listEnds('desc', '1')}) rows having count(*) > 0)
         limit 2
       ) ends
       having count(*) > 0`,

@@ -37,7 +37,13 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
          ${newTimes(live, "interval '1 hour'")}`,
         'n % 3 = 1'
       ),
-      insertRunsOf("s.name like 'Submission %2'")
+      insertRunsOf("s.name like 'Submission %2'"),
+      // A hundredth could not be purged, and is the other job's.
+      insertSubmissions(oldTimes(Math.ceil((due + live) / 100), "interval '1 day'"), 'true', 'Refused'),
+      `${insertRetries("now() + interval '1 hour' + random() * interval '6 hours'")}
+       from submissions_submission s
+       where name like 'Refused%'
+       and not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)`
     ),
 
   // What the purge could not delete the files of: each has some.
@@ -47,12 +53,10 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
       seed,
       insertSubmissions(oldTimes(due + live, "interval '1 day'"), 'n % 2 = 1'),
       insertRunsOf("s.input_file = ''"),
-      `insert into submissions_purgeretry
-         (created_at, last_attempt_at, next_retry_at, attempt_count, last_error, submission_id)
-       select now() - interval '1 day', now() - interval '1 day',
-         case when n <= ${due} then now() - random() * interval '5 minutes' - interval '1 second'
-           else now() + interval '1 hour' + random() * interval '6 hours' end,
-         1 + floor(random() * 4), 'the storage was not available', id
+      `${insertRetries(
+        `case when n <= ${due} then now() - random() * interval '5 minutes' - interval '1 second'
+          else now() + interval '1 hour' + random() * interval '6 hours' end`
+      )}
        from (
          select id, row_number() over () as n
          from submissions_submission s
@@ -105,16 +109,23 @@ const times = (count: number, begin: string): string => `
   from generate_series(0, ${count - 1}) n`
 
 /** @param isUpload SQL of the number: which ones have a file in place of the content. */
-const insertSubmissions = (rows: string, isUpload: string): string => `
+const insertSubmissions = (rows: string, isUpload: string, name = 'Submission'): string => `
   insert into submissions_submission
     (id, created, modified, name, content, input_file, file_type, original_filename, size_bytes, checksum_sha256, metadata,
      retention_policy, expires_at, org_id, project_id, user_id, workflow_id)
-  select id, at - interval '30 days', at - interval '30 days', 'Submission ' || n % 3,
+  select id, at - interval '30 days', at - interval '30 days', '${name} ' || n % 3,
     case when ${isUpload} then '' else repeat(md5(random()::text), 16) end,
     case when ${isUpload} then 'submissions/' || id || '.json' else '' end,
     'json', 'model.json', 512, md5(random()::text) || md5(random()::text), '{}', 'STORE_30_DAYS', at,
     1, 1 + n % 20, 1 + n % 50, 1
   from (select n, at, ${uuid} as id from (${rows}) times) rows`
+
+// The error is as long as a storage's client makes it.
+const insertRetries = (nextRetryAt: string): string => `
+  insert into submissions_purgeretry
+    (created_at, last_attempt_at, next_retry_at, attempt_count, last_error, submission_id)
+  select now() - interval '1 day', now() - interval '1 day', ${nextRetryAt}, 1 + floor(random() * 4),
+    repeat('503 DELETE https://storage.example.com: the service is unavailable. ', 6), id`
 
 /** A finished run for each of some submissions that has none: its bundle is stored. */
 const insertRunsOf = (submissions: string): string => `

@@ -78,18 +78,18 @@ it('tells how the last attempt failed, and that a paused job does not come', asy
   google.jobs.run(pathOf('validibot-clear-sessions-dev'))
   google.jobs.pause(pathOf('validibot-cleanup-stuck-runs-dev'))
   await google.clock.advanceBy(0)
-  const jobs = (
+  const listed = (
     await run(['list', '--stage', 'dev', '--json'], { endpoints: endpointsOf(google) })
   ).json() as Listed[]
-  expect(jobs.find(({ name }) => name.includes('clear-sessions'))?.outcome).toBe('INTERNAL (500)')
-  expect(jobs.find(({ name }) => name.includes('stuck'))).toMatchObject({ state: 'PAUSED', nextRun: null })
+  expect(listed.find(({ name }) => name.includes('clear-sessions'))?.outcome).toBe('INTERNAL (500)')
+  expect(listed.find(({ name }) => name.includes('stuck'))).toMatchObject({ state: 'PAUSED', nextRun: null })
 })
 
 it('lists the jobs of the local system, whose names are those of the stage that it plays', async () => {
   await using google = await startGoogle(['staging'], asLocalSystem('staging'))
   const { json } = await run(['list', '--stage', 'local', '--url', google.schedulerUrl, '--json'])
   expect((json() as Listed[]).map(({ stage, mark }) => `${stage} ${mark}`)).toEqual(
-    Array.from({ length: 6 }, () => 'local null')
+    jobs.map(() => 'local null')
   )
   expect((json() as Listed[])[0]?.name).toBe('validibot-clear-sessions-staging')
 })
@@ -102,9 +102,7 @@ it('shows the stages that it can read, and why it can not read the others', asyn
       target.name === 'dev' ? readable() : { ...readable(), emulator: 'http://127.0.0.1:1' }
   })
   expect(code).toBe(1)
-  expect((JSON.parse(out) as Listed[]).map(({ stage }) => stage)).toEqual(
-    Array.from({ length: 6 }, () => 'dev')
-  )
+  expect((JSON.parse(out) as Listed[]).map(({ stage }) => stage)).toEqual(jobs.map(() => 'dev'))
   expect(err.split('\n').filter((line) => line)).toEqual([
     expect.stringMatching(
       /^can't list the jobs in staging: Google could not be reached .*; look at the network/

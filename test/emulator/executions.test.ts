@@ -50,10 +50,10 @@ describe('an execution of a Cloud Run job', () => {
 
   it('is understood by the worker', async () => {
     await using emulator = await startWithExecutions()
-    const { find } = openExecutions({ url: new URL(emulator.schedulerUrl) })
+    const executions = openExecutions({ url: new URL(emulator.schedulerUrl) })
     const never = new AbortController().signal
     const states = await Promise.all(
-      ['works', 'ended', 'gone'].map(async (id) => (await find(nameOf(id), never)).state)
+      ['works', 'ended', 'gone'].map(async (id) => (await executions.find(nameOf(id), never)).state)
     )
     expect(states).toEqual(['executing', 'finished', 'finished'])
   })

@@ -129,7 +129,7 @@ const normalize = (tables: Tables) =>
         .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
     ])
   )
-const keyOf = (row: Row): string => JSON.stringify(Object.entries(row).toSorted())
+const keyOf = (row: Row): string => JSON.stringify(row, Object.keys(row).toSorted())
 
 const parametersOf = (id: JobId, { days, minutes, batchSize }: Mixture) => ({
   batch_size: batchSize,

@@ -27,7 +27,7 @@ describe("the worker's role", () => {
   it.each(jobs.map((job) => job.id))('may do all of %s', async (job) => {
     const worker = await createWorker({}, { url: roleUrl, sql })
     worker.storage.failing.set('../refused.json', new Error('refused'))
-    const { add, due } = faultData[job]!
+    const { add, due } = faultData[job]
     await add(sql)
     const [before] = await sql.unsafe<{ count: number }[]>(due)
     const dry = await worker.run(job, { dry_run: true })
