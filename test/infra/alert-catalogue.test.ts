@@ -10,7 +10,7 @@ const conditionOf = (id: string, declaration: Declaration) =>
   alerts.find((alert) => alert.id === id)?.condition(declaration)
 
 it('docs/runbook.md has an entry an alert, as the messages say it', async () => {
-  // After an intended change: npx vitest run -u test/infra/alert-catalogue.test.ts
+  // After an intended change: npx vitest run test/infra/alert-catalogue.test.ts -u
   await expect(describeRunbook()).toMatchFileSnapshot('../../docs/runbook.md')
 })
 
