@@ -25,7 +25,12 @@ const cases: Readonly<Record<JobId, JobCase>> = {
   ...mapDeletions((deletion) => ({
     table: deletion.table,
     key: deletion.key,
-    addDue: (times) => addRowsAt(sql, deletion, times)
+    addDue: (times: string[]) =>
+      addRowsAt(
+        sql,
+        deletion,
+        times.map((time) => `${time} -${deletion.days ?? 0} days`)
+      )
   })),
   'purge-expired-submissions': {
     table: 'submissions_submission',
