@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { jobs } from '../../jobs/index.ts'
 import { ConfigurationError, decodeConfiguration, parseConfiguration } from '../../infra/configuration.ts'
 import { readStageValues } from '../../infra/stage-file.ts'
 
@@ -78,17 +79,17 @@ it('the one bucket of before is refused with the two keys that took its place', 
   ])
 })
 
+const knownIds = jobs.map(({ id }) => id).join(', ')
+
 it('a job to adopt that is not in the catalogue is refused with the ids that are', () => {
   expect(faultsOf('dev', { adopt: ['clear'] })).toEqual([
-    'adopt must be a list of job ids, any of clear-sessions, cleanup-idempotency-keys, cleanup-callback-receipts, ' +
-      'purge-expired-submissions, process-purge-retries, cleanup-stuck-runs, got ["clear"]'
+    `adopt must be a list of job ids, any of ${knownIds}, got ["clear"]`
   ])
 })
 
 it('settings of an unknown job are refused with the ids that are known', () => {
   expect(faultsOf('dev', { jobs: { clear: { paused: true } } })).toEqual([
-    'jobs.clear must be one of clear-sessions, cleanup-idempotency-keys, cleanup-callback-receipts, ' +
-      "purge-expired-submissions, process-purge-retries, cleanup-stuck-runs, got 'clear'"
+    `jobs.clear must be one of ${knownIds}, got 'clear'`
   ])
 })
 

@@ -29,7 +29,7 @@ const cases: Readonly<Record<JobId, JobCase>> = {
       addRowsAt(
         sql,
         deletion,
-        times.map((time) => `${time} -${deletion.days ?? 0} days`)
+        times.map((time) => `${time} -${(deletion.days ?? 0) * 24} hours`)
       )
   })),
   'purge-expired-submissions': {

@@ -126,7 +126,9 @@ const normalize = (tables: Tables) =>
       name,
       rows
         .map((row): Row => (name === 'submissions_purgeretry' ? { ...row, id: 0 } : row))
-        .toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+        .map((row) => [keyOf(row), row] as const)
+        .toSorted(([a], [b]) => (a < b ? -1 : 1))
+        .map(([, row]) => row)
     ])
   )
 const keyOf = (row: Row): string => JSON.stringify(row, Object.keys(row).toSorted())
