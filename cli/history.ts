@@ -27,6 +27,10 @@ interface HistoryRow extends Readonly<Record<(typeof counts)[number], number | n
   readonly dryRun: boolean | null
   readonly durationMs: number | null
   readonly runId: string | null
+  /** By which its rows were due, to the microsecond; null where the log does not go back to its beginning. */
+  readonly instant: string | null
+  /** What its rows were chosen with, presets included. */
+  readonly parameters: Readonly<Record<string, unknown>> | null
   readonly message: string
 }
 
@@ -41,16 +45,18 @@ export const answerHistory = async (
 ): Promise<Answer> => {
   const { declaration, name: stage } = target
   const names = new Map(declaration.jobs.map(({ id, name }) => [name, id]))
-  const runs = (await log.readWorker(job?.id, { since, limit, conditions: [runEvents] })).filter(
-    ({ event }) => event !== events.started
+  const lines = await log.readWorker(job?.id, { since, limit, conditions: [runEvents] })
+  const beginnings = new Map(
+    lines.filter(({ event }) => event === events.started).map((line) => [line.runId, line.fields])
   )
+  const runs = lines.filter(({ event }) => event !== events.started)
   const calls = await log.readAttempts(job ? [job.name] : [...names.keys()], {
     since,
     limit,
     conditions: ['severity>=ERROR']
   })
   const rows = [
-    ...runs.map(describeRun),
+    ...runs.map((run) => describeRun(run, beginnings.get(run.runId))),
     ...calls
       .map((call) => ({ call, id: names.get(call.jobName) ?? call.jobName }))
       .filter(({ call, id }) => !runs.some((run) => isAnswerOf(call, id, run)))
@@ -69,6 +75,8 @@ export const answerHistory = async (
           'outcome',
           ...counts,
           'seconds',
+          'rows due at (UTC)',
+          'with',
           'what'
         ],
         rows: rows.map((row) => [
@@ -79,6 +87,8 @@ export const answerHistory = async (
           // Zeros would hide the few that are not.
           ...counts.map((name) => (name === 'affected' || row[name] ? String(row[name] ?? '') : '')),
           row.durationMs === null ? '' : (row.durationMs / 1000).toFixed(1),
+          row.instant ?? '',
+          formatParameters(row.parameters ?? {}),
           row.message
         ])
       }
@@ -86,6 +96,11 @@ export const answerHistory = async (
     notes: describeRange(rows.length, { since, limit }, `runs${job ? ` of ${job.id}` : ''}`, stage)
   }
 }
+
+const formatParameters = (parameters: Readonly<Record<string, unknown>>): string =>
+  Object.entries(parameters)
+    .map(([name, value]) => `${name}=${String(value)}`)
+    .join(' ')
 
 /** What a person should know of a part of the log: that it is empty, or not all there is. */
 export const describeRange = (
@@ -114,7 +129,10 @@ const outcomes: Readonly<Record<string, string>> = {
   [events.skipped]: 'skipped'
 }
 
-const describeRun = ({ at, jobId, runId, tick, event, message, fields }: WorkerLine): HistoryRow => {
+const describeRun = (
+  { at, jobId, runId, tick, event, message, fields }: WorkerLine,
+  beginning: WorkerLine['fields'] | undefined
+): HistoryRow => {
   const cause = (fields.err as { message?: unknown } | undefined)?.message
   return {
     at: at.toISOString(),
@@ -123,6 +141,8 @@ const describeRun = ({ at, jobId, runId, tick, event, message, fields }: WorkerL
     outcome: event === events.completed && fields.dry_run === true ? 'dry run' : (outcomes[event] ?? event),
     ...describeNumbers(fields),
     runId,
+    instant: readInstant(beginning?.instant),
+    parameters: beginning ? readParameters(beginning) : null,
     message: typeof cause === 'string' ? `${message}: ${cause}` : message
   }
 }
@@ -136,6 +156,8 @@ const describeCall = (call: AttemptLine, job: string, stage: string): HistoryRow
     outcome: code,
     ...describeNumbers({}),
     runId: null,
+    instant: null,
+    parameters: null,
     message: meaning
   }
 }
@@ -151,4 +173,14 @@ const describeNumbers = (fields: WorkerLine['fields']) => {
     dryRun: numbers.dry_run ?? null,
     durationMs: numbers.duration_ms ?? null
   }
+}
+
+// As PostgreSQL writes it, but with the zone that everything else here has.
+const readInstant = (instant: unknown): string | null =>
+  typeof instant === 'string' ? instant.replace(/\+00(:00)?$/, 'Z') : null
+
+/** What was asked for, over what the job's predicate counts with: its texts and switches are not the operator's. */
+const readParameters = ({ input, parameters }: WorkerLine['fields']): Record<string, unknown> => {
+  const numbers = Object.entries(input ?? {}).filter(([, value]) => typeof value === 'number')
+  return { ...Object.fromEntries(numbers), ...(parameters as object | undefined) }
 }

@@ -217,14 +217,14 @@ export const describeAlert = ({ title, meaning, steps }: Alert, stage: string, j
     `\nRunbook: docs/runbook.md, *${title}*.`
   ].join('\n')
 
-/** docs/runbook.md. */
+/** docs/runbook.md up to its entries without an alert, which are written by hand. */
 export const describeRunbook = (): string =>
   [
     '# Runbook',
     '',
-    'An entry an alert, made from infra/alert-catalogue.ts, which also writes the messages of the alerts. `STAGE` and `JOB`',
-    'stand for the ones that the incident names. What fires now: `npm run scheduler -- alerts --stage STAGE`; on which fault each',
-    'fires: docs/alert-rehearsal.md.',
+    'An entry an alert, made from infra/alert-catalogue.ts, which also writes the messages of the alerts, and at the end the',
+    'entries without one. `STAGE` and `JOB` stand for the ones that the incident names. What fires now:',
+    '`npm run scheduler -- alerts --stage STAGE`; on which fault each fires: docs/alert-rehearsal.md.',
     ...alerts.flatMap(({ title, severity, meaning, steps }) => [
       '',
       `## ${title}`,
@@ -233,22 +233,7 @@ export const describeRunbook = (): string =>
       '',
       ...steps.map((step, index) => `${index + 1}. ${step}`)
     ]),
-    ...failedDeployment,
+    '',
+    '<!-- end of the alerts -->',
     ''
   ].join('\n')
-
-/** The one entry without an alert: the pipeline is red. */
-const failedDeployment = [
-  '',
-  '## A deployment failed',
-  '',
-  'Pulumi keeps what it has sent, also where Google refused it: the next `pulumi up` sends nothing of it and is green, while an',
-  'older revision serves, the service is as it was or a job is not paused. `npm run scheduler -- doctor --deployed --stage STAGE`,',
-  'which the pipeline runs after each `up`, tells.',
-  '',
-  '1. Read what refused: the output of `pulumi up`; of a revision, its log in Cloud Run. Mend that.',
-  '2. A service or a job that is not as declared, or not paused: `pulumi up --stack STAGE --refresh`. It also takes back what was changed by hand; its preview shows that.',
-  '3. A newest revision that does not serve: a refresh changes nothing, the service is as declared. Force a new revision by a setting that has no other effect: `pulumi config set maintenanceUntil YESTERDAY --stack STAGE`, an instant that has passed such as 2026-10-04T06:00:00Z and other than the one there, then `pulumi up --stack STAGE`.',
-  '4. A grant that was made a moment ago, an API that was just enabled: they take a minute or two. Then as above.',
-  '5. `npm run scheduler -- doctor --deployed --stage STAGE` again.'
-]

@@ -78,6 +78,8 @@ export const cleanupStuckRuns = defineJob({
   // A row is rewritten with its indexes, about 60 ms in all. No index knows started_at, so each batch looks through all
   // runs that are RUNNING: smaller ones look more often.
   batchSize: 5_000,
+  // Not ten times, but all runs of a busy day: after a day without validators they really are stuck.
+  maxRows: 10_000,
   parameters: z.object({
     timeout_minutes: z
       .int()

@@ -11,6 +11,8 @@ export const clearSessions = defineJob({
   verb: 'deleted',
   // About 15 ms, in which nobody waits but who wants a row that is due. Smaller batches cost round trips.
   batchSize: 20_000,
+  // A busy day leaves 50,000 sessions; ten times as many are a mistake, or a backlog that a person should see.
+  maxRows: 500_000,
   parameters: z.object({}),
   tables: {
     django_session: {

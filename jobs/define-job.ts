@@ -139,6 +139,8 @@ export interface JobDefinition<Parameters extends ParameterObject = ParameterObj
   readonly verb: string
   /** How many rows a batch holds unless `batch_size` says otherwise. */
   readonly batchSize: number
+  /** A run that finds more due rows than this is refused and touches none, unless the stage allows more. */
+  readonly maxRows: number
   /** Schemas of the parameters that this job takes besides the common ones. */
   readonly parameters: Parameters
   readonly tables: Readonly<Record<string, TableUse>>
@@ -171,7 +173,7 @@ export type Job<Id extends string = string> = JobDefinition & { readonly id: Id 
 export const defineJob = <const Id extends string, Parameters extends ParameterObject>(
   definition: JobDefinition<Parameters> & { readonly id: Id }
 ): Job<Id> => {
-  const { id, schedule, description, attemptDeadline, batchSize } = definition
+  const { id, schedule, description, attemptDeadline, batchSize, maxRows } = definition
   const { min, max } = attemptDeadlineRange
   const faults: string[] = []
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(id) || id.length > 60) {
@@ -197,6 +199,7 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
   }
   if (!Number.isInteger(batchSize) || batchSize < 1)
     faults.push(`batchSize must be at least 1, got ${batchSize}`)
+  if (!Number.isInteger(maxRows) || maxRows < 1) faults.push(`maxRows must be at least 1, got ${maxRows}`)
   if (faults.length > 0) throw new RangeError(`job '${id}': ${faults.join('; ')}`)
   // The worker checks parameters with the job's own schema before it calls `selection`, so the wider type is safe.
   return definition

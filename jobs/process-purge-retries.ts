@@ -66,6 +66,8 @@ export const processPurgeRetries = defineJob({
   verb: 'settled',
   // Each row is a submission, its runs and a retry: about 40 ms in all.
   batchSize: 2_000,
+  // No more than the purges that may have failed: what one run of the hourly job may touch.
+  maxRows: 50_000,
   parameters: z.object({}),
   tables: {
     submissions_purgeretry: {

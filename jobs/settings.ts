@@ -27,15 +27,14 @@ export type JobSettings = Readonly<z.infer<typeof settingsSchema>>
 
 export type SettingsByJob = Readonly<Record<string, JobSettings>>
 
-/** Of the settings, those that the worker reads. It is told no others: whatever it is told makes a new revision when it changes. */
-// The watch for missed ticks knows by `schedule` and `paused` which ticks are due.
+// The settings that the worker reads: it is given no others, since each change of them makes a new revision. The watch for
+// missed ticks needs `schedule` and `paused` to know which ticks are due.
 const workerSettings = ['attemptDeadline', 'maxRows', 'paused', 'schedule', 'shadow'] as const
 
 /** A job as the worker has it: what its file says, under what the stage says. */
 export interface WorkerJob extends Job {
   readonly paused: boolean
   readonly shadow: boolean
-  readonly maxRows: number | undefined
 }
 
 /** A job as a stage has it: besides, what only Cloud Scheduler is told. */
@@ -48,8 +47,8 @@ export interface StageJob extends WorkerJob {
 /** Puts what a stage says of its jobs over what their files say. */
 export const applySettings = (jobs: readonly Job[], settings: SettingsByJob): readonly StageJob[] =>
   jobs.map((job) => {
-    const { parameters: body = {}, maxRows, ...others } = settings[job.id] ?? {}
-    return { ...presets, ...job, ...others, maxRows, body }
+    const { parameters: body = {}, ...others } = settings[job.id] ?? {}
+    return { ...presets, ...job, ...others, body }
   })
 
 /** What the worker must be told, where that is other than the presets. */

@@ -100,7 +100,15 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
     const log = labelled(begin.isTick)
     if (begin.kind !== 'begun') return await answerWithout(sql, delivery, begin, log)
     log.info(
-      { event: events.started, attempt: begin.attempt, dry_run: delivery.dryRun, parameters },
+      {
+        event: events.started,
+        attempt: begin.attempt,
+        dry_run: delivery.dryRun,
+        parameters,
+        // What decides which rows are due: whoever has to bring some back asks with the same two.
+        instant: begin.startedAt,
+        input: job.selection(others).input
+      },
       `${job.id} started`
     )
     const ending = limitStatements(options.sql, time.untilEnd)
@@ -178,19 +186,17 @@ const work = async (run: Run): Promise<RunResult> => {
   using _heartbeat = startHeartbeat(run)
   try {
     const selection = select(run)
-    const { maxRows } = job
-    const due = dryRun || maxRows ? await countDueRows(sql, run.startedAt, selection) : undefined
-    const refusal =
-      due && maxRows && due.count > maxRows ? describeRefusal(job, due.count, maxRows) : undefined
-    if (refusal && due && !dryRun) return await refuse(run, refusal, due.count)
+    const due = await countDueRows(sql, run.startedAt, selection, dryRun)
+    const refusal = due.count > job.maxRows ? describeRefusal(job, due.count, job.maxRows) : undefined
+    if (refusal && !dryRun) return await refuse(run, refusal, due.count)
     const left = dryRun ? nothingLeft : await drain(run, selection)
     const notice = dryRun ? '' : await findNotice(run, selection)
     const record = await endRun(run.ending, run.runId, {
       state: 'completed',
       ...left,
-      ...(dryRun && due ? { found: due.count } : {}),
+      ...(dryRun ? { found: due.count } : {}),
       describe: (counts) =>
-        dryRun && due ? describeDryRun(job, due, refusal) : describeRun(job, counts, left, notice)
+        dryRun ? describeDryRun(job, due, refusal) : describeRun(job, counts, left, notice)
     })
     if (!record) throw new Error('the lease was lost: another worker has given this run up')
     logEnd(run, record, due)
@@ -357,10 +363,10 @@ const describeRun = (
     ...(notice ? [notice] : [])
   ].join('; ')}.`
 
-const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows | undefined): void => {
+const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows): void => {
   const numbers = pickNumbers(record)
   const { affected, failed, missing, dry_run: isDry, duration_ms: duration } = numbers
-  const sample = due && isDry ? { sample_ids: due.sample } : {}
+  const sample = isDry ? { sample_ids: due.sample } : {}
   log.info({ event: events.completed, attempt, ...numbers, ...sample }, record.output)
   if (failed > 0)
     log.error({ event: events.rowsFailed, failed, affected }, `${failed} rows failed: ${record.output}`)

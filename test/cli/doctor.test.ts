@@ -359,7 +359,9 @@ it.each<Case>([
 it('finds a job that fires though the configuration pauses it', () => {
   const declaration = readDeclaration('dev')
   const paused = declaration.jobs.map((one) => ({ ...one, paused: one.id === 'clear-sessions' }))
-  const found = paused.map(({ name, retryConfig }) => ({ name, retryConfig, state: 'ENABLED' }) as ScheduledJob)
+  const found = paused.map(
+    ({ name, retryConfig }) => ({ name, retryConfig, state: 'ENABLED' }) as ScheduledJob
+  )
   const findings = examine({
     stage: 'dev',
     declaration: { ...declaration, jobs: paused },

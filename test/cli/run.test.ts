@@ -193,6 +193,28 @@ describe('history and logs', () => {
     expect(new Set(rows.map(({ runId }) => runId)).size).toBe(rows.length)
   })
 
+  it('history shows by which instant and with what the rows of a run were chosen, presets included', async () => {
+    const rows = (await run(['history', receipts, ...at, '--json'])).json() as {
+      instant: string
+      parameters: object
+    }[]
+    expect(rows.map(({ parameters }) => parameters)).toEqual(
+      expect.arrayContaining([{ days: 30, dry_run: true }, { days: 200 }, { days: 30 }])
+    )
+    const started = await sql<{ at: string }[]>`
+      select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US') as at
+      from scheduled_jobs.run
+      where job = ${receipts}
+      and state = 'completed'
+      order by started_at`
+    const withoutZeros = (instant: string) => instant.replace(/\.?0*Z?$/, '')
+    expect(rows.map(({ instant }) => withoutZeros(instant))).toEqual(
+      started.map((row) => withoutZeros(row.at))
+    )
+    const { out } = await run(['history', receipts, ...at])
+    expect(out).toMatch(/\t\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z\tdays=200\t/)
+  })
+
   it('history of all jobs is in order, and tells a failed run by its cause and not a second time by its answer', async () => {
     const rows = (await run(['history', ...at, '--json'])).json() as {
       at: string
@@ -217,7 +239,7 @@ describe('history and logs', () => {
   it('logs show what worker and Scheduler say, in order, with the cause of a failure', async () => {
     const { out, code } = await run(['logs', 'clear-sessions', ...at])
     expect(code).toBe(0)
-    expect(out).toMatch(/\tINFO\t[0-9a-f]{8}\tclear-sessions started dry_run=false\n/)
+    expect(out).toMatch(/\tINFO\t[0-9a-f]{8}\tclear-sessions started dry_run=false instant=\S+\n/)
     expect(out).toMatch(/\tERROR\t[0-9a-f]{8}\tclear-sessions failed \(nothing was touched: /)
     expect(out).toMatch(/\tERROR\t\tcall failed with 500: the run failed, or the worker did not start\n/)
   })

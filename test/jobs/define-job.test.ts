@@ -10,6 +10,7 @@ const valid: JobDefinition = {
   rows: ['row', 'rows'],
   verb: 'counted',
   batchSize: 1,
+  maxRows: 1,
   parameters: z.object({}),
   tables: {},
   selection: () => ({ from: 'rows', time: 'at', key: 'id', keyType: 'bigint', due: 'at < $1' }),
@@ -67,7 +68,9 @@ describe('defineJob', () => {
       "job 'count-rows': attemptDeadline must not be longer than the period of its schedule (60 s), got 61 s"
     ],
     [{ batchSize: 0 }, "job 'count-rows': batchSize must be at least 1, got 0"],
-    [{ batchSize: 1.5 }, "job 'count-rows': batchSize must be at least 1, got 1.5"]
+    [{ batchSize: 1.5 }, "job 'count-rows': batchSize must be at least 1, got 1.5"],
+    [{ maxRows: 0 }, "job 'count-rows': maxRows must be at least 1, got 0"],
+    [{ maxRows: Number.POSITIVE_INFINITY }, "job 'count-rows': maxRows must be at least 1, got Infinity"]
   ])('refuses %o and names the job', (change, message) => {
     expect(() => defineJob({ ...valid, ...change })).toThrow(message)
   })

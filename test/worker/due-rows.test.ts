@@ -34,6 +34,7 @@ const createWith = async (selection: Partial<Selection>) =>
             rows: ['session', 'sessions'],
             verb: 'counted',
             batchSize: 1,
+            maxRows: 1,
             parameters: z.object({}),
             tables: {},
             selection: () => ({

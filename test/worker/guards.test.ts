@@ -230,6 +230,26 @@ describe('a ceiling of rows', () => {
     expect(body.output).toContain('; the run would refuse: nothing was touched: 4 sessions are due')
   })
 
+  it('is the job’s own, ten times a busy day, where the stage sets none', async () => {
+    const [job] = jobs.filter(({ id }) => id === 'cleanup-stuck-runs')
+    const few = closeWithTest(
+      await createWorker({ jobs: jobs.map((one) => (one === job ? { ...one, maxRows: 1 } : one)) }, worker)
+    )
+    await addRun(sql, { status: 'RUNNING', started_at: '-1 day' })
+    await addRun(sql, { status: 'RUNNING', started_at: '-1 day' })
+    expect((await few.run('cleanup-stuck-runs')).body).toMatchObject({ status: 'refused', due: 2 })
+    const raised = closeWithTest(
+      await createWorker(
+        {
+          jobs: jobs.map((one) => (one === job ? { ...one, maxRows: 1 } : one)),
+          settings: { 'cleanup-stuck-runs': { maxRows: 2 } }
+        },
+        worker
+      )
+    )
+    expect((await raised.run('cleanup-stuck-runs')).body).toMatchObject({ status: 'completed', affected: 2 })
+  })
+
   it('of one job stops no other', async () => {
     await addSessions(sql, 4, { expire_date: '-1 day' })
     await addIdempotencyKey(sql, { expires_at: '-1 day' })

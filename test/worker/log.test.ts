@@ -148,6 +148,7 @@ describe('a run', () => {
         attempt: 1,
         dry_run: false,
         parameters: { batch_size: 7 },
+        instant: expect.stringMatching(/^\d{4}-.*\+00:00$/),
         message: 'clear-sessions started'
       },
       {

@@ -74,10 +74,7 @@ const settings: [name: string, value: string][] = [
 ]
 
 /** Runs a job for a role with some settings: it does the right thing, or refuses by the name of one of them. */
-const runWith = async (
-  drawn: readonly (readonly [name: string, value: string])[],
-  wanted: typeof jobs
-) => {
+const runWith = async (drawn: readonly (readonly [name: string, value: string])[], wanted: typeof jobs) => {
   const worker = await createWorkerWith(
     drawn
       .map(

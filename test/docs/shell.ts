@@ -1,0 +1,70 @@
+import { execFile } from 'node:child_process'
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+
+/** A command as its program got it: its name, then its words as the shell expanded them. */
+export type Call = readonly string[]
+
+/** What a script did. */
+export interface Script {
+  readonly code: number
+  readonly stdout: string
+  readonly stderr: string
+  /** The calls of the programs that were only written down, in order. */
+  readonly calls: readonly Call[]
+}
+
+/** The fenced blocks of a page that a person pastes into a shell, in order. */
+export const readShellBlocks = (page: string): string[] =>
+  [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text = '']) => text)
+
+/**
+ * Runs a script with bash in a folder of its own. Programs of `written` are not run: what they are called with is written
+ * down, and they answer with the text given here.
+ *
+ * @param options.before what the folder has to hold, by name.
+ */
+export const runShell = async (
+  script: string,
+  {
+    written,
+    env = {},
+    before = {}
+  }: {
+    readonly written: Readonly<Record<string, string>>
+    readonly env?: Readonly<Record<string, string>>
+    readonly before?: Readonly<Record<string, string>>
+  }
+): Promise<Script> => {
+  const directory = await mkdtemp(join(tmpdir(), 'scheduled-jobs-shell-'))
+  const bin = join(directory, 'bin')
+  const calls = join(directory, 'calls')
+  await mkdir(bin)
+  await writeFile(calls, '')
+  for (const [name, text] of Object.entries(before)) await writeFile(join(directory, name), text)
+  for (const [name, answer] of Object.entries(written)) {
+    const program = join(bin, name)
+    // Words may hold anything but a NUL.
+    await writeFile(
+      program,
+      `#!/bin/bash\nprintf '%s\\0' ${name} "$@" >> '${calls}'\nprintf '\\0\\n' >> '${calls}'\nprintf '%s\\n' '${answer}'\n`
+    )
+    await chmod(program, 0o755)
+  }
+  try {
+    const result = await new Promise<Omit<Script, 'calls'>>((resolve) => {
+      const child = execFile(
+        'bash',
+        ['--norc', '-euo', 'pipefail', '-c', script],
+        { cwd: directory, env: { ...env, HOME: directory, PATH: `${bin}${delimiter}${process.env.PATH}` } },
+        (error, stdout, stderr) => resolve({ code: error ? Number(error.code) : 0, stdout, stderr })
+      )
+      child.stdin?.end()
+    })
+    const records = (await readFile(calls, 'utf8')).split('\0\0\n').filter(Boolean)
+    return { ...result, calls: records.map((record) => record.split('\0')) }
+  } finally {
+    await rm(directory, { recursive: true })
+  }
+}
