@@ -27,7 +27,7 @@ import {
 } from './options.ts'
 import { paceOf } from './poll.ts'
 import { answerPause, answerPauseAll } from './pause.ts'
-import { answerRun } from './run.ts'
+import { answerRun, refuseParameters } from './run.ts'
 import { openSession, type Session } from './session.ts'
 import { openStage, type StageTarget } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
@@ -42,7 +42,8 @@ export interface Shell extends Surroundings {
 }
 
 /** Runs one command line: 0 it is done, 1 it failed, 2 it was given what it does not take. */
-export const runCommandLine = async (words: readonly string[], shell: Shell): Promise<number> => {
+export const runCommandLine = async (words: readonly string[], given: Shell): Promise<number> => {
+  const shell = keepUrl(words, given)
   let exitCode = 0
   const reply = (options: Pick<CommonOptions, 'json'>, answer: Answer): void => {
     shell.out(
@@ -67,6 +68,22 @@ export const runCommandLine = async (words: readonly string[], shell: Shell): Pr
   }
 }
 
+/** Whatever is printed: a command that it tells to run is for the system that this one was told of. */
+const keepUrl = (words: readonly string[], shell: Shell): Shell => {
+  const position = words.findIndex((word) => word === '--url' || word.startsWith('--url='))
+  const url = words[position]?.slice('--url='.length) || words[position + 1]
+  if (position < 0 || url === undefined) return shell
+  const keep = (text: string): string => text.replaceAll(hint, `$& --url ${url}`)
+  return {
+    ...shell,
+    out: (text) => shell.out(keep(text)),
+    err: (text) => shell.err(keep(text)),
+    progress: (text) => shell.progress(keep(text))
+  }
+}
+
+const hint = /npm run scheduler -- [^'`\n]*--stage local\b(?![^'`\n]* --url)/g
+
 type Reply = (options: Pick<CommonOptions, 'json'>, answer: Answer) => void
 
 const buildProgram = (shell: Shell, reply: Reply): Command => {
@@ -88,9 +105,11 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
   const ofJob = async (
     options: CommonOptions,
     text: string,
-    use: (session: Session, job: DeclaredJob) => Promise<Answer>
+    use: (session: Session, job: DeclaredJob) => Promise<Answer>,
+    refuse: (job: DeclaredJob) => void = () => undefined
   ): Promise<void> => {
     const { target, job } = await findTarget(options, text)
+    refuse(job)
     await using session = await openSession(target, shell)
     reply(options, await use(session, job))
   }
@@ -121,13 +140,16 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
       parseParameter
     )
     .option('--timeout <seconds>', 'how long to wait for the run', parseWhole(1, 3_600))
-    .action((text: string, options: CommonOptions & RunFlags) =>
-      ofJob(options, text, (session, job) => {
-        const { wait = false, dryRun = false, param = {}, timeout } = options
-        const parameters = { ...param, ...(dryRun ? { dry_run: true } : {}) }
-        return answerRun(session, job, { wait, parameters, timeout }, shell)
-      })
-    )
+    .action((text: string, options: CommonOptions & RunFlags) => {
+      const { wait = false, dryRun = false, param = {}, timeout } = options
+      const parameters = { ...param, ...(dryRun ? { dry_run: true } : {}) }
+      return ofJob(
+        options,
+        text,
+        (session, job) => answerRun(session, job, { wait, parameters, timeout }, shell),
+        (job) => refuseParameters(job.id, parameters)
+      )
+    })
 
   for (const verb of ['pause', 'resume'] as const) {
     add(verb, `${verb} a job`)
@@ -154,16 +176,17 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
       reply(options, await answerDeleteAll(session, { isConfirmed, openWorkspace: workspace }, shell))
     })
 
-  add('next', 'every tick to come, with what daylight saving does to them')
+  add('next', 'every tick to come of a job, or of all, with what daylight saving does to them')
+    .argument('[job]', 'id or full name')
     .addOption(stageOption())
     .option('--days <days>', 'how far to look', parseWhole(1, 400), 7)
     .option('--from <instant>', 'from when on; now by default', parseInstant)
-    .action(async (options: CommonOptions & { days: number; from?: Date }) => {
-      const { name, declaration } = await openStage(requireStage(options.stage), options.url)
-      reply(
-        options,
-        answerNext(name, declaration, options.from ?? shell.clock.now(), options.days, shell.isForPeople)
-      )
+    .action(async (text: string | undefined, options: CommonOptions & { days: number; from?: Date }) => {
+      const stage = options.stage ?? (text === undefined ? undefined : findStageOfName(text))
+      const { name, declaration, local } = await openStage(requireStage(stage), options.url)
+      const jobs = text === undefined ? declaration.jobs : [findJob(declaration, text)]
+      const from = options.from ?? (local ? await readLocalTime(local) : shell.clock.now())
+      reply(options, answerNext(name, { ...declaration, jobs }, from, options.days, shell.isForPeople))
     })
 
   const addRange = (command: Command): Command =>

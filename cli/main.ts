@@ -3,9 +3,11 @@ import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { endAtClosedPipe } from '../machine/closed-pipe.ts'
 import { keepLoopback } from '../machine/loopback.ts'
 
 keepLoopback()
+endAtClosedPipe()
 
 // npm passes a Ctrl-C on that the terminal has sent to the whole group already: one press comes twice.
 const echoMilliseconds = 500

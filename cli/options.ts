@@ -1,5 +1,6 @@
 import { InvalidArgumentError, Option } from 'commander'
 import { stageNames } from './stage.ts'
+import { suggest } from './suggestion.ts'
 
 /** What every command takes. */
 export interface CommonOptions {
@@ -19,7 +20,8 @@ export const jsonOption = (): Option => new Option('--json', 'print JSON')
 /** A name of a stage, or a sentence that lists them. */
 export const parseStage = (text: string): string => {
   if (stageNames.includes(text)) return text
-  throw new InvalidArgumentError(`It must be one of ${stageNames.join(', ')}, got '${text}'.`)
+  const suggestion = suggest(text, stageNames) || '.'
+  throw new InvalidArgumentError(`It must be one of ${stageNames.join(', ')}, got '${text}'${suggestion}`)
 }
 
 const parseUrl = (text: string): string => {

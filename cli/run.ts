@@ -1,7 +1,7 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
 import { readNumbers } from '../jobs/answer.ts'
 import { jobs as catalogue } from '../jobs/index.ts'
-import { findParameterFaults } from '../jobs/parameters.ts'
+import { findParameterFaults, parameterSchemaOf } from '../jobs/parameters.ts'
 import type { Answer } from './answer.ts'
 import { UsageError } from './command-error.ts'
 import { withOneShot } from './one-shot.ts'
@@ -9,6 +9,7 @@ import { paceOf, type Patience } from './poll.ts'
 import { type RunEnd, watchRun } from './run-watch.ts'
 import type { Session } from './session.ts'
 import type { StageTarget } from './stage.ts'
+import { suggest } from './suggestion.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** What `run` is told. */
@@ -21,10 +22,23 @@ export interface RunOptions {
 }
 
 /**
- * `run`: forces a job now. With parameters it is done through a job made for this run, and awaited.
+ * Refuses, before anything is sent, what the worker would: the schema is its own.
  *
- * @throws UsageError when the job does not take a parameter; nothing has been sent then.
+ * @throws UsageError that names each parameter that the job does not take, or not so.
  */
+export const refuseParameters = (id: string, parameters: Readonly<Record<string, unknown>>): void => {
+  const job = catalogue.find((one) => one.id === id)
+  if (!job) return
+  const faults = findParameterFaults(job, parameters)
+  const known = Object.keys(parameterSchemaOf(job).shape)
+  const unknown = Object.keys(parameters).find((name) => !known.includes(name))
+  if (faults.length > 0)
+    throw new UsageError(
+      `--param: ${faults.join('; ')}${unknown === undefined ? '' : suggest(unknown, known)}`
+    )
+}
+
+/** `run`: forces a job now. With parameters it is done through a job made for this run, and awaited. */
 export const answerRun = async (
   session: Session,
   job: DeclaredJob,
@@ -33,12 +47,11 @@ export const answerRun = async (
 ): Promise<Answer> => {
   const { target, jobs } = session
   const isOwn = Object.keys(parameters).length > 0
-  refuseFaults(job.id, parameters)
   if (!isOwn && !wait) {
     await jobs.run(job.name)
     return {
       json: { stage: target.name, job: job.id, name: job.name, outcome: 'forced' },
-      blocks: [`${job.name} has been forced`],
+      blocks: [`${job.id} has been forced in ${target.name}`],
       notes: [
         `see how it ends: 'npm run scheduler -- history ${job.id} --stage ${target.name}', or run it with --wait`
       ]
@@ -49,18 +62,13 @@ export const answerRun = async (
     const waitForEnd = await watchRun(session, { id: job.id, name, body }, surroundings)
     await jobs.run(name)
     const patience = choosePatience(job, timeout, target)
-    surroundings.progress(`${name} has been forced; waiting up to ${patience.total / 1000} s for its run`)
+    surroundings.progress(
+      `${job.id} has been forced${body.dry_run === true ? ' as a dry run' : ''} in ${target.name}; waiting up to ${patience.total / 1000} s for its run`
+    )
     return waitForEnd(patience)
   }
   const end = isOwn ? await withOneShot(session, job, body, surroundings, force) : await force(job.name)
   return describeRunEnd(target.name, job, end)
-}
-
-// The schema is the worker's own, so nothing is made that it would refuse.
-const refuseFaults = (id: string, parameters: Readonly<Record<string, unknown>>): void => {
-  const job = catalogue.find((one) => one.id === id)
-  const faults = job ? findParameterFaults(job, parameters) : []
-  if (faults.length > 0) throw new UsageError(`--param: ${faults.join('; ')}`)
 }
 
 // The log's lines come some seconds after what they tell.
@@ -77,13 +85,13 @@ const choosePatience = (
 
 const describeRunEnd = (stage: string, job: DeclaredJob, end: RunEnd): Answer => {
   const { outcome, runId, message, fix, fields } = end
-  const { failed = 0, duration_ms: duration } = readNumbers(fields)
+  const { failed = 0, duration_ms: duration, dry_run: isDry } = readNumbers(fields)
+  const subject = outcome === 'completed' && isDry ? `dry run of ${job.id}` : job.id
+  const failures = failed > 0 ? `, but ${failed} ${failed === 1 ? 'row' : 'rows'} failed` : ''
+  const seconds = duration === undefined ? '' : ` in ${duration / 1000} s`
   return {
     json: { stage, job: job.id, name: job.name, outcome, runId, message, fix, ...fields },
-    blocks: [
-      `${job.id} ${outcome}${failed > 0 ? `, but ${failed} ${failed === 1 ? 'row' : 'rows'} failed` : ''}${duration === undefined ? '' : ` in ${duration / 1000} s`}${runId ? ` (run ${runId})` : ''}`,
-      message
-    ],
+    blocks: [`${subject} ${outcome}${failures}${seconds}${runId ? ` (run ${runId})` : ''}`, message],
     notes: fix ? [fix] : [],
     failed: outcome !== 'completed' || failed > 0
   }

@@ -148,7 +148,7 @@ export const alerts: readonly Alert[] = [
       'The run ended, but rows that are due could not be cleaned: they are as they were, and the next run tries them again.',
     steps: [
       `Read the reasons: ${seeLogs}; a row that fails has a line of its own.`,
-      "Stored files: the right of the runtime account to delete them, a retention policy of the bucket, a name that is not a file's. Such submissions have a purge retry: `npm run retries -- list`.",
+      "Stored files: the right of the runtime account to delete them, a retention policy of the bucket, a name that is not a file's. Such submissions have a purge retry: `npm run retries -- list`, with the URL of the role that owns the tables in DATABASE_URL.",
       'An SQLSTATE: a trigger or a constraint of the application refuses the change of that row. Mend the row, or the trigger.',
       'See that it is over: `npm run scheduler -- run JOB --stage STAGE --wait` exits with 0.'
     ],
@@ -174,9 +174,9 @@ export const alerts: readonly Alert[] = [
     meaning:
       'Submissions that had to be purged still have their content and files: each of five attempts failed. They are tried again every 24 hours, and this alert stays until they are gone: a deletion that was promised is not given up.',
     steps: [
-      'List them with their reasons: `npm run retries -- list`.',
+      'List them with their ids and reasons: `npm run retries -- list`, with the URL of the role that owns the tables in DATABASE_URL (the worker’s own may not).',
       'Mend the reason: most often the right of the runtime account to delete objects of a bucket (`npm run scheduler -- doctor --stage STAGE` looks), or a retention policy.',
-      'Try them at once instead of within a day: `npm run retries -- requeue`. Where the file is known to be gone: `npm run retries -- forgive`.'
+      'Try them at once instead of within a day: `npm run retries -- requeue --all-exhausted`, or with the ids of some. Where the files of one are known to be gone: `npm run retries -- forgive ID --yes`.'
     ],
     condition: matchEvent(events.retriesExhausted)
   },

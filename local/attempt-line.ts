@@ -20,8 +20,10 @@ export const describeColumns = ({ timeZone, longestId }: AttemptColumns): string
 export const describeAttempt = (attempt: Attempt, jobId: string, columns: AttemptColumns): string => {
   const time = formatWallClock(columns.timeZone, new Date(attempt.end ?? attempt.start), true)
   const answer = readAnswer(attempt.body)
+  // A dry run changes nothing: what it counts is a remark.
+  const rows = answer.affected === undefined || answer.dry_run ? '-' : String(answer.affected)
   return formatLine(
-    [time, jobId, String(attempt.statusCode ?? attempt.outcome), String(answer.affected ?? '-')],
+    [time, jobId, String(attempt.statusCode ?? attempt.outcome), rows],
     columns.longestId,
     findRemarks(attempt, answer)
   )
@@ -39,9 +41,19 @@ const formatLine = (
 
 const findRemarks = (
   attempt: Attempt,
-  { duplicate, status, reason = 'no reason given', failed = 0, more, error }: ReturnType<typeof readAnswer>
+  {
+    affected,
+    dry_run: isDry,
+    duplicate,
+    status,
+    reason = 'no reason given',
+    failed = 0,
+    more,
+    error
+  }: ReturnType<typeof readAnswer>
 ): string[] => [
   ...(attempt.forced ? ['run by hand'] : []),
+  ...(isDry ? [`dry run: ${affected} due`] : []),
   ...(attempt.attemptNumber > 1 ? [`attempt ${attempt.attemptNumber}`] : []),
   ...(duplicate ? ['answered before'] : []),
   ...(status === 'skipped' ? [`skipped: ${reason}`] : []),

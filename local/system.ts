@@ -75,7 +75,6 @@ export const startSystem = async (
   const { service, accounts, jobs, region } = declaration
   const caller = `${accounts.caller.accountId}@${project}.iam.gserviceaccount.com`
   const parent = `projects/${project}/locations/${region}`
-  const jobsByName = new Map(jobs.map((job) => [`${parent}/jobs/${job.name}`, job]))
   const emulator: Emulator = opened.adopt(
     await orAborted(
       signal,
@@ -113,7 +112,7 @@ export const startSystem = async (
             }
           }
         ],
-        onAttempt: (attempt) => events.onAttempt(attempt, jobsByName.get(attempt.job)),
+        onAttempt: (attempt) => events.onAttempt(attempt, findJob(jobs, attempt)),
         register: (server) =>
           registerConsole(
             server,
@@ -230,3 +229,7 @@ const orAborted = async <Value>(signal: AbortSignal, promise: Promise<Value>): P
     signal.removeEventListener('abort', abort)
   }
 }
+
+/** The job that an attempt runs: one that was made for a single run has another name, but calls the same address. */
+const findJob = (jobs: readonly DeclaredJob[], { url }: Attempt): DeclaredJob | undefined =>
+  jobs.find(({ path }) => url.endsWith(path))

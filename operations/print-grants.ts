@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { jobs } from '../jobs/index.ts'
+import { endAtClosedPipe } from '../machine/closed-pipe.ts'
 import { buildGrants, workerRole } from './grants.ts'
 
 const readRole = (value: string): string => {
@@ -14,4 +15,5 @@ const command = new Command('db:grants')
     process.stdout.write(buildGrants(jobs, role))
   })
 
+endAtClosedPipe()
 command.parse()

@@ -1,6 +1,8 @@
+import Table from 'cli-table3'
 import { Command, CommanderError } from 'commander'
 import type { Sql } from 'postgres'
 import { maxAttempts } from '../jobs/purge.ts'
+import { endAtClosedPipe } from '../machine/closed-pipe.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
 
@@ -17,15 +19,25 @@ const buildCommand = (sql: () => Sql): Command => {
       const retries = await listRetries(sql())
       if (json) process.stdout.write(`${JSON.stringify(retries)}\n`)
       else if (retries.length === 0) process.stdout.write('no purge retries are waiting\n')
-      else console.table(Object.fromEntries(retries.map(({ id, ...retry }) => [id, retry])))
+      else process.stdout.write(`${formatRetries(retries)}\n`)
     })
   command
     .command('requeue')
     .description('try again with the next run, with all attempts before them')
-    .argument('<id...>', 'ids of retries, from the list')
-    .action(async (ids: string[]) =>
-      report(ids, await requeue(sql(), readIds(ids)), 'put back into the queue')
-    )
+    .argument('[id...]', 'ids of retries, from the list')
+    .option('--all-exhausted', 'all that the list calls exhausted')
+    .action(async (ids: string[], { allExhausted = false }: { allExhausted?: boolean }) => {
+      if (allExhausted === ids.length > 0) {
+        throw new UsageError(
+          "requeue must be given ids from 'npm run retries -- list', or --all-exhausted, " +
+            `got ${allExhausted ? 'both' : 'neither'}`
+        )
+      }
+      if (!allExhausted) return report(ids, await requeue(sql(), readIds(ids)), 'put back into the queue')
+      const done = await requeueExhausted(sql())
+      if (done.length === 0) process.stdout.write('no purge retry is exhausted\n')
+      else report([], done, 'put back into the queue')
+    })
   command
     .command('forgive')
     .description(
@@ -37,9 +49,23 @@ const buildCommand = (sql: () => Sql): Command => {
   return command
 }
 
-const listRetries = (sql: Sql) => sql<
-  { id: string; state: string; attempts: number; next: string; reason: string; submission: string }[]
->`
+interface Retry {
+  readonly id: string
+  readonly state: string
+  readonly attempts: number
+  readonly next: string
+  readonly reason: string
+  readonly submission: string
+}
+
+const formatRetries = (retries: readonly Retry[]): string => {
+  const columns = ['id', 'state', 'attempts', 'next', 'reason', 'submission'] as const
+  const table = new Table({ head: [...columns], style: { head: [], border: [], compact: true } })
+  table.push(...retries.map((retry) => columns.map((column) => String(retry[column] ?? ''))))
+  return table.toString()
+}
+
+const listRetries = (sql: Sql) => sql<Retry[]>`
   select id::text,
     case when attempt_count >= ${maxAttempts} then 'exhausted' else 'waiting' end as state,
     attempt_count as attempts,
@@ -53,6 +79,12 @@ const requeue = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
   update submissions_purgeretry
   set attempt_count = 0, next_retry_at = now()
   where id = any(${ids}::bigint[])
+  returning id::text`
+
+const requeueExhausted = (sql: Sql) => sql<{ id: string }[]>`
+  update submissions_purgeretry
+  set attempt_count = 0, next_retry_at = now()
+  where attempt_count >= ${maxAttempts}
   returning id::text`
 
 /** One statement: a submission is purged if and only if its retry is gone. */
@@ -71,10 +103,12 @@ const forgive = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
   select id::text
   from forgiven`
 
+class UsageError extends Error {}
+
 const readIds = (ids: readonly string[]): string[] => {
   const wrong = ids.find((id) => !/^\d{1,18}$/.test(id))
   if (wrong !== undefined)
-    throw new Error(`the id of a retry must be a number from 'npm run retries -- list', got '${wrong}'`)
+    throw new UsageError(`the id of a retry must be a number from 'npm run retries -- list', got '${wrong}'`)
   return [...ids]
 }
 
@@ -96,6 +130,7 @@ const main = async (): Promise<void> => {
   }
 }
 
+endAtClosedPipe()
 main().catch((error: unknown) => {
   // Commander has said its own already.
   if (error instanceof CommanderError) {
@@ -103,5 +138,5 @@ main().catch((error: unknown) => {
     return
   }
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-  process.exitCode = 1
+  process.exitCode = error instanceof UsageError ? 2 : 1
 })

@@ -33,7 +33,7 @@ const open: Readonly<Record<Room, readonly Room[]>> = {
   machine: [],
   jobs: ['schedule'],
   worker: ['jobs', 'schedule'],
-  operations: ['jobs'],
+  operations: ['jobs', 'machine'],
   infra: ['jobs', 'schedule'],
   emulator: ['schedule', 'machine'],
   console: ['schedule'],

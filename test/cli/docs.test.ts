@@ -20,18 +20,6 @@ it('docs/operating.md has every command', async () => {
   expect(missing).toEqual([])
 })
 
-it('every command that docs/runbook.md asks for is there, with its options', async () => {
-  const asked = [...read('runbook.md').matchAll(/npm run scheduler -- ([^`]*)`/g)].map(
-    ([, words = '']) => words
-  )
-  expect(asked.length).toBeGreaterThan(3)
-  for (const words of new Set(asked)) {
-    const line = words.replace('JOB', 'clear-sessions').replace('STAGE', 'local').split(' ')
-    // It is understood when the only fault is that no local system is there.
-    expect((await run([...line, '--url', 'http://127.0.0.1:1'])).err).toContain('got no answer')
-  }
-})
-
 it('docs/operating.md explains each check of the doctor', () => {
   const unread = { kind: 'unreadable', why: 'not asked' } as const
   const findings = examine({

@@ -1,6 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { describe, expect, it } from 'vitest'
 import type { Answer } from '../../emulator/scheduler/attempt.ts'
 import type { Delivery } from '../../emulator/scheduler/delivery.ts'
@@ -56,7 +57,7 @@ describe('wrong usage is answered with a sentence and 2', () => {
     { words: ['run', 'clear-sessions'], fault: /^--stage must be given: dev, staging, prod or local\n$/ },
     {
       words: ['run', 'sessions', '--stage', 'dev'],
-      fault: /^JOB must be one of clear-sessions, .*, got 'sessions'\n$/
+      fault: /^JOB must be one of clear-sessions, .*, got 'sessions': did you mean 'clear-sessions'\?\n$/
     },
     {
       words: ['run', 'clear-sessions', '--stage', 'dev', '--param', 'days'],
@@ -68,7 +69,7 @@ describe('wrong usage is answered with a sentence and 2', () => {
     },
     {
       words: ['pause', 'validibot-clear-sessions', '--stage', 'dev'],
-      fault: /got 'validibot-clear-sessions'\n$/
+      fault: /got 'validibot-clear-sessions': did you mean 'validibot-clear-sessions-dev'\?\n$/
     },
     {
       words: ['next', '--stage', 'dev', '--days', 'x'],
@@ -86,12 +87,59 @@ describe('wrong usage is answered with a sentence and 2', () => {
       words: ['list', '--stage', 'local', '--url', 'http://example.com'],
       fault: /must be an address on this machine .*, got 'http:\/\/example\.com'\.\n$/
     },
+    {
+      words: ['run', 'clear-session', '--stage', 'dev'],
+      fault: /got 'clear-session': did you mean 'clear-sessions'\?\n$/
+    },
+    {
+      words: ['run', 'receipts', '--stage', 'dev'],
+      fault: /got 'receipts': did you mean 'cleanup-callback-receipts'\?\n$/
+    },
+    { words: ['run', 'vacuum', '--stage', 'dev'], fault: /got 'vacuum'\n$/ },
+    { words: ['list', '--stage', 'stagin'], fault: /got 'stagin': did you mean 'staging'\?\n$/ },
+    { words: ['lst'], fault: /unknown command 'lst'\n\(Did you mean list\?\)\n/ },
+    { words: ['list', '--stge', 'dev'], fault: /\(Did you mean --stage\?\)\n$/ },
+    {
+      words: ['run', 'cleanup-callback-receipts', '--stage', 'dev', '--param', 'day=3'],
+      fault: /'day' is not a parameter of 'cleanup-callback-receipts', .*: did you mean 'days'\?\n$/
+    },
     { words: ['delete-all', 'dev'], fault: /^delete-all must be confirmed, .* --yes\n$/ }
   ])('$words', async ({ words, fault }) => {
     const { code, out, err } = await run(words)
     expect({ code, out }).toEqual({ code: 2, out: '' })
     expect(err).toMatch(fault)
   })
+})
+
+it.each([
+  ['cli/main.ts', 'next', '--stage', 'dev', '--days', '400'],
+  ['operations/print-grants.ts'],
+  ['operations/retries.ts', '--help']
+])('%s ends quietly when nobody reads on, as in a pipe to head', async (program, ...words) => {
+  const child = spawn(process.execPath, [join(import.meta.dirname, '../..', program), ...words], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, NODE_NO_WARNINGS: '1' }
+  })
+  // The reader is gone before the first line.
+  child.stdout.destroy()
+  let err = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text))
+  const [code] = (await once(child, 'close')) as [number]
+  expect(code).toBe(0)
+  expect(err).not.toMatch(/EPIPE|Error/)
+})
+
+it('`npx scheduler` prints JSON and nothing else, so that it can be piped on', async () => {
+  const root = join(import.meta.dirname, '../..')
+  const { stdout } = await promisify(execFile)(
+    'npx',
+    ['scheduler', 'next', '--stage', 'dev', '--days', '1', '--json'],
+    {
+      cwd: root,
+      env: { PATH: process.env.PATH, HOME: home }
+    }
+  )
+  expect(JSON.parse(stdout)).toBeInstanceOf(Array)
 })
 
 it('wrong usage ends the process with 2', async () => {

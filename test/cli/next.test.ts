@@ -84,3 +84,14 @@ it('is a line a tick in a pipe', async () => {
     '2026-06-01T00:05:00Z\t2026-06-01 10:05\tprocess-purge-retries\t'
   ])
 })
+
+it('of one job has its ticks alone; its full name tells the stage', async () => {
+  const range = ['--from', '2026-06-01', '--days', '7', '--json']
+  const ticks = (await run(['next', 'validibot-clear-sessions-dev', ...range])).json() as Tick[]
+  expect(ticks).toHaveLength(7)
+  expect(new Set(ticks.map(({ job }) => job))).toEqual(new Set(['clear-sessions']))
+  expect((await run(['next', 'clear-sessions', '--stage', 'dev', ...range])).json()).toEqual(ticks)
+  expect((await run(['next', 'clear-sesions', '--stage', 'dev'])).err).toContain(
+    "did you mean 'clear-sessions'?"
+  )
+})

@@ -53,8 +53,9 @@ describe('run', () => {
     })
     expect(out).toContain('"runId"')
     expect(err).toMatch(
-      /validibot-cleanup-callback-receipts-once-\d{8}t\d{9}z-dev has been forced; waiting up to 660 s/
+      /^cleanup-callback-receipts has been forced as a dry run in local; waiting up to 660 s/
     )
+    await local.waitFor(new RegExp(`${receipts} +200 +-  run by hand, dry run: ${due} due`))
     expect(await count()).toBe(all)
     expect(await listNames()).toEqual(before)
   })
@@ -84,8 +85,8 @@ describe('run', () => {
 
   it('without --wait forces the job and says where to look', async () => {
     const { code, out, err } = await run(['run', receipts, ...at])
-    expect({ code, out }).toEqual({ code: 0, out: `validibot-${receipts}-dev has been forced\n` })
-    expect(err).toContain(`'npm run scheduler -- history ${receipts} --stage local'`)
+    expect({ code, out }).toEqual({ code: 0, out: `${receipts} has been forced in local\n` })
+    expect(err).toContain(`'npm run scheduler -- history ${receipts} --stage local --url ${schedulerUrl}'`)
     await local.waitFor(new RegExp(`${receipts} +200 +0  run by hand`))
   })
 
@@ -97,7 +98,7 @@ describe('run', () => {
       expect(out).toMatch(
         /^clear-sessions failed \(run .*\)\nclear-sessions failed: nothing was touched: .*django_session/
       )
-      expect(err).toContain("read the log: 'npm run scheduler -- logs clear-sessions --stage local'")
+      expect(err).toContain("read the log: 'npm run scheduler -- logs clear-sessions --stage local --url ")
     } finally {
       await sql`alter table elsewhere rename to django_session`
     }
@@ -114,7 +115,7 @@ describe('run', () => {
       expect(code).toBe(1)
       expect(out).toMatch(/^purge-expired-submissions completed, but 1 row failed in [\d.]+ s \(run /)
       expect(err).toContain(
-        "read the log: 'npm run scheduler -- logs purge-expired-submissions --stage local'"
+        "read the log: 'npm run scheduler -- logs purge-expired-submissions --stage local --url "
       )
       const rows = (await run(['history', 'purge-expired-submissions', ...at, '--json'])).json()
       expect(rows).toMatchObject([{ outcome: 'completed', failed: 1 }])

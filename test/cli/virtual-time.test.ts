@@ -16,3 +16,10 @@ it('a run by hand is told apart from ticks in virtual time, too', async () => {
   const wet = await run(['run', 'clear-sessions', ...at, '--wait', '--timeout', '20', '--json'])
   expect(wet.json()).toMatchObject({ outcome: 'completed', dry_run: false })
 })
+
+it('next shows the ticks of the system, by its clock', async () => {
+  const ticks = (await run(['next', 'clear-sessions', ...at, '--days', '1', '--json'])).json() as {
+    tick: string
+  }[]
+  expect(ticks.map(({ tick }) => tick)).toEqual(['2026-03-01T15:00:00Z'])
+})

@@ -28,6 +28,11 @@ it.each<[string, Attempt, string]>([
     '2026-10-04 03:00:01  clear-sessions  200         180  run by hand'
   ],
   [
+    'a dry run',
+    { ...attempt, forced: true, body: '{"affected":180,"failed":0,"dry_run":true}' },
+    '2026-10-04 03:00:01  clear-sessions  200           -  run by hand, dry run: 180 due'
+  ],
+  [
     'rows that failed and rows that are left',
     { ...attempt, attemptNumber: 2, body: '{"affected":5,"failed":2,"more":true}' },
     '2026-10-04 03:00:01  clear-sessions  200           5  attempt 2, 2 failed, more are due'

@@ -37,7 +37,10 @@ it('lists retries, exhausted ones first, with their reasons', async () => {
     { id: retry, state: 'exhausted', attempts: 5, reason: 'bucket is gone' },
     { state: 'waiting', attempts: 1 }
   ])
-  expect((await retries(['list'])).stdout).toContain('exhausted')
+  // People see the same order; ids are no order.
+  const { stdout: shown } = await retries(['list'])
+  expect(shown.indexOf('exhausted')).toBeGreaterThan(0)
+  expect(shown.indexOf('exhausted')).toBeLessThan(shown.indexOf('waiting'))
 })
 
 it('puts an exhausted retry back: due now, with all its attempts', async () => {
@@ -51,6 +54,34 @@ it('puts an exhausted retry back: due now, with all its attempts', async () => {
     from submissions_purgeretry
     where id = ${retry}`
   expect(rows).toEqual([{ attempt_count: 0, due: true }])
+})
+
+it('puts all exhausted ones back with --all-exhausted, and no other', async () => {
+  const { retry } = await addExhausted()
+  const { retry: other } = await addExhausted()
+  const waiting = await addPurgeRetry(sql, { attempt_count: 4, next_retry_at: '+1 day' })
+  const { code, stdout } = await retries(['requeue', '--all-exhausted'])
+  expect(code).toBe(0)
+  expect(stdout).toContain(retry)
+  expect(stdout).toContain(other)
+  const left = await sql`
+    select id::text from submissions_purgeretry where attempt_count > 0 and id >= ${retry} order by id`
+  expect(left).toEqual([{ id: waiting }])
+  expect(await retries(['requeue', '--all-exhausted'])).toMatchObject({
+    code: 0,
+    stdout: 'no purge retry is exhausted\n'
+  })
+})
+
+it.each([
+  [['requeue'], 'neither'],
+  [['requeue', '1', '--all-exhausted'], 'both']
+])('%j is wrong usage', async (words, got) => {
+  expect(await retries(words)).toEqual({
+    code: 2,
+    stdout: '',
+    stderr: `requeue must be given ids from 'npm run retries -- list', or --all-exhausted, got ${got}\n`
+  })
 })
 
 it('forgives only with --yes: the submission is purged and its retry gone', async () => {
@@ -71,7 +102,7 @@ it('forgives only with --yes: the submission is purged and its retry gone', asyn
 
 it('says what is wrong in a sentence: an id that is none, one that is not there, no database', async () => {
   expect(await retries(['requeue', 'abc'])).toMatchObject({
-    code: 1,
+    code: 2,
     stderr: "the id of a retry must be a number from 'npm run retries -- list', got 'abc'\n"
   })
   expect(await retries(['requeue', '999999'])).toMatchObject({
