@@ -115,15 +115,15 @@ it('is in no deadlock with an application that begins, ends and keeps what the j
       await application.end()
     }
   }
-  let isOver = false
-  const writers = Promise.all([0, 1, 2, 3].map(write)).finally(() => (isOver = true))
+  const over = new AbortController()
+  const writers = Promise.all([0, 1, 2, 3].map(write)).finally(() => over.abort())
   const failures: unknown[] = []
   do {
     for (const job of ['cleanup-stuck-runs', 'purge-expired-submissions', 'process-purge-retries']) {
       const { statusCode, body } = await run(job)
       if (statusCode !== 200 || body.failed !== 0) failures.push(body)
     }
-  } while (!isOver)
+  } while (!over.signal.aborted)
   await writers
   // Whoever is chosen to end a deadlock gets SQLSTATE 40P01: a writer would have thrown it, a job would have logged it.
   expect({ failures, deadlocks: lines.filter((line) => JSON.stringify(line).includes('deadlock')) }).toEqual({
