@@ -71,6 +71,8 @@ export interface Change {
    * where rows of the page are left by the changes before it.
    */
   readonly counts?: 'affected' | 'failed' | 'waiting'
+  /** The list of `$2` that it takes its rows from: where that is empty, it is left out. */
+  readonly list?: string
 }
 
 /** What has to happen outside the database before rows may change: their files are deleted, an execution is asked for. */
@@ -95,7 +97,8 @@ export interface Outside {
 
 /** What became of a group of rows outside the database. */
 export interface OutsideResult {
-  readonly input: Input
+  /** Lists, each under its name: those of several groups become one, and their rows are changed together. */
+  readonly input: Readonly<Record<string, readonly unknown[]>>
   /** Stored files that were not where they should be, in places that were proven. */
   readonly missing?: number
 }

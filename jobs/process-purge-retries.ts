@@ -134,7 +134,8 @@ export const processPurgeRetries = defineJob({
             set ${purged}
             from ${pickedFrom('gone')}
             where ${submissionsOfPage}
-            and ${isAsPicked}`
+            and ${isAsPicked}`,
+          list: 'gone'
         },
         settle,
         {
@@ -151,7 +152,8 @@ export const processPurgeRetries = defineJob({
             and s.id = retry.submission_id
             and s.content_purged_at is null
             and ${isAsPicked}`,
-          counts: 'failed'
+          counts: 'failed',
+          list: 'failing'
         },
         wait
       ]

@@ -95,7 +95,8 @@ export const purgeExpiredSubmissions = defineJob({
             where s.id = any ($3::uuid[])
             and ${isAsPicked}
             and ${hasNoRetry}`,
-          counts: 'affected'
+          counts: 'affected',
+          list: 'gone'
         },
         {
           text: `
@@ -107,7 +108,8 @@ export const purgeExpiredSubmissions = defineJob({
             where s.id = any ($3::uuid[])
             and ${hasNoRetry}
             on conflict do nothing`,
-          counts: 'failed'
+          counts: 'failed',
+          list: 'failing'
         }
       ]
     }

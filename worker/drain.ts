@@ -97,9 +97,12 @@ const groupSize = 50
 // While one waits for the storage, the other keeps the worker and the database busy.
 const groupsAtOnce = 2
 
-/** Whether the batches under way may be the last that the run may make. */
-const isNearEnd = ({ maxBatches }: Drain, { batches }: Progress, underWay: number): boolean =>
-  batches + underWay >= maxBatches
+// Rows of several groups are changed by one batch: what a batch costs besides is as much as the rows of a group.
+const changedAtOnce = 250
+
+/** Whether the batches to come may be the last that the run may make. */
+const isNearEnd = ({ maxBatches }: Drain, { batches }: Progress, toCome: number): boolean =>
+  batches + toCome >= maxBatches
 
 const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean =>
   services.signal.aborted || batches >= maxBatches
@@ -148,6 +151,13 @@ const changeRange = (drain: Drain, range: Range, progress: Progress): Promise<Ba
   )
 }
 
+/** Rows that were worked on, and what became of them. */
+interface Worked extends OutsideResult {
+  readonly keys: readonly string[]
+}
+
+const nothing: Worked = { keys: [], input: {} }
+
 /**
  * Works through the rows of a range that need something done outside the database first, in small groups.
  *
@@ -158,74 +168,100 @@ const workOutside = async (drain: Drain, range: Range, progress: Progress): Prom
   const outside = work === 'delete' ? undefined : work.outside
   if (!outside || !services[outside.needs]) return true
   const size = Math.min(groupSize, batchSize)
-  // One group is looked at while the files of the one before are under way.
+  const most = Math.min(changedAtOnce, batchSize)
+  // One group is looked at while the files of the one before are under way, and the rows of those before it are changed.
   const underWay = new Set<Promise<void>>()
+  let changing = Promise.resolve()
+  let worked = nothing
+  /** Begins to change what was worked on, behind the batch before it, whose end is awaited: so no more than two are open. */
+  const change = (): Promise<void> => {
+    const rows = worked
+    const before = changing
+    worked = nothing
+    // One that failed ends the run, but what was done outside still has to stand in the rows.
+    changing = before.catch(() => undefined).then(() => changeKeys(drain, outside, rows, progress))
+    changing.catch(() => undefined)
+    return before
+  }
+  const changeAll = async (): Promise<void> => {
+    const before = change()
+    await changing
+    await before
+  }
+  const workGroup = async (rows: readonly Required<Bound>[]): Promise<void> => {
+    const result = await actOn(drain, outside, rows)
+    if (!result) return
+    worked = join(worked, { keys: rows.map(({ key }) => key), ...result })
+    if (worked.keys.length + size > most) await change()
+  }
   let { from } = range
   try {
     for (;;) {
+      // What was worked on makes a batch, and another may be on its way.
       while (
         underWay.size === groupsAtOnce ||
-        (underWay.size > 0 && isNearEnd(drain, progress, underWay.size))
+        (underWay.size > 0 && isNearEnd(drain, progress, underWay.size + 2))
       )
         await Promise.race(underWay)
+      if (isNearEnd(drain, progress, 2)) await changeAll()
       if (isOver(drain, progress)) return false
       const group = { from, to: range.to }
       const rows = await read<Required<Bound>>(drain, findOutsideRows(selection, outside, group, size))
       const last = rows.at(-1)
       if (!last) break
-      const worked = workGroup(drain, outside, rows, progress).finally(() => underWay.delete(worked))
-      underWay.add(worked)
+      const working = workGroup(rows).finally(() => underWay.delete(working))
+      underWay.add(working)
       // Whoever waits for it hears of its failure.
-      worked.catch(() => undefined)
+      working.catch(() => undefined)
       if (rows.length < size) break
       from = { at: last.at, key: last.key }
     }
     await Promise.all(underWay)
   } finally {
     await Promise.allSettled(underWay)
+    await changeAll()
   }
   // Files may have been under way at the end: their rows are found again from the beginning of the range.
   return !services.signal.aborted
 }
 
-const workGroup = async (
-  drain: Drain,
+/** @returns undefined when nothing is known of the rows, so nothing may be recorded. */
+const actOn = async (
+  { services }: Drain,
   outside: Outside,
-  rows: readonly Required<Bound>[],
-  progress: Progress
-): Promise<void> => {
-  const { services } = drain
-  let result: OutsideResult
+  rows: readonly Required<Bound>[]
+): Promise<OutsideResult | undefined> => {
   try {
-    result = await outside.act(rows, services)
+    return await outside.act(rows, services)
   } catch (error) {
-    // Nothing is known of these rows, so nothing is recorded.
-    if (services.signal.aborted) return
+    if (services.signal.aborted) return undefined
     throw error
   }
-  await changeKeys(
-    drain,
-    outside,
-    rows.map(({ key }) => key),
-    result,
-    progress
-  )
 }
+
+const join = (before: Worked, { keys, input, missing = 0 }: Worked): Worked => ({
+  keys: [...before.keys, ...keys],
+  input: Object.fromEntries(
+    Object.entries(input).map(([name, list]) => [name, [...(before.input[name] ?? []), ...list]])
+  ),
+  missing: (before.missing ?? 0) + missing
+})
 
 /** Changes the rows of some keys; those that can't be changed are found by halving, counted as failed, and passed over. */
 const changeKeys = async (
   drain: Drain,
   outside: Outside,
-  keys: readonly string[],
-  { input, missing = 0 }: OutsideResult,
+  { keys, input, missing = 0 }: Worked,
   progress: Progress
 ): Promise<void> => {
+  if (keys.length === 0) return
   const { selection } = drain
+  const changes = outside.changes.filter(({ list }) => list === undefined || input[list]?.length !== 0)
   try {
     const { affected, failed, waiting } = await sendBatch(drain, progress, (isPassingOver) => ({
       rows: { keys, input: { ...selection.input, ...input }, range: {} },
       lock: lockRows(selection, undefined, isPassingOver),
-      changes: outside.changes,
+      changes,
       missing
     }))
     progress.held -= affected + failed + waiting
@@ -241,8 +277,8 @@ const changeKeys = async (
       return passOver(drain, error, progress, missing)
     }
     const half = Math.ceil(keys.length / 2)
-    await changeKeys(drain, outside, keys.slice(0, half), { input, missing }, progress)
-    await changeKeys(drain, outside, keys.slice(half), { input }, progress)
+    await changeKeys(drain, outside, { keys: keys.slice(0, half), input, missing }, progress)
+    await changeKeys(drain, outside, { keys: keys.slice(half), input }, progress)
   }
 }
 

@@ -315,3 +315,46 @@ describe('a submission that changes while its files are deleted', () => {
     expect(storage.calls).toContain('uploads/b.json')
   })
 })
+
+describe('submissions with files', () => {
+  const count = 120
+  const addAll = () =>
+    addSubmissions(sql, count, {
+      content: '',
+      input_file: Array.from({ length: count }, (_, index) => `uploads/${index}`),
+      expires_at: '-1 day'
+    })
+  const countPurged = async () => (await readSubmissions('content_purged_at is not null')).length
+
+  it('of several groups are changed by one batch', async () => {
+    await addAll()
+    expect(await runJob()).toMatchObject({ affected: count, failed: 0, batches: 1, more: false })
+    expect(storage.calls).toHaveLength(count)
+  })
+
+  it('end with max_batches, those that are left keep theirs', async () => {
+    await addAll()
+    expect(await runJob({ max_batches: 1 })).toMatchObject({ affected: 50, batches: 1, more: true })
+    expect(storage.calls).toHaveLength(50)
+  })
+
+  it('are marked as far as their files are gone when a place is no longer the right one', async () => {
+    await addAll()
+    let proven = 0
+    storage.prove = () => {
+      proven += 1
+      return proven > 2 ? Promise.reject(new Error('nothing there')) : Promise.resolve()
+    }
+    const { statusCode } = await run('purge-expired-submissions')
+    expect(statusCode).toBe(500)
+    expect(storage.calls).toHaveLength(100)
+    expect(await countPurged()).toBe(100)
+  })
+
+  it('of which one of each group fails leave a retry for each of these', async () => {
+    await addAll()
+    for (const index of [0, 60, 119]) storage.failing.set(`uploads/${index}`, new Error('away'))
+    expect(await runJob()).toMatchObject({ affected: count - 3, failed: 3, batches: 1, more: false })
+    expect(await readRetries()).toHaveLength(3)
+  })
+})
