@@ -8,12 +8,16 @@ import { seeds } from './seed.ts'
 import { medianOf } from './statistics.ts'
 
 const due = 10_000
-const maxGrowth = 1.2
+const maxGrowth = 1.15
 
-/** The same due rows among ten times as many live ones: what a job costs must follow its work, not the table. */
+/**
+ * The same due rows among ten times as many live ones. What a job costs must follow its work, not the table; but what it
+ * changes lies further apart in a larger one, for the one statement too.
+ */
 export const growthBenchmark: Benchmark = {
   name: 'growth',
-  title: 'The same due rows among ten times as many live rows, beside the smaller table',
+  title:
+    'How many times as long the same due rows take among ten times as many live rows, beside the one SQL statement',
   run: async (bench) => {
     const server = await bench.openServer()
     await using bundles = await makeBundles()
@@ -35,7 +39,7 @@ const measureGrowth = async (
   const small = await create('growth_small', live)
   const large = await create('growth_large', live * 10)
   const rounds: Round[] = []
-  const growths: number[] = []
+  const durations: number[] = []
   try {
     await using smallWorker = await startWorkerProcess(bundles, small.url)
     await using largeWorker = await startWorkerProcess(bundles, large.url)
@@ -48,15 +52,23 @@ const measureGrowth = async (
         }
       }
       await addDue(bench.seed + 2 * round + 1)
-      const [value, reference] = await inTurns(
+      const [among, beside] = await inTurns(
         round,
         () => timeRun(largeWorker, id, due),
         () => timeRun(smallWorker, id, due)
       )
-      bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
-      rounds.push({ value, reference })
       await addDue(bench.seed + 2 * round + 2)
-      growths.push((await timeStatement(large, id, due)) / (await timeStatement(small, id, due)))
+      const [statementAmong, statementBeside] = await inTurns(
+        round,
+        () => timeStatement(large, id, due),
+        () => timeStatement(small, id, due)
+      )
+      bench.say(
+        `${id}, round ${round + 1}: ${among.toFixed(0)} beside ${beside.toFixed(0)} ms, ` +
+          `the statement ${statementAmong.toFixed(0)} beside ${statementBeside.toFixed(0)} ms`
+      )
+      rounds.push({ value: among / beside, reference: statementAmong / statementBeside })
+      durations.push(among)
     }
   } finally {
     await small.drop()
@@ -64,12 +76,12 @@ const measureGrowth = async (
   }
   return {
     what: id,
-    unit: 'ms',
-    reference: 'a tenth of the live rows',
+    unit: '×',
+    reference: 'the one statement',
     rounds,
     goal: { atMost: maxGrowth },
     remark:
       `${due.toLocaleString('en')} due, ${(live * 10).toLocaleString('en')} and ${live.toLocaleString('en')} live; ` +
-      `the one statement grows ${medianOf(growths).toFixed(2)} ×`
+      `${medianOf(durations).toFixed(0)} ms among the more`
   }
 }

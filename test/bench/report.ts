@@ -38,5 +38,7 @@ const describeGoal = (goal: Goal, { reference, unit }: Finding): string => {
   return 'atMost' in goal ? `≤ ${show(goal.atMost)}` : `≥ ${show(goal.atLeast)}`
 }
 
-const format = (value: number, unit: string): string =>
-  `${value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1)} ${unit}`
+const format = (value: number, unit: string): string => {
+  if (unit === '×') return `${value.toFixed(2)} ×`
+  return `${value >= 100 ? Math.round(value).toLocaleString('en') : value.toFixed(1)} ${unit}`
+}

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import pLimit from 'p-limit'
 import type { Sql } from 'postgres'
 import { openStoredFiles } from '../../worker/stored-files.ts'
 
@@ -12,8 +13,8 @@ export interface SeededFiles extends AsyncDisposable {
   deleteAll(): Promise<void>
 }
 
-// As the worker's groups.
-const atOnce = 50
+// As many submissions as the worker has under way: two groups.
+const atOnce = 100
 
 /** Writes them: one for an upload, one for each run. */
 export const writeSeededFiles = async (sql: Sql, parent: string): Promise<SeededFiles> => {
@@ -41,7 +42,7 @@ export const writeSeededFiles = async (sql: Sql, parent: string): Promise<Seeded
   }
   // What proves the places.
   await Promise.all(['submissions/.keep', 'runs/.keep'].map(write))
-  await inGroups(stored, async ({ file, runs }) => {
+  await forEach(stored, async ({ file, runs }) => {
     if (file !== '') await write(file)
     for (const run of runs) await write(`runs/${run}/output.json`)
   })
@@ -51,7 +52,7 @@ export const writeSeededFiles = async (sql: Sql, parent: string): Promise<Seeded
   return {
     environment: { UPLOADS_URL: url.href, BUNDLES_URL: url.href },
     deleteAll: () =>
-      inGroups(stored, async ({ file, runs }) => {
+      forEach(stored, async ({ file, runs }) => {
         await Promise.all([
           ...(file === '' ? [] : uploads.map((place) => place.delete(file, signal))),
           ...runs.flatMap((run) => bundles.map((place) => place.deleteFolder(`runs/${run}/`, signal)))
@@ -61,7 +62,7 @@ export const writeSeededFiles = async (sql: Sql, parent: string): Promise<Seeded
   }
 }
 
-const inGroups = async <Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> => {
-  for (let begin = 0; begin < items.length; begin += atOnce)
-    await Promise.all(items.slice(begin, begin + atOnce).map(work))
+const forEach = async <Item>(items: readonly Item[], work: (item: Item) => Promise<void>): Promise<void> => {
+  const limit = pLimit(atOnce)
+  await Promise.all(items.map((item) => limit(work, item)))
 }
