@@ -347,7 +347,7 @@ it('`alerts --stage local` lists what fires with its entry of the runbook', asyn
     ].toSorted()
   )
   expect(fired.find(({ alert }) => alert === 'failed-run')?.runbook).toContain(
-    '`npm run scheduler -- logs cleanup-idempotency-keys --stage local`'
+    `\`npm run scheduler -- logs cleanup-idempotency-keys --stage local --url ${system.addresses.schedulerUrl}\``
   )
   const { out } = await runCommand(words, { isForPeople: true })
   expect(out).toContain('docs/runbook.md, *A run failed*')
