@@ -1,7 +1,7 @@
 import * as z from 'zod'
 import { isRecord } from './faults.ts'
 
-/** What is counted of a run: in its answer, in the last line of its log, and in the ledger. */
+/** The counts of a run: in its answer, in its last log line, and in the ledger. */
 export const runCounts = z.object({
   affected: z.int().describe('rows changed; of a dry run, rows found'),
   failed: z.int().describe('rows that could not be changed'),
@@ -12,7 +12,7 @@ export const runCounts = z.object({
   more: z.boolean().describe('due rows were left to the next run')
 })
 
-/** What an answer and the line `run completed` say of a run in numbers and switches. */
+/** The numbers and flags of a run, in its answer and in the log line `run completed`. */
 const runNumbers = runCounts.extend({
   dry_run: z.boolean().describe('nothing was changed'),
   duration_ms: z.int().describe('from the first entry in the ledger to the last')
@@ -55,7 +55,7 @@ const failed = z.strictObject({
 })
 const fault = z.strictObject({ error })
 
-/** All that the endpoint of a job answers, by status: the worker writes by it, and everyone else reads by it. */
+/** Every answer of a job's endpoint, by HTTP status. The worker serializes by it, and all readers parse by it. */
 export const runAnswers = {
   200: z
     .discriminatedUnion('status', [completed, skipped, refused])
@@ -70,7 +70,7 @@ export const runAnswers = {
 export type RunAnswer = z.infer<(typeof runAnswers)[200 | 409 | 500]>
 export type FaultAnswer = z.infer<typeof fault>
 
-/** What the two health endpoints answer. */
+/** The answers of the two health endpoints. */
 export const healthAnswers = {
   200: z.strictObject({ status: z.literal('ok') }).describe('The worker is there; ready: and its database'),
   503: z.strictObject({ status: z.literal('unavailable'), error }).describe('The database can not be used')
@@ -82,14 +82,14 @@ const everyField = {
   ...skipped.shape,
   ...completed.shape,
   error,
-  // Of a skipped call, as another release may say it.
+  // Why a call was skipped; another release may give other reasons.
   reason: z.string(),
   status: z.enum(['completed', 'skipped', 'refused', 'running', 'failed'])
 }
 
 /**
- * The fields of an answer that are as the worker writes them. Whatever is called may answer anything: the front with a
- * page of HTML, a worker of another release with other fields, and a long body is cut.
+ * The fields of an answer that match the schema. A body may be anything: the front's HTML page, the fields of another
+ * release, JSON that was cut off.
  */
 export const readAnswer = (body = '{}') => {
   try {
@@ -100,10 +100,10 @@ export const readAnswer = (body = '{}') => {
   }
 }
 
-/** The numbers of a run out of all that the ledger has of it. */
+/** Picks a run's numbers from its row in the ledger. */
 export const pickNumbers = (record: RunNumbers): RunNumbers => runNumbers.parse(record, { jitless: true })
 
-/** The numbers of a run, from the fields of its last log line. */
+/** Reads a run's numbers from the fields of its last log line. */
 export const readNumbers = (fields: unknown): Partial<RunNumbers> => readFields(runNumbers.shape, fields)
 
 const readFields = <Shape extends z.ZodRawShape>(

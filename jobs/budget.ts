@@ -1,7 +1,7 @@
-/** The longest that one statement of the worker may take, in seconds: a live application waits behind its locks. */
+/** The limit of one statement, in seconds: the application waits behind its locks. */
 export const statementTimeout = 20
 
-/** The longest that a statement waits for a row that someone holds, in seconds; then the row is left for the next run. */
+/** How long a statement waits for a locked row, in seconds; then the row is left for the next run. */
 export const lockTimeout = 2
 
 /**
@@ -10,8 +10,8 @@ export const lockTimeout = 2
  */
 export const budgetOf = (attemptDeadline: number): number => attemptDeadline * 0.9
 
-/** Seconds in which a statement that was cancelled has to end; then its connection is given up. */
+/** How long a cancelled statement may take to end, in seconds; then its connection is dropped. */
 export const graceTime = 2
 
-/** The end of the budget, in seconds, that a run keeps to give up its last statement and to write down how it ended. */
+/** The last seconds of the budget, reserved for cancelling the last statement and recording the run's end. */
 export const endingTime = graceTime + lockTimeout + graceTime

@@ -2,7 +2,7 @@
 export interface CallFailure {
   /** The HTTP status; where no answer came, `DEADLINE_EXCEEDED` or `UNAVAILABLE`. */
   readonly code: string
-  /** What Cloud Scheduler's log calls it. */
+  /** Its name in Cloud Scheduler's log. */
   readonly name?: string
   readonly cause: string
   readonly fix: string
@@ -14,7 +14,7 @@ const deploy =
 const late =
   'a run answers at 90 % of jobs.JOB.attemptDeadline at the latest, whatever it waits for: see what kept the call from its start, a cold start or a service with another time-out than declared: `npm run scheduler -- doctor --stage STAGE`'
 
-/** The one table of failed calls: README.md, the message of the alert, docs/runbook.md and the commands are made from it. */
+/** The table of failed calls, from which README.md, the alert's message, docs/runbook.md and the commands are made. */
 export const callFailures: readonly CallFailure[] = [
   {
     code: '400',
@@ -83,7 +83,7 @@ export const callFailures: readonly CallFailure[] = [
   }
 ]
 
-/** The entry of a code; of one that is not in the table, what its first digit says. */
+/** The entry for a code; for a code that is not in the table, the one for its first digit. */
 export const findCallFailure = (code: string): CallFailure =>
   callFailures.find((failure) => failure.code === code) ?? {
     code,

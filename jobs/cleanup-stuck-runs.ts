@@ -21,7 +21,7 @@ const fail = `
     modified = $1
   where run.id = any ($3::uuid[])`
 
-/** Asks Cloud Run about each execution that a run waits for: what can't be shown to have ended is left alone. */
+/** Asks Cloud Run about each execution that a run waits for. A run is left alone unless its executions have ended. */
 const askExecutions: Outside = {
   needs: 'executions',
   // Looked up for each row: a plan for all would read the whole table of steps.
@@ -67,7 +67,7 @@ const askExecutions: Outside = {
   ]
 }
 
-/** Marks runs as failed that have been RUNNING for too long and do not execute any more: their user waits. */
+/** Marks runs as failed that have been RUNNING for too long and no longer execute: their user is waiting. */
 export const cleanupStuckRuns = defineJob({
   id: 'cleanup-stuck-runs',
   schedule: '*/10 * * * *',

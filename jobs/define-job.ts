@@ -8,15 +8,15 @@ import type { OutsideServices } from './services.ts'
 export const attemptDeadlineRange = { min: 15, max: 1_800 } as const
 
 /**
- * What a job may do with a table of the application. The guards check that the columns are there with these types, and
- * the grants of the worker's role are made from it: a job can do nothing that is not written here.
+ * What a job may do with a table of the application. The guards check the columns and their types, and the grants of the
+ * worker's role are generated from it, so a job can do nothing that is not declared here.
  */
 export interface TableUse {
-  /** Columns that are read: name → type, as format_type() of PostgreSQL says it without a length. */
+  /** Columns that are read: name → type, as PostgreSQL's format_type() prints it without a length. */
   readonly select: Readonly<Record<string, string>>
-  /** Columns that are changed, or locked: PostgreSQL wants UPDATE on a column for `for update`. */
+  /** Columns that are updated. `for update` also needs UPDATE on some column. */
   readonly update?: Readonly<Record<string, string>>
-  /** Columns of rows that are added. */
+  /** Columns of rows that are inserted. */
   readonly insert?: Readonly<Record<string, string>>
   readonly delete?: true
 }
@@ -30,20 +30,20 @@ export interface Selection {
   /** The column that decides among rows of the same time: the primary key. */
   readonly key: string
   readonly keyType: 'uuid' | 'varchar' | 'bigint'
-  /** Which rows are due, by their own columns alone: PostgreSQL checks these again once it has locked a row. */
+  /** Which rows are due, by their own columns alone: PostgreSQL re-checks those after it has waited for a row's lock. */
   readonly due: string
   /**
    * Other rows that are due, none of which `due` names. The end of a page is looked up for each of the two by itself: joined
    * by an `or`, they would make every look walk over the rows between them.
    */
   readonly alsoDue?: string | undefined
-  /** What other rows must say of a due row, for it to be acted on. */
+  /** A condition on other rows that must hold as well before a due row may change. */
   readonly ready?: string
-  /** How a row is named in logs and answers, where its key must not be: `left(session_key, 8)`. */
+  /** How a row is named in logs and answers, if its key must not appear there: `left(session_key, 8)`. */
   readonly label?: string
-  /** Rows of another table that are locked with each row, and in which order all of them are. */
+  /** Rows of another table that are locked with each row, and the order in which all of them are locked. */
   readonly lock?: { readonly join: string; readonly of: string; readonly order: string }
-  /** `$2` of the texts. */
+  /** The value of `$2`. */
   readonly input?: Input
 }
 
@@ -51,61 +51,61 @@ export interface Selection {
 export type Input = Readonly<Record<string, unknown>>
 
 /**
- * What becomes of the due rows. `delete` deletes each range of the order by one statement. Where other rows have a say, or
- * rows are updated, there are changes: the worker locks the rows of a page by a statement of its own, then runs them.
+ * What happens to the due rows. `delete` deletes a page by one statement. A job that updates rows, or whose rows depend on
+ * other rows, lists changes instead: the worker locks the rows of a page by a separate statement first, then runs them.
  */
 export type Work = 'delete' | Changes
 
-/** What happens to the locked rows of a page, statement after statement in one transaction. `$3` has their keys, a text[]. */
+/** Run in order, in one transaction, on the locked rows of a page. `$3` holds their keys as text[]. */
 export interface Changes {
   readonly changes: readonly Change[]
-  /** Rows that need something done outside the database first. */
+  /** For rows that need work outside the database first. */
   readonly outside?: Outside
 }
 
-/** An INSERT, UPDATE or DELETE, or the SELECT of rows that must wait. */
+/** An INSERT, UPDATE or DELETE, or a SELECT of the rows that must wait. */
 export interface Change {
   readonly text: string
   /**
-   * What each row that it touches counts as; nothing where the same row is counted by another change. `waiting` runs only
-   * where rows of the page are left by the changes before it.
+   * What each affected row counts as; undefined if another change counts the same row. A `waiting` change runs only if the
+   * changes before it left rows of the page.
    */
   readonly counts?: 'affected' | 'failed' | 'waiting'
   /** The list of `$2` that it takes its rows from: where that is empty, it is left out. */
   readonly list?: string
 }
 
-/** What has to happen outside the database before rows may change: their files are deleted, an execution is asked for. */
+/** Work outside the database before rows may change: files to delete, executions to look up. */
 export interface Outside {
-  /** What it needs. Without `files` the job refuses to run; without `executions` nothing is asked, and `$2 -> 'asks'` is false. */
+  /** The service it needs. Without `files` the job is refused; without `executions` the step is skipped and `$2 -> 'asks'` is false. */
   readonly needs: keyof OutsideServices
-  /** The condition of the rows that need it. */
+  /** Which rows need it. */
   readonly where: string
-  /** What must be known of a row, as a select list. */
+  /** The columns that `act` needs, as a select list. */
   readonly columns: string
   /**
-   * Does it for a small group of rows that were locked and judged a moment ago.
+   * Does the work for a small group of rows that have just been locked and checked.
    *
-   * @returns `$2` of the changes: what became of each row. A row that was still under way when the signal aborted is left
-   *   out: nothing is known of it, so nothing may be recorded.
+   * @returns `$2` of the changes: the result for each row. A row that was still in progress when the signal aborted is left
+   *   out: its outcome is unknown, so nothing may be recorded.
    */
   // oxlint-disable-next-line typescript/no-explicit-any -- the rows are what `columns` says
   act(rows: readonly any[], context: OutsideContext): Promise<OutsideResult>
-  /** What happens to the group's rows then. */
+  /** Applied to the group's rows afterwards. */
   readonly changes: readonly Change[]
 }
 
-/** What became of a group of rows outside the database. */
+/** The result of the work outside the database for a group of rows. */
 export interface OutsideResult {
   /** Lists, each under its name: those of several groups become one, and their rows are changed together. */
   readonly input: Readonly<Record<string, readonly unknown[]>>
-  /** Stored files that were not where they should be, in places that were proven. */
+  /** Stored files that were not found in proven places. */
   readonly missing?: number
 }
 
-/** What a group is worked on with. */
+/** What `act` works with. */
 export interface OutsideContext extends Partial<OutsideServices> {
-  /** Aborts when the run has to come to its end: its budget is used up, or the worker is asked to stop. */
+  /** Aborts when the run must end: its budget is used up, or the worker is stopping. */
   readonly signal: AbortSignal
   readonly log: JobLog
 }
@@ -116,17 +116,17 @@ export interface JobLog {
   error(fields: Record<string, unknown>, message: string): void
 }
 
-/** What the application's tables must look like, where a later release of it would be harmed by the job. */
+/** What the application's tables must look like, for a job that would do harm on a later release. */
 export interface KnownRelease {
-  /** All columns of a table: with another one the release is unknown. */
+  /** Every column of a table: any other column means an unknown release. */
   readonly columns?: Readonly<Record<string, readonly string[]>>
-  /** All tables with a foreign key to a table. */
+  /** Every table that references a table. */
   readonly referencedBy?: Readonly<Record<string, readonly string[]>>
-  /** Tables that must not be there. */
+  /** Tables that must not exist. */
   readonly absent?: readonly string[]
 }
 
-/** A job as it is written in its file. */
+/** A job as its file declares it. */
 export interface JobDefinition<Parameters extends ParameterObject = ParameterObject> {
   /** Lower-case words with hyphens: part of the URL, of the Scheduler name and of every log line. */
   readonly id: string
@@ -134,34 +134,34 @@ export interface JobDefinition<Parameters extends ParameterObject = ParameterObj
   readonly schedule: string
   /** A sentence for people, at most 500 characters: Cloud Scheduler shows it. */
   readonly description: string
-  /** Seconds until Cloud Scheduler gives an attempt up: 15 to 1,800, and not longer than the schedule's period. */
+  /** Cloud Scheduler's time-out for an attempt, in seconds: 15 to 1,800, and not longer than the schedule's period. */
   readonly attemptDeadline: number
   /** What a row is called, singular and plural: `['session', 'sessions']`. */
   readonly rows: readonly [string, string]
   /** What happens to a row: `deleted`. */
   readonly verb: string
-  /** How many rows a batch holds unless `batch_size` says otherwise. */
+  /** Rows in a batch, unless `batch_size` says otherwise. */
   readonly batchSize: number
   /** A run that finds more due rows than this is refused and touches none, unless the stage allows more. */
   readonly maxRows: number
-  /** Schemas of the parameters that this job takes besides the common ones. */
+  /** Schemas of this job's own parameters, besides the common ones. */
   readonly parameters: Parameters
   readonly tables: Readonly<Record<string, TableUse>>
-  /** The release of the application that the job knows, where another one would be harmed. */
+  /** The release of the application that the job knows, if it would do harm on another one. */
   readonly release?: KnownRelease
-  /** The due rows. From this come the count, the sample of a dry run, the batches, and whether more is left. */
+  /** The due rows. The count, a dry run's sample, the batches and `more` all derive from it. */
   selection(parameters: z.infer<Parameters> & CommonParameters): Selection
   readonly work: Work
-  /** Looks at what a run should say besides its counts, once it is over. */
+  /** Something to report after each run besides its counts. */
   readonly notice?: Notice
 }
 
-/** Something that each run of a job reports for as long as it is so. */
+/** A condition that each run reports for as long as it holds. */
 export interface Notice {
   /** `select … as count`. */
   readonly text: string
   readonly event: string
-  /** The sentence about a count above zero. */
+  /** The sentence for a count above zero. */
   readonly describe: (count: number) => string
 }
 
@@ -169,7 +169,7 @@ export interface Notice {
 export type Job<Id extends string = string> = JobDefinition & { readonly id: Id }
 
 /**
- * Declares a job; a faulty one is refused when the program starts, not when it first fires.
+ * Declares a job. A faulty declaration fails when the program starts, not when the job first fires.
  *
  * @throws RangeError that names the job and every fault.
  */
@@ -204,13 +204,13 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
     faults.push(`batchSize must be at least 1, got ${batchSize}`)
   if (!Number.isInteger(maxRows) || maxRows < 1) faults.push(`maxRows must be at least 1, got ${maxRows}`)
   if (faults.length > 0) throw new RangeError(`job '${id}': ${faults.join('; ')}`)
-  // The worker checks parameters with the job's own schema before it calls `selection`, so the wider type is safe.
+  // The wider type is safe: the worker checks parameters against the job's schema before it calls `selection`.
   return definition
 }
 
 /**
- * Whether a schedule's period is at least some seconds, up to half an hour, as its minutes alone show. A walk over its
- * ticks, which finds every period, would cost each cold start 20 ms a job.
+ * Whether a schedule's period is at least this many seconds, up to half an hour, judging by its minutes alone. Walking over
+ * its ticks would find every period, but cost each cold start 20 ms a job.
  */
 const isEvidentPeriod = (schedule: string, seconds: number): boolean => {
   const minutes = schedule.trim().split(/\s+/)[0] ?? ''
@@ -220,7 +220,7 @@ const isEvidentPeriod = (schedule: string, seconds: number): boolean => {
 }
 
 /**
- * Checks that a list of jobs has no id twice.
+ * Checks that no two jobs share an id.
  *
  * @returns the list, which keeps the ids as its type: whatever is written down for each job can be checked to have them all.
  * @throws RangeError that names the id.

@@ -1,4 +1,4 @@
-/** What the worker says in the field `event` of a log line: the alerts match on these, so a name is a contract. */
+/** Values of the field `event` in the worker's log. Alerts match on them, so each name is a contract. */
 export const events = {
   started: 'run started',
   completed: 'run completed',

@@ -1,13 +1,13 @@
 import * as z from 'zod'
 
-/** What a check of an object found: the values where there is no fault. */
+/** The result of checking an object: its values if there is no fault. */
 export interface Checked<Value> {
   readonly value: Value | undefined
-  /** Each a sentence: the place, what it must be and what it got. */
+  /** Sentences that name the field, what it must be and what it got. */
   readonly faults: readonly string[]
 }
 
-/** How a check speaks of what it looks at. */
+/** How a check names the object in its messages. */
 export interface Wording {
   /** Stands before each name: `jobs.clear-sessions.` */
   readonly prefix?: string
@@ -15,14 +15,14 @@ export interface Wording {
   readonly describeUnknown?: (name: string, known: readonly string[]) => string
 }
 
-/** Gives a schema the words that follow 'must be' where it is not met. */
+/** Gives a schema the words that follow "must be" in its message. */
 export const must = <Schema extends z.ZodType>(words: string, schema: Schema): Schema =>
   schema.meta({ must: words })
 
 /**
- * The one check of what people write: the settings and parameters of jobs, a stage's configuration, the worker's environment.
+ * Checks input that people write: a job's settings and parameters, a stage's configuration, the worker's environment.
  *
- * A field whose schema has no words of its own speaks for itself: what its issues say are whole faults.
+ * If a field's schema has no words of its own, its issues are taken as complete messages.
  */
 export const checkFields = <Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,
@@ -32,10 +32,10 @@ export const checkFields = <Shape extends z.ZodRawShape>(
   const known = Object.keys(schema.shape)
   const unknown = Object.keys(input).filter((name) => !known.includes(name))
   const faults = new Set(unknown.map((name) => `${prefix}${describeUnknown(name, known)}`))
-  // A parser compiled for the schema would cost a cold start more than it ever saves.
+  // Compiling a parser for the schema would cost a cold start more than it ever saves.
   const { data, error } = schema.safeParse(input, { jitless: true })
   for (const { code, path, message } of error?.issues ?? []) {
-    // Named above already, before the fields.
+    // Already reported above, ahead of the fields.
     if (code === 'unrecognized_keys') continue
     const name = String(path[0])
     const words = describeMust(schema.shape[name] as z.ZodType)
@@ -44,7 +44,7 @@ export const checkFields = <Shape extends z.ZodRawShape>(
   return { value: faults.size === 0 ? data : undefined, faults: [...faults] }
 }
 
-/** What a field must be: the words that it was given, or what a switch or a whole number is by itself. */
+/** What a field must be: its own words, or a default for booleans and integers. */
 export const describeMust = (schema: z.ZodType): string | undefined => {
   const { must: words } = schema.meta() ?? {}
   if (typeof words === 'string') return words
@@ -58,7 +58,7 @@ export const describeMust = (schema: z.ZodType): string | undefined => {
 const describeUnknownField = (name: string, known: readonly string[]): string =>
   `${name} must be one of ${known.join(', ')}, got '${name}'`
 
-/** How a value that was refused is shown: `nothing`, `'text'`, or as JSON. */
+/** A refused value as messages show it: `nothing`, `'text'`, or JSON. */
 export const describeGot = (value: unknown): string =>
   isUnset(value)
     ? 'nothing'
@@ -66,7 +66,7 @@ export const describeGot = (value: unknown): string =>
       ? `'${value}'`
       : (JSON.stringify(value) ?? String(value))
 
-/** Whether nothing was given: an empty text stands for nothing in an environment and in a stage's file. */
+/** Whether no value was given. An empty string counts as none, in an environment and in a stage's file. */
 export const isUnset = (value: unknown): boolean => value === undefined || value === null || value === ''
 
 export const isRecord = (value: unknown): value is Record<string, unknown> =>

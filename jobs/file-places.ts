@@ -1,12 +1,12 @@
 import { describeGot } from './faults.ts'
 
-/** What a list of places of stored files must be. */
+/** The form of a list of file places, for messages. */
 export const filePlacesForm =
   'one or several of gs://bucket[/prefix] and file:///folder, each once and separated by spaces'
 
 /**
- * Reads a list of places of stored files. What a URL could hold besides is refused by name: cut off, it would lead to
- * another place, and what is deleted there does not come back.
+ * Parses a list of file places. Other parts of a URL, such as a query, are refused by name: dropping them could point to
+ * another place, and a deletion there is final.
  *
  * @param name of the setting, for the faults.
  * @returns the places in their order, and every fault, each a sentence.

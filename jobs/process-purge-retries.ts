@@ -19,8 +19,8 @@ const retry = 'submissions_purgeretry retry'
 const retriedEverySeconds = 24 * 3600
 const activeRunWaitsSeconds = 300
 
-// The application's own retries end after five attempts and are put off by 365 days. A deletion that was promised is tried
-// on: none of ours lies further ahead than a day.
+// The application gives up after five attempts and moves the retry 365 days ahead. A promised deletion is not abandoned
+// here: no retry waits longer than a day.
 const isGivenUp = `
   (
     retry.next_retry_at > $1 + interval '720 hours'
@@ -34,7 +34,7 @@ const submissionsOfPage = `
   s.id = any (array(select retry.submission_id from ${retry} where ${isOfPage}))
   and s.content_purged_at is null`
 
-/** Settles the retries of submissions that are purged. */
+/** Deletes the retries of submissions that have been purged. */
 const settle: Change = {
   text: `
     delete from ${retry}
@@ -43,7 +43,7 @@ const settle: Change = {
   counts: 'affected'
 }
 
-/** Puts off the retries of submissions whose run is active; no attempt is counted. */
+/** Postpones the retries of submissions with an active run, without counting an attempt. */
 const wait: Change = {
   text: `
     update ${retry}
@@ -56,7 +56,7 @@ const wait: Change = {
   counts: 'waiting'
 }
 
-/** Tries purges again whose files could not be deleted. */
+/** Retries purges whose files could not be deleted. */
 export const processPurgeRetries = defineJob({
   id: 'process-purge-retries',
   schedule: '*/5 * * * *',
@@ -105,7 +105,7 @@ export const processPurgeRetries = defineJob({
     keyType: 'bigint',
     due: 'retry.next_retry_at <= $1',
     alsoDue: isGivenUp,
-    // The submission before its retry, as whoever purges it: then nobody waits in a circle.
+    // The submission first, then its retry, like everything else that purges: one order of locks prevents deadlocks.
     lock: {
       join: 'join submissions_submission s on s.id = retry.submission_id',
       of: 's, retry',

@@ -15,7 +15,7 @@ import {
 
 const submission = 'submissions_submission s'
 
-// One with a retry is the other job's.
+// A submission with a retry belongs to process-purge-retries.
 const hasNoRetry = 'not exists (select from submissions_purgeretry retry where retry.submission_id = s.id)'
 
 /** Deletes the files and the content of expired submissions; the row stays as the audit trail. */

@@ -4,7 +4,7 @@ import { findNameFault } from './file-places.ts'
 // What the purge and its retries have in common. `s` is the submission, `picked` what was known of it when its files were
 // deleted.
 
-/** What a purged submission looks like; its row stays as the audit trail. */
+/** The columns of a purged submission; its row stays as the audit trail. */
 export const purged =
   "content = '', input_file = '', expires_at = null, content_purged_at = $1, modified = $1"
 
@@ -32,7 +32,7 @@ export const isInline = (ids: string): string => `
     )
   )`
 
-/** Still as it was when its files were deleted: no other file, no other run. What differs keeps its files for its next turn. */
+/** Unchanged since its files were deleted: no other file, no other run. A submission that differs is left to the next run. */
 export const isAsPicked = `
   (
     s.id = picked.id
@@ -44,14 +44,14 @@ export const isAsPicked = `
     )
   )`
 
-/** The submissions under a name of the input, as `picked`. */
+/** The submissions in one field of the input, as `picked`. */
 export const pickedFrom = (name: 'gone' | 'failing'): string =>
   `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, input_file text, runs text[], error text)`
 
-/** Deletes the files of a group of submissions; each job says what then happens to the rows. */
+/** Deletes the files of a group of submissions; each job defines what then happens to the rows. */
 export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> = {
   needs: 'files',
-  // Looked up for each row: a plan for all would read the whole table of runs.
+  // A lateral lookup for each row: joined, the planner may read the whole table of runs.
   where: `
     (
       coalesce(s.input_file, '') <> ''
@@ -66,7 +66,7 @@ export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> =
       where run.submission_id = s.id
     ) as runs`,
   act: async (rows: readonly Picked[], context) => {
-    // Two retries of one submission are one deletion.
+    // Two retries of the same submission share one deletion.
     const submissions = [...new Map(rows.map((row) => [row.id, row])).values()]
     await provePlaces(submissions, context)
     const outcomes = (
@@ -91,9 +91,9 @@ interface Picked {
 }
 
 /**
- * Not found is the same as gone only in the right place, so each place is proven before the first file goes.
+ * "Not found" means "gone" only in the right place, so each place is proven before the first file is deleted.
  *
- * @throws Error that says which place is not proven: the run fails, and nothing of the page is changed.
+ * @throws Error that names the place that can't be proven: the run fails, and no row of the page changes.
  */
 const provePlaces = async (
   submissions: readonly Picked[],
@@ -126,10 +126,10 @@ const tryDeletion = async ({ id, file, runs }: Picked, { files, signal, log }: O
   }
 }
 
-// What the column is cut to; the rest of a storage client's message is its request.
+// The column's limit; the rest of a storage client's message only repeats its request.
 const maxReason = 2_000
 
-/** The reason of a failed purge as its retry keeps it: without credentials, at most 2,000 characters, never empty. */
+/** The reason of a failed purge for last_error: without credentials, at most 2,000 characters, never empty. */
 export const describeReason = (reason: unknown): string => {
   const message = reason instanceof Error ? reason.message : String(reason)
   return (
@@ -146,10 +146,10 @@ export const describeReason = (reason: unknown): string => {
 /** Seconds until the next attempt of a purge, after the first, second, … failed one; then it is exhausted. */
 export const retryAfterSeconds = [60, 300, 3_600, 21_600] as const
 
-/** As many failed attempts exhaust a purge retry: it is reported, and tried again every 24 hours. */
+/** After this many failed attempts a purge retry is exhausted: it is reported, and tried again every 24 hours. */
 export const maxAttempts = retryAfterSeconds.length + 1
 
-/** The releases that both jobs know: a later one keeps outputs by a retention of their own, and names with the content. */
+/** The releases that both jobs know. Later ones give outputs a retention of their own and clear names with the content. */
 export const knownSubmissions: KnownRelease = {
   columns: {
     submissions_submission: [

@@ -4,14 +4,14 @@ export interface OutsideServices {
   readonly executions: Executions
 }
 
-/** One place that stored files are in: a bucket, a folder of it, or a folder of this machine. Names are relative to it. */
+/** A place for stored files: a bucket, a prefix in it, or a local folder. File names are relative to it. */
 export interface FilePlace {
   readonly url: string
   /**
-   * Shows that this is the place that it is taken for: it answers, it is the one that was asked for, and it holds at
-   * least one file under a folder. Only then does a file that is not found there mean that it is gone.
+   * Proves that this is the right place: it answers, it is the one that was asked for, and it holds at least one file under
+   * a folder. Only then does "not found" mean that a file is gone.
    *
-   * @param folder the first one of the names that rows carry, `submissions`; empty for the place as a whole.
+   * @param folder the first folder of the names in the rows, `submissions`; empty for the whole place.
    * @throws Error of a sentence for people: which place, what was seen, what to do.
    */
   prove(folder: string, signal: AbortSignal): Promise<void>

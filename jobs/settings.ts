@@ -8,7 +8,7 @@ import { findParameterFaults, type ParameterValues } from './parameters.ts'
 const settingsSchema = z.object({
   schedule: must('a cron expression in quotes', z.string()).exactOptional(),
   paused: z.boolean().exactOptional(),
-  /** Every run is a dry run: for watching a job before it may delete. */
+  /** Makes every run a dry run, to watch a job before it may delete. */
   shadow: z.boolean().exactOptional(),
   attemptDeadline: must(
     `a whole number of seconds from ${attemptDeadlineRange.min} to ${attemptDeadlineRange.max}`,
@@ -22,7 +22,7 @@ const settingsSchema = z.object({
   parameters: must('an object', z.custom<ParameterValues>(isRecord)).exactOptional()
 })
 
-/** What a stage may say of one job. Anything left out is as the job's file says. */
+/** A stage's settings for one job. Whatever is left out comes from the job's file. */
 export type JobSettings = Readonly<z.infer<typeof settingsSchema>>
 
 export type SettingsByJob = Readonly<Record<string, JobSettings>>
@@ -31,27 +31,27 @@ export type SettingsByJob = Readonly<Record<string, JobSettings>>
 // missed ticks needs `schedule` and `paused` to know which ticks are due.
 const workerSettings = ['attemptDeadline', 'maxRows', 'paused', 'schedule', 'shadow'] as const
 
-/** A job as the worker has it: what its file says, under what the stage says. */
+/** A job as the worker sees it: its file, with the stage's settings applied. */
 export interface WorkerJob extends Job {
   readonly paused: boolean
   readonly shadow: boolean
 }
 
-/** A job as a stage has it: besides, what only Cloud Scheduler is told. */
+/** A job as a stage declares it, including what only Cloud Scheduler needs. */
 export interface StageJob extends WorkerJob {
   readonly retryCount: number
   /** The body of every scheduled request. */
   readonly body: ParameterValues
 }
 
-/** Puts what a stage says of its jobs over what their files say. */
+/** Applies a stage's settings to the jobs of the catalogue. */
 export const applySettings = (jobs: readonly Job[], settings: SettingsByJob): readonly StageJob[] =>
   jobs.map((job) => {
     const { parameters: body = {}, ...others } = settings[job.id] ?? {}
     return { ...presets, ...job, ...others, body }
   })
 
-/** What the worker must be told, where that is other than the presets. */
+/** The settings that the worker must be given, without those that equal the defaults. */
 export const pickWorkerSettings = (jobs: readonly Job[], settings: SettingsByJob): SettingsByJob =>
   Object.fromEntries(
     jobs.flatMap(({ id }) => {
@@ -68,10 +68,10 @@ export const pickWorkerSettings = (jobs: readonly Job[], settings: SettingsByJob
 const presets = { paused: false, shadow: false, retryCount: 3 } as const
 
 /**
- * Checks what a stage says of its jobs. The Pulumi program reads it from the stack's configuration, the worker from
- * the environment that the program gave it; both by this function.
+ * Checks a stage's settings of its jobs. Both sides use this function: the Pulumi program for the stack's configuration,
+ * the worker for the environment that the program gave it.
  *
- * @param name what to call the input in a fault: `jobs`, `JOB_SETTINGS`.
+ * @param name the name of the input in messages: `jobs`, `JOB_SETTINGS`.
  * @returns the settings, and every fault with its place, what it must be and what it got.
  */
 export const parseJobSettings = (

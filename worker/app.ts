@@ -19,20 +19,20 @@ import { findTrace } from './log.ts'
 import { describeReadOnly, type Writability } from './database/server-faults.ts'
 import { runJob, type RunnerOptions, type RunResult } from './runner.ts'
 
-/** What the HTTP side of the worker is made of. */
+/** What the worker's HTTP service is built from. */
 export interface AppOptions extends RunnerOptions {
   readonly isWorker: boolean
   readonly log: Logger
   readonly project?: string
-  /** A connection that no run can take. */
+  /** A pool of its own, which runs can't exhaust. */
   readonly health: Sql
 }
 
-// Parameters are a handful of numbers.
+// A body holds a handful of numbers.
 const bodyLimit = 64 * 1024
-// A run that is under way may take minutes; Cloud Scheduler's own back-off decides beyond this.
+// A run may take minutes; after this hint Cloud Scheduler's own back-off applies.
 const retryAfterSeconds = 30
-// Of /health/ready: less than a probe waits.
+// For /health/ready: less than a probe's time-out.
 const healthTimeoutMs = 2_000
 const healthPaths = ['/health/live', '/health/ready']
 
@@ -40,13 +40,13 @@ const healthPaths = ['/health/live', '/health/ready']
 export const buildApp = (options: AppOptions): FastifyInstance => {
   const app = fastify({
     loggerInstance: options.log,
-    // The runs say what matters, each in two lines of its own.
+    // Each run logs two lines of its own, which say what matters.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     routerOptions: { ignoreTrailingSlash: true },
     frameworkErrors: (error, _request, reply) => void sendError(reply, error.statusCode ?? 400, error.message)
   }) as unknown as FastifyInstance
-  // Cloud Scheduler sends a body without a type as application/octet-stream: any type is taken, and read as JSON.
+  // Cloud Scheduler sends a body without a Content-Type as application/octet-stream, so any type is parsed as JSON.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
 
@@ -134,7 +134,7 @@ const answerReady = async ({ health, log }: AppOptions, reply: FastifyReply): Pr
     select pg_is_in_recovery() as "isStandby", current_setting('transaction_read_only')::bool as "isReadOnly"`
   const late = new Promise<never>((_resolve, reject) => {
     setTimeout(() => {
-      // Else the next question would wait behind this one.
+      // Otherwise the next query would wait behind this one.
       query.cancel()
       reject(new Error(`the database gave no answer within ${healthTimeoutMs} ms`))
     }, healthTimeoutMs).unref()

@@ -16,35 +16,35 @@ import {
 } from './pages.ts'
 import { ask } from './statements.ts'
 
-/** A run that works through its due rows. */
+/** What a run needs to work through its due rows. */
 export interface Drain {
-  /** Its statements end when the run's time is up. */
+  /** Cancels its statements when the run's time is up. */
   readonly sql: Sql
   readonly runId: string
   /** The instant of the run, as the ledger has it. */
   readonly startedAt: string
   readonly selection: Selection
   readonly work: Work
-  /** What is there for rows that need something outside the database; its signal aborts when no new batch may begin. */
+  /** Services for rows that need work outside the database. Its signal aborts when no new batch may begin. */
   readonly services: OutsideContext
   readonly batchSize: number
   readonly maxBatches: number
-  /** Whether the run's time is up: then nothing more can be asked. */
+  /** Whether the run's time is up, so that no further statement can be sent. */
   readonly isTimeUp: () => boolean
   readonly log: JobLog
 }
 
-/** What a run leaves to the next one. */
+/** What a run leaves for the next one. */
 export interface Left {
-  /** Whether due rows are left: its limits were reached, or someone held them. */
+  /** Whether due rows are left, because a limit was reached or another transaction had locked them. */
   readonly more: boolean
-  /** Due rows that were passed over because someone held or changed them. */
+  /** Due rows that were skipped because another transaction had locked or changed them. */
   readonly held: number
 }
 
 /**
- * Works through the due rows in their order, page by page, each in one statement. A page with a row that can't be changed is
- * taken again in smaller ones, until the row stands alone; it is counted as failed and passed over.
+ * Works through the due rows in order, page by page, with one statement a page. If a row makes its page fail, the page is
+ * split into smaller ones until the row stands alone; it is counted as failed and skipped.
  */
 export const drainRows = async (drain: Drain): Promise<Left> => {
   const progress: Progress = { batches: 0, held: 0 }
@@ -73,7 +73,7 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
       const before = progress.held
       progress.held += remaining
       if (!(await workOutside(drain, range, progress))) return leave(drain, from, progress)
-      // Some that were left may have stopped being due.
+      // Some of the rows that were left may no longer be due.
       if (progress.held > before)
         progress.held = Math.min(progress.held, before + (await countLeft(drain, range)))
     }
@@ -83,24 +83,24 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
 }
 
 interface Progress {
-  /** Batches that found something to change: no page without ready rows keeps a run from those behind it. */
+  /** Batches that changed something. Empty pages don't count against max_batches, so they can't block later pages. */
   batches: number
   held: number
 }
 
-// A page of 5,000 with one bad row is narrowed down to it in 7 steps, and grows back as fast.
+// Seven steps narrow a page of 5,000 down to its one bad row, and it grows back as fast.
 const growth = 4
 
-// Between the look at a group and the first deletion of each of its rows lie milliseconds: all of them begin at once.
+// All deletions of a group start at once, so only milliseconds pass between the check of its rows and their deletions.
 const groupSize = 50
 
-// While one waits for the storage, the other keeps the worker and the database busy.
+// While one group waits for the storage, the other keeps the worker and the database busy.
 const groupsAtOnce = 2
 
-// Rows of several groups are changed by one batch: what a batch costs besides is as much as the rows of a group.
+// One batch changes the rows of several groups: a batch's fixed cost equals that of changing a whole group.
 const changedAtOnce = 250
 
-/** Whether the batches to come may be the last that the run may make. */
+/** Whether the next batches may be the last ones that max_batches allows. */
 const isNearEnd = ({ maxBatches }: Drain, { batches }: Progress, toCome: number): boolean =>
   batches + toCome >= maxBatches
 
@@ -108,7 +108,7 @@ const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean
   services.signal.aborted || batches >= maxBatches
 
 const leave = async (drain: Drain, from: Bound | undefined, { held }: Progress): Promise<Left> => {
-  // It was up within a batch, whose rows are left.
+  // Time ran out within a batch, so its rows are left.
   if (drain.isTimeUp()) return { more: true, held }
   const [row] = await read<{ any: boolean }>(drain, isAnyReady(drain.selection, { from }))
   return { more: held > 0 || (row?.any ?? false), held }
@@ -121,7 +121,7 @@ const countLeft = async (drain: Drain, range: Range): Promise<number> => {
   return row!.count
 }
 
-/** The place that ends the next page; undefined when no due row is left. */
+/** The end of the next page; undefined if no due row is left. */
 const findEnd = async (drain: Drain, range: Range, size: number): Promise<Bound | undefined> => {
   const [found] = await read<{ at: string; isTied: boolean }>(drain, findBound(drain.selection, range, size))
   if (!found) return undefined
@@ -151,7 +151,7 @@ const changeRange = (drain: Drain, range: Range, progress: Progress): Promise<Ba
   )
 }
 
-/** Rows that were worked on, and what became of them. */
+/** A group of rows and the result of the work outside the database. */
 interface Worked extends OutsideResult {
   readonly keys: readonly string[]
 }
@@ -159,9 +159,9 @@ interface Worked extends OutsideResult {
 const nothing: Worked = { keys: [], input: {} }
 
 /**
- * Works through the rows of a range that need something done outside the database first, in small groups.
+ * Works through the rows of a range that need work outside the database first, in small groups.
  *
- * @returns whether it came to the end of the range.
+ * @returns whether it reached the end of the range.
  */
 const workOutside = async (drain: Drain, range: Range, progress: Progress): Promise<boolean> => {
   const { work, services, selection, batchSize } = drain
@@ -169,16 +169,17 @@ const workOutside = async (drain: Drain, range: Range, progress: Progress): Prom
   if (!outside || !services[outside.needs]) return true
   const size = Math.min(groupSize, batchSize)
   const most = Math.min(changedAtOnce, batchSize)
-  // One group is looked at while the files of the one before are under way, and the rows of those before it are changed.
+  // A pipeline of three steps: one group is checked while the files of the previous one are deleted and the rows of the
+  // groups before that are changed.
   const underWay = new Set<Promise<void>>()
   let changing = Promise.resolve()
   let worked = nothing
-  /** Begins to change what was worked on, behind the batch before it, whose end is awaited: so no more than two are open. */
+  /** Starts the batch for the finished groups, once the previous batch has ended: at most two are open. */
   const change = (): Promise<void> => {
     const rows = worked
     const before = changing
     worked = nothing
-    // One that failed ends the run, but what was done outside still has to stand in the rows.
+    // A failed batch ends the run, but the finished groups must still be recorded in their rows.
     changing = before.catch(() => undefined).then(() => changeKeys(drain, outside, rows, progress))
     changing.catch(() => undefined)
     return before
@@ -197,7 +198,7 @@ const workOutside = async (drain: Drain, range: Range, progress: Progress): Prom
   let { from } = range
   try {
     for (;;) {
-      // What was worked on makes a batch, and another may be on its way.
+      // The finished groups make one batch, and another may be under way.
       while (
         underWay.size === groupsAtOnce ||
         (underWay.size > 0 && isNearEnd(drain, progress, underWay.size + 2))
@@ -211,7 +212,7 @@ const workOutside = async (drain: Drain, range: Range, progress: Progress): Prom
       if (!last) break
       const working = workGroup(rows).finally(() => underWay.delete(working))
       underWay.add(working)
-      // Whoever waits for it hears of its failure.
+      // Its failure is reported where it is awaited.
       working.catch(() => undefined)
       if (rows.length < size) break
       from = { at: last.at, key: last.key }
@@ -221,11 +222,11 @@ const workOutside = async (drain: Drain, range: Range, progress: Progress): Prom
     await Promise.allSettled(underWay)
     await changeAll()
   }
-  // Files may have been under way at the end: their rows are found again from the beginning of the range.
+  // Deletions may have been under way when time ran out: the next run finds their rows from the start of the range.
   return !services.signal.aborted
 }
 
-/** @returns undefined when nothing is known of the rows, so nothing may be recorded. */
+/** @returns undefined if the outcome of the rows is unknown, so that nothing may be recorded. */
 const actOn = async (
   { services }: Drain,
   outside: Outside,
@@ -247,7 +248,7 @@ const join = (before: Worked, { keys, input, missing = 0 }: Worked): Worked => (
   missing: (before.missing ?? 0) + missing
 })
 
-/** Changes the rows of some keys; those that can't be changed are found by halving, counted as failed, and passed over. */
+/** Changes the rows with these keys. Rows that can't be changed are found by halving, counted as failed and skipped. */
 const changeKeys = async (
   drain: Drain,
   outside: Outside,
@@ -273,7 +274,7 @@ const changeKeys = async (
     if (isOutOfTime(drain, error)) return
     if (keys.length === 1) {
       progress.held -= 1
-      // What was missing stands beside whichever key is the first: it must not go with a row that fails.
+      // The count of missing files is recorded with the first key; it must not be lost when that row fails.
       return passOver(drain, error, progress, missing)
     }
     const half = Math.ceil(keys.length / 2)
@@ -282,7 +283,7 @@ const changeKeys = async (
   }
 }
 
-/** Sends a batch; once more without the rows that someone holds, where it waited for one of them in vain. */
+/** Sends a batch. If a lock times out, sends it again and skips locked rows. */
 const sendBatch = async (
   drain: Drain,
   progress: Progress,
@@ -303,7 +304,7 @@ const sendBatch = async (
   }
 }
 
-/** A row that can't be changed is a fact of the run, and no other row waits for it. */
+/** Counts and logs a row that can't be changed, so that the rows behind it go on. */
 const passOver = async (
   { sql, runId, log }: Drain,
   error: unknown,
@@ -321,16 +322,16 @@ const read = <Row extends object>(drain: Drain, statement: PageStatement): Promi
 
 const cancelled = '57014'
 
-/** Whether the run's time was up, which is no fault of the rows. */
+/** Whether the statement was cancelled because the run's time was up, which is not the rows' fault. */
 const isOutOfTime = ({ services }: Drain, error: unknown): boolean =>
   codeOf(error) === cancelled && services.signal.aborted
 
 /**
- * Whether some row of a page may be the cause of an error: bad data, a constraint, whatever a trigger raises, too much work.
- * All but what says something of the connection, the role, the server, or the run itself.
+ * Whether a row of the page may have caused an error: bad data, a constraint, a trigger, a time-out. Everything counts
+ * except errors of the connection, the role, the server or the run itself.
  */
 const isOfRows = (error: unknown): boolean =>
   isFromServer(error) && !/^(08|25|28|3D|53|57P|58|SJ)/.test(codeOf(error))
 
-/** A lock that someone holds longer than the lock time-out, a deadlock, or a change that came in between. */
+/** A lock time-out, a deadlock, or a concurrent change. */
 const isLocked = (error: unknown): boolean => ['55P03', '40P01', '40001'].includes(codeOf(error))

@@ -6,15 +6,15 @@ import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
 import { type DatabaseAddress, readDatabaseUrl } from './database/address.ts'
 
-/** Everything that the worker is told by its environment. */
+/** The worker's configuration, from its environment. */
 export interface Environment {
-  /** Loopback unless told otherwise: outside of Cloud Run nothing checks who calls. The image says 0.0.0.0. */
+  /** Loopback by default, since nothing checks callers outside Cloud Run. The image sets 0.0.0.0. */
   readonly host: string
   readonly port: number
   readonly database: DatabaseAddress
-  /** False turns the scheduled endpoints off: the same image may run where it must not clean. */
+  /** False turns the scheduled endpoints off, so that the same image can run where it must not clean up. */
   readonly isWorker: boolean
-  /** Where uploads and the runs' bundles are; undefined where nobody knows, and nothing that has files may be purged. */
+  /** Where uploads and the runs' bundles are; undefined if unknown, and then nothing that has files is purged. */
   readonly files: { readonly uploads: readonly URL[]; readonly bundles: readonly URL[] } | undefined
   /** Cloud Run's API, where cleanup-stuck-runs asks whether a run still executes; undefined: it does not ask. */
   readonly executionsUrl?: URL
@@ -60,7 +60,7 @@ export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
   }
 }
 
-/** A token is sent there: encrypted, or it stays on this machine. */
+/** A token is sent there, so it must be encrypted or stay on this machine. */
 const isApiUrl = (value: string): boolean => {
   if (!URL.canParse(value)) return false
   const url = new URL(value)
@@ -145,7 +145,7 @@ const schema = z.object({
   LOG_LEVEL: must(`one of ${logLevels.join(', ')}`, z.enum(logLevels).default('info')),
   TIME_ZONE: must(
     'a time zone such as Australia/Sydney',
-    // The preset needs no look at the zones, which costs a cold start 10 ms.
+    // The default needs no check against the time zones, which would cost a cold start 10 ms.
     text.refine((zone) => zone === presetTimeZone || isTimeZone(zone)).default(presetTimeZone)
   ),
   JOB_SETTINGS: text.default('{}').transform(readSettings),

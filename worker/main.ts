@@ -9,7 +9,7 @@ import { openLog } from './log.ts'
 import { migrate } from './migrations.ts'
 import { openStoredFiles } from './stored-files.ts'
 
-// Cloud Run kills 10 s after SIGTERM; whatever hangs then, the log is flushed before.
+// Cloud Run kills the process 10 s after SIGTERM; the log is flushed before that, even if something hangs.
 const exitAfterMs = 8_000
 
 const main = async (): Promise<void> => {
@@ -17,9 +17,9 @@ const main = async (): Promise<void> => {
   const jobs = applySettings(catalogue, environment.settings)
   const log = openLog(environment.logLevel)
   const sql = openDatabase(environment.database)
-  // Of its own: waiting deliveries, however many, don't make the worker look ill.
+  // A pool of its own, so that many waiting deliveries can't make the health check fail.
   const health = openDatabase(environment.database, { connections: 1 })
-  // The database answers while the app is built.
+  // Connects while the app is being built.
   const migrated = migrate(sql)
   for (const begun of [migrated, health`select 1`]) begun.catch(() => undefined)
   const stopping = new AbortController()
@@ -39,7 +39,7 @@ const main = async (): Promise<void> => {
       log.info(`${name}: the batch under way ends, then the worker`)
       stopping.abort()
       setTimeout(() => process.exit(1), exitAfterMs).unref()
-      // Closing waits for the answers under way, then the connections are idle.
+      // close() waits for the requests under way; after that the connections are idle.
       void app
         .close()
         .then(() => Promise.all([sql.end({ timeout: 1 }), health.end({ timeout: 1 })]))
@@ -47,12 +47,12 @@ const main = async (): Promise<void> => {
     })
   }
   await Promise.all([migrated, app.ready()])
-  // The first caller, Cloud Run's probe, does not share the one connection that is open and the CPU with it.
+  // Only then, so that Cloud Run's probe, the first request, shares neither the open connection nor the CPU with it.
   app.server.once('request', (_request, response) => response.once('close', () => void reportGuardFaults()))
   const address = await app.listen({ host: environment.host, port: environment.port })
   log.info({ revision: environment.revision, stage: environment.stage }, `the worker listens on ${address}`)
 
-  /** What is wrong with the application's tables is said after the first answer, not only by the next run. */
+  /** Checks the application's tables after the first answer, so that a fault is logged before the next run meets it. */
   async function reportGuardFaults(): Promise<void> {
     try {
       for (const job of jobs) {

@@ -1,6 +1,6 @@
 import type { Input, Selection } from '../jobs/define-job.ts'
 
-/** A place in the order of a selection. Without a key it lies behind all rows of its time. */
+/** A position in the order of a selection. Without a key it comes after all rows of its time. */
 export interface Bound {
   /** A timestamptz as `timeText` writes it, with its microseconds. */
   readonly at: string
@@ -22,7 +22,7 @@ export interface PageStatement {
   readonly keys?: readonly string[]
 }
 
-/** The text of an instant that every setting of DateStyle reads back as the same instant. */
+/** An instant as text that means the same under every setting of DateStyle and TimeZone. */
 export const timeText = (instant: string): string => `to_jsonb(${instant}) #>> '{}'`
 
 // The order of the parameters: $1 the instant, $2 the input, $3 the keys; the bounds have types, since a constant that has to

@@ -29,14 +29,14 @@ import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { messageOf } from './log.ts'
 import { ask } from './statements.ts'
 
-/** What runs need of the process around them. */
+/** What runs need from the process. */
 export interface RunnerOptions extends WatchOptions {
-  /** Where the application keeps its files; undefined where nobody has said: then no purge runs. */
+  /** Where the application keeps its files; undefined if it is not known, and then no purge runs. */
   readonly files: StoredFiles | undefined
-  /** Undefined where Cloud Run is not to be asked. */
+  /** Undefined if Cloud Run is not to be asked. */
   readonly executions: Executions | undefined
   readonly revision: string
-  /** The worker's clock: a run refuses when it differs from the database's, which decides everything else. */
+  /** The worker's clock. A run is refused if it differs from the database's, which all other times come from. */
   readonly now: () => Date
   /** Aborts when the worker is asked to stop. */
   readonly stopping: AbortSignal
@@ -45,7 +45,7 @@ export interface RunnerOptions extends WatchOptions {
 /** A request to run a job, already checked. */
 export interface RunRequest {
   readonly job: WorkerJob
-  /** RFC 3339; undefined where the delivery came without. */
+  /** RFC 3339; undefined if the delivery had no ScheduleTime. */
   readonly scheduleTime: string | undefined
   readonly parameters: ParameterValues
   readonly log: Logger
@@ -61,10 +61,10 @@ export type RunResult =
 
 // After SIGTERM Cloud Run waits 10 s: 5 for the statement under way, the rest for the answer and the exit.
 const stopSeconds = 5
-// Of the budget; a run beyond it is near the point where its rows pile up.
+// A share of the budget. A run that uses more will soon be unable to keep up with its rows.
 const warnShare = 0.8
 
-/** Runs a job once: at most one effect a tick, one run of a job at a time, and all that it did in the ledger. */
+/** Runs a job: at most one effect a tick and one run of a job at a time, all of it recorded in the ledger. */
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
   const { job, scheduleTime, parameters } = request
   const { dry_run: asked = false, ...others } = parameters
@@ -94,7 +94,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       ...(await sendFirst(() => findGuardFaults(sql, job, options.now())))
     ]
     if (faults.length > 0) fault = new Error(`nothing was touched: ${faults.join('; ')}`)
-    // By a clock that may be wrong no lease is judged.
+    // A clock that may be wrong must not decide whether a lease has expired.
     else await abandonDeadRuns(sql, job.id)
     const begin = await beginRun(sql, delivery)
     const log = labelled(begin.isTick)
@@ -105,7 +105,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
         attempt: begin.attempt,
         dry_run: delivery.dryRun,
         parameters,
-        // What decides which rows are due: whoever has to bring some back asks with the same two.
+        // These two decide which rows are due. To restore rows, an operator selects them by the same values.
         instant: begin.startedAt,
         input: job.selection(others).input
       },
@@ -126,11 +126,11 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       budget
     }
     if (fault) return await fail(run, fault)
-    // On a connection of its own, so that nobody waits for it but behind an empty run.
+    // On another connection, so that only a run without rows has to wait for it.
     const [result] = await Promise.all([work(run), lookAfterLedger({ ...options, sql }, log)])
     return result
   } catch (error) {
-    // On a server as the fault has it, a run may not even begin.
+    // On a server with such a fault, even recording the run may fail.
     const err = fault ? new Error(fault.message, { cause: error }) : time.explain(error)
     labelled(true).error({ event: events.failed, err }, `${job.id} failed before it began`)
     return { kind: 'failed', runId: delivery.runId }
@@ -139,9 +139,9 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
 
 /** A run that has begun. */
 interface Run extends Pick<RunnerOptions, 'files' | 'executions'>, Omit<RunRequest, 'scheduleTime'> {
-  /** For its work: every statement ends when the time for it is up. */
+  /** For the run's work: cancels statements when the time for it is up. */
   readonly sql: Sql
-  /** For writing down how it ended. */
+  /** For recording how the run ended. */
   readonly ending: Sql
   readonly runId: string
   readonly dryRun: boolean
@@ -208,7 +208,7 @@ const work = async (run: Run): Promise<RunResult> => {
 
 const nothingLeft: Left = { more: false, held: 0 }
 
-/** What the job selects; its statements are told whether executions are asked for. */
+/** The job's selection, with `asks` added to its input: whether executions are looked up. */
 const select = ({ executions, job, parameters }: Run): Selection => {
   const selection = job.selection(parameters)
   return { ...selection, input: { ...selection.input, asks: executions !== undefined } }
@@ -238,7 +238,7 @@ const drain = (run: Run, selection: Selection): Promise<Left> => {
   })
 }
 
-/** What the job reports with every run, as long as it is so and there is time to ask. */
+/** The job's notice, if it has one and time is left to query it. */
 const findNotice = async ({ sql, job, startedAt, time, log }: Run, selection: Selection): Promise<string> => {
   if (!job.notice || time.isUp()) return ''
   const { text, event, describe } = job.notice
@@ -252,7 +252,7 @@ const findNotice = async ({ sql, job, startedAt, time, log }: Run, selection: Se
   return describe(count)
 }
 
-/** A refusal is an answer: tried again, it would be the same. */
+/** Ends a run as refused. That is a 200: a retry would be refused as well. */
 const refuse = async (
   { ending, runId, attempt, log }: Run,
   reason: string,
@@ -275,18 +275,18 @@ const fail = async (run: Run, cause: unknown): Promise<RunResult> => {
   return { kind: 'failed', runId }
 }
 
-/** The time of a run, counted from its delivery. */
+/** The time budget of a run, counted from its delivery. */
 interface RunTime extends Disposable {
-  /** Aborts when no new batch may begin: time used up, worker stopping, lease lost. */
+  /** Aborts when no new batch may begin: the time is used up, the worker is stopping, the lease is lost. */
   readonly signal: AbortSignal
   readonly abort: (reason: Error) => void
   /** Milliseconds until every statement of the work is cancelled. */
   readonly untilWorkEnds: () => number
-  /** Milliseconds until the statements are cancelled that write down how it ended. */
+  /** Milliseconds until the statements that record its end are cancelled. */
   readonly untilEnd: () => number
   /** Whether the time for the work is over. */
   readonly isUp: () => boolean
-  /** An error that came of the time says so. */
+  /** Replaces an error that the deadline caused by one that says so. */
   readonly explain: (error: unknown) => unknown
 }
 
@@ -298,7 +298,7 @@ const startTime = (budgetSeconds: number, stopping: AbortSignal): RunTime => {
     workEnd = Math.min(workEnd, performance.now() + stopSeconds * 1000)
     controller.abort(new Error('the worker is stopping'))
   }
-  // The last statement needs its time too: it ends within the budget.
+  // The last statement must end within the budget too.
   const lastBatch = Math.max(workSeconds - statementTimeout, workSeconds / 2) * 1000
   const timer = setTimeout(() => controller.abort(new Error("the run's time budget is used up")), lastBatch)
   if (stopping.aborted) stop()
@@ -323,11 +323,11 @@ const startTime = (budgetSeconds: number, stopping: AbortSignal): RunTime => {
 const startHeartbeat = ({ ending, runId, time }: Run): Disposable => {
   const heartbeat = setInterval(
     () => {
-      // Every statement is over by then; a run that is not, hangs, and must not keep the next one from its work.
+      // Every statement has ended by then. A run that has not is stuck, and must not block the next one.
       if (time.untilEnd() <= 0) return
       renewLease(ending, runId).then(
         (held) => held || time.abort(new Error('the lease of the run was lost')),
-        // The next batch finds out whether the database is there again.
+        // The next batch will show whether the database is back.
         () => undefined
       )
     },
@@ -379,7 +379,7 @@ const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows):
   )
 }
 
-/** Not the run's own work: what fails here is said, and tried again beside the next run. */
+/** Upkeep beside the run: a failure is logged, and the next run tries again. */
 const lookAfterLedger = async (options: WatchOptions, log: Logger): Promise<void> => {
   try {
     await reportMissedTicks(options, log)

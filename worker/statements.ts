@@ -16,7 +16,7 @@ export const bindRows = (sql: Sql, { input, keys, range: { from, to } }: Omit<Pa
   }) as const
 
 /**
- * Sends a statement of a selection.
+ * Sends a selection's statement.
  *
  * @param now the instant of the run, as `timeText` writes it.
  */
