@@ -53,6 +53,10 @@ ${missed.length === 0 ? 'Nothing.' : renderMissed(missed, reasons)}
 - The reference of a job is the one SQL statement that does the same to a copy of the same database, over a connection
   that has planned it once. All pages are in memory for both, and a checkpoint has just ended.
 - Rows lie in the order of their times with a day's disorder, as an application leaves them.
+- Of the submissions a third has its content inline, a third an upload, a third a run with a bundle; each purge retry has one of
+  the latter two. No statement deletes files, so the reference has the same files deleted by the same storage first, as many
+  submissions at a time as the worker has under way.
+- *growth* is how many times as long a job takes among ten times as many live rows; its reference is that of the one statement.
 - *harm* sends a small read, update or insert every 2 ms; a statement's time counts from when it was due. The deletes have
   three times the rows there, so that enough statements of the load meet them, and the rows of a round serve three pairs.
   What works (the worker and its connections, or the one statement's) has a core of its own, the load and its
