@@ -10,6 +10,9 @@ export const reasons: Readonly<Record<string, string>> = {
   'jobs: process-purge-retries':
     'each retry is looked at and locked with its submission a moment before its files go, and again before both are changed; ' +
     'besides, each batch looks for submissions purged before. The one statement does neither.',
+  'jobs: cleanup-stuck-runs':
+    'the runs of a batch are locked by a statement of its own, and their steps are looked up for executions, before they are ' +
+    'marked. The one statement does neither.',
   'growth: process-purge-retries':
     'each run counts the exhausted retries, and no index begins with the number of attempts: all entries of the one on time ' +
     'and attempts are read, though nothing of the table.',
