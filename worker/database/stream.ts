@@ -29,6 +29,7 @@ export class ServerStream extends Duplex {
   #session: Session | undefined
   #opening: AbortController | undefined
   #isGreeted = false
+  #isUsed = false
   /** A statement is under way. */
   #isBusy = false
   /** The server has said why the statement under way failed. */
@@ -102,6 +103,7 @@ export class ServerStream extends Duplex {
       this.#greet(chunk)
       return
     }
+    this.#isUsed = true
     if (this.#isBusy) {
       this.#session?.socket.write(chunk)
       return
@@ -125,7 +127,13 @@ export class ServerStream extends Duplex {
     key.writeInt32BE(this.#id)
     const welcome = Buffer.concat([buildMessage('R', Buffer.alloc(4)), buildMessage('K', key), ready])
     // Only after the write has returned: until then postgres.js still holds what it is writing.
-    process.nextTick(() => this.destroyed || this.push(welcome))
+    process.nextTick(() => {
+      if (this.destroyed) return
+      this.push(welcome)
+      // postgres.js sends the statement that it connected for in the next turn of the event loop. If that was cancelled
+      // meanwhile, it sends nothing, and waits for a ReadyForQuery before it uses this connection or closes it.
+      setImmediate(() => setImmediate(() => this.#isUsed || this.destroyed || this.push(ready)))
+    })
   }
 
   async #begin(statement: Buffer): Promise<void> {

@@ -241,6 +241,16 @@ describe('a connection whose bytes are swallowed', () => {
   })
 })
 
+it('a statement that is cancelled before its connection is open leaves that to the next one', async () => {
+  const pool = open(url, { connections: 1 })
+  const early = pool`select 1`.execute()
+  early.cancel()
+  await expect(early).rejects.toMatchObject({ code: '57014' })
+  expect(await pool`select 2 as two`).toEqual([{ two: 2 }])
+  // Waits for whatever a connection still has to do.
+  await pool.end()
+})
+
 it('a statement that was cancelled leaves its connection as it was', async () => {
   const pool = open(url, { connections: 1 })
   const [before] = await pool`select pg_backend_pid() as pid`
