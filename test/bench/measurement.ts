@@ -6,7 +6,7 @@ export type Goal = { readonly atMost: number } | { readonly atLeast: number }
 /** What was measured in the rounds of a run, one thing of one benchmark. */
 export interface Measurement {
   readonly what: string
-  readonly unit: 'ms' | 'MB' | 's' | 'rows' | '×'
+  readonly unit: 'ms' | 'MB' | 's' | 'reads' | '×'
   /** What is compared with: `one statement`; none where the value itself is judged. */
   readonly reference?: string
   readonly rounds: readonly Round[]

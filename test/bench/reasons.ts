@@ -16,9 +16,6 @@ export const reasons: Readonly<Record<string, string>> = {
   'growth: process-purge-retries':
     'each run counts the exhausted retries, and no index begins with the number of attempts: all entries of the one on time ' +
     'and attempts are read, though nothing of the table.',
-  plans:
-    'the waiting retries, a hundredth of the submissions, are read as a whole for each batch of a purge: as long as they are ' +
-    'few beside its rows that costs less than a look for each row.',
   harm:
     'no more than what the rounds differ by, in both directions. What waits longest are commits of the load behind a flush ' +
     'of the WAL, and one that takes long is the p99 of a whole run. The job and the one statement write the same WAL; for the ' +
