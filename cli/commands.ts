@@ -28,9 +28,12 @@ import {
 import { paceOf } from './poll.ts'
 import { answerPause, answerPauseAll } from './pause.ts'
 import { answerRun, refuseParameters } from './run.ts'
+import type { ScheduledJob } from './scheduled-jobs.ts'
 import { openSession, type Session } from './session.ts'
 import { openStage, type StageTarget } from './stage.ts'
+import { findTroublesOf } from './stage-troubles.ts'
 import type { Surroundings } from './surroundings.ts'
+import { findDatabaseFault } from './worker-readiness.ts'
 
 /** What runs commands, and where they print. */
 export interface Shell extends Surroundings {
@@ -126,7 +129,13 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
     .addOption(stageOption())
     .action(async (options: CommonOptions) => {
       const names = options.stage === undefined ? stages : [options.stage]
-      reply(options, answerList(await Promise.all(names.map((name) => readStage(name, options, shell)))))
+      reply(
+        options,
+        answerList(
+          await Promise.all(names.map((name) => readStage(name, options, shell))),
+          shell.isForPeople && !options.json
+        )
+      )
     })
 
   add('run', 'run a job now')
@@ -303,16 +312,34 @@ const readRange = (
 }
 
 /** The jobs of one stage for the list; what can't be read of one stage does not hide the others. */
-const readStage = async (name: string, { url }: CommonOptions, shell: Shell): Promise<StageJobs> => {
+const readStage = async (name: string, { url, json }: CommonOptions, shell: Shell): Promise<StageJobs> => {
   const target = await openStage(name, url)
   const { declaration, local } = target
   const now = local ? await readLocalTime(local) : shell.clock.now()
   try {
     await using session = await openSession(target, shell)
-    return { stage: name, declaration, now, found: await session.jobs.list() }
+    const found = await session.jobs.list()
+    // Other programs read the table alone: the doctor's or the alerts' JSON has the rest for them.
+    const troubles = shell.isForPeople && !json ? await lookForTroubles(session, found, now) : {}
+    return { stage: name, declaration, now, found, ...troubles }
   } catch (error) {
     if (error instanceof CommandError)
       return { stage: name, declaration, now, found: [], fault: error.message }
+    throw error
+  }
+}
+
+/** Without the right to read the log, the list is worth showing too. */
+const lookForTroubles = async (
+  session: Session,
+  found: readonly ScheduledJob[],
+  now: Date
+): Promise<Pick<StageJobs, 'troubles'>> => {
+  try {
+    const fault = await findDatabaseFault(session)
+    return { troubles: await findTroublesOf(session, found, now, fault) }
+  } catch (error) {
+    if (error instanceof CommandError) return {}
     throw error
   }
 }

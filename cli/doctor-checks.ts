@@ -1,21 +1,21 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
-import { describeLastingPause } from '../infra/drift.ts'
 import { budgetOf, statementTimeout } from '../jobs/budget.ts'
 import { events } from '../jobs/events.ts'
 import { explainAttempt } from './attempt-explanation.ts'
 import {
   type BucketFacts,
   describeDeclaredService,
-  emailOf,
   type Facts,
   failureHours,
   type PlaceFacts,
   type Reading,
   type ServiceFacts
 } from './doctor-facts.ts'
-import { isNameOfStage, isOneShot } from './job-names.ts'
+import { isOneShot } from '../infra/job-names.ts'
+import { findLeftovers, findMissingJobs, findPauses, isYoungOneShot } from '../infra/troubles.ts'
 import type { WorkerLine } from './run-log.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
+import { emailOf } from './stage.ts'
 
 /** One line of the doctor. */
 export interface Finding {
@@ -40,7 +40,7 @@ export const examineDeployment = (facts: Facts): Finding[] =>
     )
 
 const lookAt = ({ name, look }: Check, facts: Facts): Finding[] =>
-  [look(facts)].flat().map((judgement) => ({ check: name, ...judgement }))
+  [look(facts)].flat().map(({ level, what, fix }) => ({ level, check: name, what, fix }))
 
 type Judgement = Omit<Finding, 'check'>
 
@@ -55,8 +55,8 @@ const ok = (what: string): Judgement => ({ level: 'ok', what, fix: '' })
 const warn = (what: string, fix: string): Judgement => ({ level: 'warn', what, fix })
 const fail = (what: string, fix: string): Judgement => ({ level: 'fail', what, fix })
 const skip = (what: string, fix = ''): Judgement => ({ level: 'skip', what, fix })
-const orElse = (troubles: Judgement[], good: string): Judgement | Judgement[] =>
-  troubles.length > 0 ? troubles : ok(good)
+const orElse = (troubles: readonly Judgement[], good: string): Judgement | Judgement[] =>
+  troubles.length > 0 ? [...troubles] : ok(good)
 
 const deploy = ({ stage }: Facts, ...options: string[]): string =>
   stage === 'local'
@@ -103,7 +103,8 @@ const pairUp = (declared: readonly DeclaredJob[], found: readonly ScheduledJob[]
     return job ? [{ declared: one, job }] : []
   })
 
-const youngMinutes = 40
+/** Alerts that no check below tells of. */
+const untold = new Set(['retries-exhausted', 'over-budget', 'nothing-fired'])
 
 const checks: readonly Check[] = [
   {
@@ -115,30 +116,24 @@ const checks: readonly Check[] = [
     }
   },
   {
+    name: 'database',
+    isOfDeployment: false,
+    look: (facts) =>
+      // Of a stage in Google Cloud, whose worker only Cloud Scheduler reaches, its failed runs tell.
+      given(facts.database, [], (fault) =>
+        fault === ''
+          ? ok('it answers the worker')
+          : fail(fault, 'see that PostgreSQL runs and can be reached')
+      )
+  },
+  {
     name: 'jobs',
     look: (facts) =>
       withJobs(facts, (pairs, jobs) => {
-        const { declaration } = facts
-        const known = new Set(declaration.jobs.map(({ name }) => name))
-        const there = new Set(pairs.map(({ declared }) => declared.id))
+        const seen = { ...facts, jobs }
         return orElse(
-          [
-            ...declaration.jobs
-              .filter(({ id }) => !there.has(id))
-              .map(({ name }) => fail(`${name} is not deployed`, deploy(facts, '--refresh'))),
-            ...jobs
-              .filter(
-                ({ name }) =>
-                  isNameOfStage(declaration, name) && !known.has(name) && !isOneShot(declaration, name)
-              )
-              .map(({ name }) =>
-                warn(
-                  `${name} is not in the catalogue`,
-                  `adopt it, or delete it: ${gcloudDelete(facts, name)}`
-                )
-              )
-          ],
-          `all ${known.size} are deployed`
+          [...findMissingJobs(seen), ...findLeftovers(seen).filter(({ kind }) => kind === 'stranger')],
+          `all ${pairs.length} are deployed`
         )
       })
   },
@@ -240,8 +235,8 @@ const checks: readonly Check[] = [
   {
     name: 'paused',
     look: (facts) =>
-      withJobs(facts, (pairs) => {
-        const troubles = pairs.flatMap((pair) => judgeState(pair, facts))
+      withJobs(facts, (pairs, jobs) => {
+        const troubles = findPauses({ ...facts, jobs })
         const paused = pairs.filter(({ declared }) => declared.paused).map(({ declared }) => declared.id)
         return orElse(troubles, paused.length > 0 ? `as configured: ${paused.join(', ')}` : 'none is')
       })
@@ -288,13 +283,12 @@ const checks: readonly Check[] = [
     look: (facts) =>
       withJobs(facts, (_pairs, jobs) =>
         orElse(
-          jobs
-            .filter(({ name }) => isOneShot(facts.declaration, name))
-            .map(({ name }) =>
-              isYoung(name, facts.now)
-                ? warn(`${name} is there, and may still be in use`, 'look again in an hour')
-                : fail(`${name} is left over, and fires once a year`, gcloudDelete(facts, name))
-            ),
+          [
+            ...findLeftovers({ ...facts, jobs }).filter(({ kind }) => kind === 'leftover'),
+            ...jobs
+              .filter(({ name }) => isOneShot(facts.declaration, name) && isYoungOneShot(name, facts.now))
+              .map(({ name }) => warn(`${name} is there, and may still be in use`, 'look again in an hour'))
+          ],
           'no job that was made for one run is left over'
         )
       )
@@ -353,6 +347,17 @@ const checks: readonly Check[] = [
           facts.stage === 'local'
             ? 'none was refused, or had rows or files amiss'
             : `for ${failureHours} hours none was refused, or had rows or files amiss`
+        )
+      )
+  },
+  {
+    name: 'alerts',
+    isOfDeployment: false,
+    look: (facts) =>
+      given(facts.open, skip('not looked at'), (open) =>
+        orElse(
+          open.filter(({ kind }) => untold.has(kind)),
+          'none has fired of what is not looked at above'
         )
       )
   },
@@ -537,39 +542,4 @@ const judgeBudget = ({ declared, job }: Pair, timeout: number | undefined, facts
     )
   }
   return troubles
-}
-
-const judgeState = ({ declared, job }: Pair, { stage }: Facts): Judgement[] => {
-  const wanted = declared.paused ? 'PAUSED' : 'ENABLED'
-  if (job.state === wanted) return []
-  if (job.state !== 'PAUSED' && job.state !== 'ENABLED') {
-    return [fail(`${declared.id} is ${job.state}`, `'npm run pulumi -- up --stack ${stage} --refresh'`)]
-  }
-  if (declared.paused) {
-    // By hand, or because the deployment that had to pause it failed there. It does what it must not.
-    return [
-      fail(
-        `${declared.id} is ENABLED; the configuration says PAUSED`,
-        `'npm run scheduler -- pause ${declared.id} --stage ${stage}'`
-      )
-    ]
-  }
-  return [
-    warn(
-      `${declared.id} is PAUSED by hand; the configuration says ENABLED`,
-      `'npm run scheduler -- resume ${declared.id} --stage ${stage}'${stage === 'local' ? '' : `, or ${describeLastingPause(stage, declared.id)}`}`
-    )
-  ]
-}
-
-const gcloudDelete = ({ declaration }: Facts, name: string): string =>
-  `'gcloud scheduler jobs delete ${name} --location ${declaration.region} --project ${declaration.project}'`
-
-/** Of a job made for one run: its name has the instant. Runs are awaited for up to half an hour. */
-const isYoung = (name: string, now: Date): boolean => {
-  const [, date = '', time = ''] = /-once-(\d{8})t(\d{6})\d{3}z/.exec(name) ?? []
-  const madeAt = Date.parse(
-    `${date.replace(/(\d{4})(\d\d)(\d\d)/, '$1-$2-$3')}T${time.replace(/(\d\d)(\d\d)(\d\d)/, '$1:$2:$3')}Z`
-  )
-  return now.getTime() - madeAt < youngMinutes * 60_000
 }

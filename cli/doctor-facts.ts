@@ -1,12 +1,16 @@
 import type { Declaration } from '../infra/declaration.ts'
+import { findExpectedTick } from '../infra/overdue.ts'
+import type { Trouble } from '../infra/troubles.ts'
 import { parseFilePlaces, prefixOf } from '../jobs/file-places.ts'
 import { type Call, callGoogle, codes, GoogleError } from './google-error.ts'
 import type { RestApi } from './google.ts'
 import { readLocalTime } from './local-system.ts'
-import { findExpectedTick } from './overdue.ts'
 import { type AttemptLine, completedRuns, failedOnly, troubledRuns, type WorkerLine } from './run-log.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 import type { Session } from './session.ts'
+import { emailOf } from './stage.ts'
+import { findTroublesOf } from './stage-troubles.ts'
+import { findDatabaseFault } from './worker-readiness.ts'
 
 /** Something that was looked at: what it is, or why it is not known. */
 export type Reading<Value> =
@@ -73,6 +77,10 @@ export interface Facts {
   readonly failures: Reading<readonly AttemptLine[]>
   /** The last ends of runs that failed, were refused, or in which rows or files were amiss; the oldest first. */
   readonly troubles: Reading<readonly WorkerLine[]>
+  /** What needs a person, by the alerts and by the state of the jobs. */
+  readonly open: Reading<readonly Trouble[]>
+  /** Why the database does not answer the worker, empty where it does; missing where nobody here can ask. */
+  readonly database: Reading<string>
   /** Jobs for whose last tick no run has completed. */
   readonly overdue: Reading<readonly OverdueJob[]>
 }
@@ -95,8 +103,9 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
   const { accounts, jobs: declared } = declaration
   // The local log is small, and its clock may be a virtual one.
   const since = local ? undefined : new Date(now.getTime() - failureHours * 3_600_000)
-  const [found, runtime, caller, service, invokers, places, buckets, failures, troubles] = await Promise.all([
-    read(() => jobs.list()),
+  const localNow = local ? await readLocalTime(local) : now
+  const [found, database] = await Promise.all([read(() => jobs.list()), readDatabase(session)])
+  const [runtime, caller, service, invokers, places, buckets, failures, troubles, open] = await Promise.all([
     readAccount(session, 'runtime', emailOf(declaration, accounts.runtime.accountId)),
     readAccount(session, 'caller', emailOf(declaration, accounts.caller.accountId)),
     readService(session),
@@ -109,7 +118,10 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
         { since, limit: mostFailures, conditions: [failedOnly] }
       )
     ),
-    read(() => log.readWorker(undefined, { since, limit: mostTroubles, conditions: [troubledRuns] }))
+    read(() => log.readWorker(undefined, { since, limit: mostTroubles, conditions: [troubledRuns] })),
+    found.kind === 'read'
+      ? read(() => findTroublesOf(session, found.value, localNow, undefined))
+      : Promise.resolve(found)
   ])
   return {
     stage: target.name,
@@ -123,9 +135,17 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
     buckets,
     failures,
     troubles,
-    overdue: await readOverdue(session, found, local ? await readLocalTime(local) : now)
+    open,
+    database,
+    overdue: await readOverdue(session, found, localNow)
   }
 }
+
+/** Only the local worker lets anyone in but Cloud Scheduler. */
+const readDatabase = async (session: Session): Promise<Reading<string>> =>
+  session.target.local
+    ? { kind: 'read', value: (await findDatabaseFault(session)) ?? '' }
+    : { kind: 'missing' }
 
 /** One small question a job: whether a run has completed since its last tick. */
 const readOverdue = async (
@@ -148,10 +168,6 @@ const readOverdue = async (
     return expected.filter((_, index) => completed[index]?.length === 0)
   })
 }
-
-/** The email of an account of the stage. */
-export const emailOf = ({ project }: Pick<Declaration, 'project'>, accountId: string): string =>
-  `${accountId}@${project}.iam.gserviceaccount.com`
 
 const read = async <Value>(ask: () => Promise<Value>): Promise<Reading<Value>> => {
   try {

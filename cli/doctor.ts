@@ -11,12 +11,14 @@ export const answerDoctor = async (
   { now, isForPeople, isProof, image }: DoctorOptions
 ): Promise<Answer> => {
   const facts = { ...(await gatherFacts(session, now)), ...(image ? { image } : {}) }
-  const findings = isProof ? examineDeployment(facts) : examine(facts)
+  const found = isProof ? examineDeployment(facts) : examine(facts)
+  // What needs a person leads; the rest stays in the order in which it was looked at.
+  const findings = found.toSorted((a, b) => rankOf(a) - rankOf(b))
   return {
     json: findings,
     blocks: [
       isForPeople
-        ? findings.map(formatFinding).join('\n')
+        ? [describeTrouble(findings), ...findings.map(formatFinding)].join('\n')
         : {
             columns: ['level', 'check', 'what', 'fix'],
             rows: findings.map(({ level, check, what, fix }) => [level, check, what, fix])
@@ -33,6 +35,17 @@ interface DoctorOptions {
   readonly isProof: boolean
   /** The image that has to run, by digest. */
   readonly image: string | undefined
+}
+
+const levels: readonly Finding['level'][] = ['fail', 'warn']
+const rankOf = ({ level }: Finding): number =>
+  levels.includes(level) ? levels.indexOf(level) : levels.length
+
+const describeTrouble = (findings: readonly Finding[]): string => {
+  const count = findings.filter(({ level }) => levels.includes(level)).length
+  return count === 0
+    ? 'nothing needs a person'
+    : `${count} ${count === 1 ? 'thing needs' : 'things need'} a person`
 }
 
 const formatFinding = ({ level, check, what, fix }: Finding): string =>

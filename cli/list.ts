@@ -1,10 +1,11 @@
 import type { DeclaredJob, Declaration } from '../infra/declaration.ts'
+import type { Trouble } from '../infra/troubles.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 import { describeSchedule } from '../schedule/words.ts'
 import type { Answer } from './answer.ts'
 import { describeCode } from './attempt-explanation.ts'
-import { isNameOfStage, isOneShot } from './job-names.ts'
-import { findExpectedTick } from './overdue.ts'
+import { isNameOfStage, isOneShot } from '../infra/job-names.ts'
+import { findExpectedTick } from '../infra/overdue.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 
 /** The jobs of one stage, or why they could not be read. */
@@ -15,6 +16,8 @@ export interface StageJobs {
   /** By the clock that fires the jobs. */
   readonly now: Date
   readonly fault?: string
+  /** What needs a person; undefined where nobody looked. */
+  readonly troubles?: readonly Trouble[]
 }
 
 /** A job of the list. */
@@ -30,8 +33,8 @@ interface ListedJob {
   readonly mark: 'not in the catalogue' | 'one-shot' | 'not deployed' | 'overdue' | null
 }
 
-/** `list`: every job of the stages, those that only the catalogue or only Cloud Scheduler knows marked. */
-export const answerList = (stages: readonly StageJobs[]): Answer => {
+/** `list`: what needs a person, then every job of the stages, those that only the catalogue or only Cloud Scheduler knows marked. */
+export const answerList = (stages: readonly StageJobs[], isForPeople: boolean): Answer => {
   const jobs = stages.flatMap(listStage)
   const faults = stages.flatMap(({ fault }) => fault ?? [])
   const zoneOf = new Map(stages.map(({ stage, declaration }) => [stage, declaration.timeZone]))
@@ -39,6 +42,7 @@ export const answerList = (stages: readonly StageJobs[]): Answer => {
   return {
     json: jobs,
     blocks: [
+      ...(isForPeople ? describeTroubles(stages) : []),
       {
         columns: [
           'stage',
@@ -70,6 +74,17 @@ export const answerList = (stages: readonly StageJobs[]): Answer => {
     notes: faults,
     failed: faults.length > 0
   }
+}
+
+const describeTroubles = (stages: readonly StageJobs[]): Answer['blocks'] => {
+  const looked = stages.filter(({ troubles }) => troubles !== undefined)
+  const rows = looked.flatMap(({ stage, troubles = [] }) =>
+    troubles.map(({ level, what, fix }) => [stage, level, what, fix])
+  )
+  if (looked.length === 0) return []
+  return rows.length === 0
+    ? ['nothing needs a person']
+    : [{ columns: ['stage', '', 'needs a person', 'what to do'], rows }]
 }
 
 const listStage = ({ stage, declaration, found, now, fault }: StageJobs): ListedJob[] => {

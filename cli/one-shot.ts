@@ -1,6 +1,6 @@
 import type { DeclaredJob } from '../infra/declaration.ts'
 import { CommandError } from './command-error.ts'
-import { nameOneShot } from './job-names.ts'
+import { nameOneShot } from '../infra/job-names.ts'
 import type { Session } from './session.ts'
 import type { Surroundings } from './surroundings.ts'
 

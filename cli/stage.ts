@@ -31,3 +31,7 @@ export const openStage = async (name: string, url: string): Promise<StageTarget>
 /** Where the jobs of a stage are: `projects/P/locations/L`. */
 export const parentOf = ({ declaration: { project, region } }: Pick<StageTarget, 'declaration'>): string =>
   `projects/${project}/locations/${region}`
+
+/** The email of an account of the stage. */
+export const emailOf = ({ project }: Pick<Declaration, 'project'>, accountId: string): string =>
+  `${accountId}@${project}.iam.gserviceaccount.com`

@@ -10,8 +10,18 @@ export class ConsoleError extends Error {
 }
 
 /** Whether what was asked for can't be had for now, or not of this source at all. */
-export const isUnavailable = (error: unknown): error is ConsoleError =>
+const isUnavailable = (error: unknown): error is ConsoleError =>
   error instanceof ConsoleError && error.status === 'UNAVAILABLE'
+
+/** What an answer holds, or something in its place where it can't be had for now. */
+export const orWithout = async <Value>(answer: Promise<Value>, without: Value): Promise<Value> => {
+  try {
+    return await answer
+  } catch (error) {
+    if (isUnavailable(error)) return without
+    throw error
+  }
+}
 
 /** The statuses of google.rpc.Code that the console answers with, and the HTTP code of each. */
 export const httpCodes = {

@@ -12,6 +12,7 @@ import { writeJsonSchemas } from './schemas.ts'
 import { refuseOtherSites, setSecurityHeaders } from './security.ts'
 import type { ConsoleSource } from './source.ts'
 import { registerSystemRoutes } from './system-routes.ts'
+import { registerTroubleRoutes } from './trouble-routes.ts'
 import { registerWeekRoutes } from './week-routes.ts'
 
 /**
@@ -36,6 +37,7 @@ export const registerConsole = async (server: FastifyInstance, source: ConsoleSo
     registerHistoryRoutes(scope, source)
     registerWeekRoutes(scope, source)
     registerDueRoutes(scope, source)
+    registerTroubleRoutes(scope, source)
     registerClockRoutes(scope, source)
     registerEventRoutes(scope, source)
     await registerPage(scope)

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { ConsoleError, isUnavailable } from './console-error.ts'
+import { ConsoleError, orWithout } from './console-error.ts'
 import {
   attempt,
   attemptDetails,
@@ -68,10 +68,12 @@ export const registerHistoryRoutes = (server: FastifyInstance, source: ConsoleSo
         response: { 200: attemptPage }
       }
     },
-    async ({ query: { job, outcome: wanted, from, until, page, limit = defaultPage } }) => {
+    async ({ query: { job, outcome: wanted, from, until, withRows, page, limit = defaultPage } }) => {
       const startedIn = { from: toDate(from), until: toDate(until) }
       const ofSpan = await source.listAttempts({ ...(job === undefined ? {} : { job }), startedIn })
-      const isWanted = (one: AttemptView): boolean => wanted === undefined || one.outcome === wanted
+      const isWanted = (one: AttemptView): boolean =>
+        (wanted === undefined || one.outcome === wanted) &&
+        (withRows !== true || one.outcome !== 'completed' || (one.affected ?? 0) > 0)
       const left = ofSpan.slice(page === undefined ? 0 : findPage(ofSpan, page)).filter(isWanted)
       const last = left.length > limit ? left[limit - 1] : undefined
       return {
@@ -100,10 +102,11 @@ export const registerHistoryRoutes = (server: FastifyInstance, source: ConsoleSo
         )
       }
       const { runId } = found.attempt
-      const runOf = runId === undefined ? undefined : await findRunUnlessGone(source, runId)
+      // The attempt is worth showing without its run, too.
+      const ran = runId === undefined ? undefined : await orWithout(source.findRun(runId), undefined)
       return {
         ...found,
-        ...(runOf ? { run: runOf } : {}),
+        ...(ran ? { run: ran.run } : {}),
         log: await source.listLogLines({ attemptId: id, runId })
       }
     }
@@ -125,16 +128,6 @@ export const registerHistoryRoutes = (server: FastifyInstance, source: ConsoleSo
   )
 }
 
-/** The attempt is worth showing without its run, too. */
-const findRunUnlessGone = async (source: ConsoleSource, id: string) => {
-  try {
-    return (await source.findRun(id))?.run
-  } catch (error) {
-    if (isUnavailable(error)) return undefined
-    throw error
-  }
-}
-
 const toDate = (text: string | undefined): Date | undefined =>
   text === undefined ? undefined : new Date(text)
 
@@ -153,6 +146,7 @@ const query = z.object({
   outcome: outcome.exactOptional(),
   from: givenInstant('at or after which it began').exactOptional(),
   until: givenInstant('before which it began').exactOptional(),
+  withRows: z.boolean().describe('true leaves out what completed and had nothing to do').exactOptional(),
   page: z.string().max(200).describe('nextPage of the page before').exactOptional(),
   limit: z.int().min(1).max(maxPage).describe(`${defaultPage} unless given`).exactOptional()
 })

@@ -1,15 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
 import { describeSchedule } from '../schedule/words.ts'
-import {
-  attempt,
-  type AttemptView,
-  dryRunResult,
-  instant,
-  jobParameter,
-  outcome,
-  type Run
-} from './schemas.ts'
+import { orWithout } from './console-error.ts'
+import { attempt, type AttemptView, instant, jobParameter, outcome, type Run, runResult } from './schemas.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
 
 /** The jobs as they stand, and what can be done with one. */
@@ -32,7 +25,8 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
       const [jobs, attempts, lastRuns] = await Promise.all([
         source.listJobs(),
         source.listAttempts(),
-        source.listLastRuns()
+        // Without the database, what Cloud Scheduler knows.
+        orWithout(source.listLastRuns(), [])
       ])
       const runs = new Map(lastRuns.map((run) => [run.job, run]))
       const attemptsByJob = Map.groupBy(attempts, (one) => one.job)
@@ -54,6 +48,27 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
     }
   )
 
+  for (const verb of ['pause', 'resume'] as const) {
+    server.post(
+      `/api/jobs/${verb}-all`,
+      {
+        schema: {
+          summary: `${verb === 'pause' ? 'Stop firing' : 'Fire'} all jobs that the stage declares`,
+          description: 'Those that are so already stay so, and so do jobs that the configuration pauses.',
+          body: z.object({}),
+          response: { 200: z.object({ changed: z.array(z.string()) }) }
+        }
+      },
+      async () => {
+        const from = verb === 'pause' ? 'ENABLED' : 'PAUSED'
+        const meant = new Set(source.declaration.jobs.filter(({ paused }) => !paused).map(({ id }) => id))
+        const jobs = (await source.listJobs()).filter(({ id, state: now }) => meant.has(id) && now === from)
+        for (const { id } of jobs) await source.change(id, verb)
+        return { changed: jobs.map(({ id }) => id) }
+      }
+    )
+  }
+
   for (const verb of ['run', 'pause', 'resume'] as const) {
     server.post<{ Params: z.infer<typeof jobParameter> }>(
       `/api/jobs/:job/${verb}`,
@@ -69,21 +84,39 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
     )
   }
 
-  server.post<{ Params: z.infer<typeof jobParameter> }>(
-    '/api/jobs/:job/dry-run',
-    {
-      schema: {
-        summary: 'Count what a run would act on; nothing is changed',
-        description:
-          'Waits for the answer. It goes to the worker’s front directly: Cloud Scheduler can’t send parameters.',
-        params: jobParameter,
-        body: z.object({}),
-        response: { 200: dryRunResult }
+  for (const [path, extra, summary] of [
+    ['dry-run', { dry_run: true }, 'Count what a run would act on; nothing is changed'],
+    ['run-with', {}, 'Run with parameters besides those that the stage declares']
+  ] as const) {
+    server.post<{ Params: z.infer<typeof jobParameter>; Body: z.infer<typeof given> }>(
+      `/api/jobs/:job/${path}`,
+      {
+        schema: {
+          summary,
+          description:
+            'Waits for the answer. It goes to the worker’s front directly: Cloud Scheduler can’t send parameters.',
+          params: jobParameter,
+          body: given,
+          response: { 200: runResult }
+        }
+      },
+      async ({ params, body: { parameters = {} } }) => {
+        const result = await source.requestRun(params.job, { ...parameters, ...extra })
+        if (result.outcome !== 'failed' || result.runId === undefined) return result
+        // The worker tells its caller no more than that it failed; the ledger knows why.
+        const ran = await orWithout(source.findRun(result.runId), undefined)
+        return ran?.run.error ? { ...result, sentence: ran.run.error } : result
       }
-    },
-    ({ params }) => source.requestDryRun(params.job)
-  )
+    )
+  }
 }
+
+const given = z.object({
+  parameters: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .describe('as the worker takes them: batch_size, max_batches and the job’s own')
+    .exactOptional()
+})
 
 const summaries = {
   run: 'Make an attempt now, outside of the schedule',

@@ -150,14 +150,15 @@ export const runPoint = z.object({
 })
 export type RunPoint = z.infer<typeof runPoint>
 
-/** What a dry run found. */
-export const dryRunResult = z.object({
+/** What came of a run that was waited for. */
+export const runResult = z.object({
   outcome,
-  found: z.int(),
+  found: z.int().describe('rows changed; of a dry run, rows found'),
+  sample: z.array(z.string()).describe('of a dry run, ids of up to three rows'),
   sentence: z.string(),
   runId: z.string().exactOptional()
 })
-export type DryRunResult = z.infer<typeof dryRunResult>
+export type RunResult = z.infer<typeof runResult>
 
 /** What a run of each job would act on. */
 export const dueRows = z.object({

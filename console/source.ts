@@ -1,13 +1,15 @@
 import type { Declaration } from '../infra/declaration.ts'
+import type { LoggedEntry } from '../infra/incidents.ts'
+import type { JobState } from '../infra/overdue.ts'
 import type {
   AttemptDetails,
   AttemptView,
-  DryRunResult,
   DueRows,
   LogLine,
   Outcome,
   Run,
   RunPoint,
+  RunResult,
   SystemAddresses
 } from './schemas.ts'
 
@@ -19,6 +21,8 @@ import type {
  */
 export interface ConsoleSource {
   readonly declaration: Declaration
+  /** What commands call the stage: `--stage local`. */
+  readonly stageOption: string
   /** There once requests come in, which is after the routes are registered. */
   describe(): SystemAddresses
   /** By the clock that fires the jobs. */
@@ -30,8 +34,8 @@ export interface ConsoleSource {
   listJobs(): Promise<readonly SourceJob[]>
   /** @returns the state that the job has now. */
   change(job: string, verb: JobVerb): Promise<string>
-  /** Waits for the answer. */
-  requestDryRun(job: string): Promise<DryRunResult>
+  /** Asks the worker for a run with parameters besides those that the stage declares, and waits for the answer. */
+  requestRun(job: string, parameters: Readonly<Record<string, unknown>>): Promise<RunResult>
 
   /** Deliveries, the newest first. */
   listAttempts(filter?: AttemptFilter): Promise<readonly AttemptView[]>
@@ -44,13 +48,19 @@ export interface ConsoleSource {
   listLastRuns(): Promise<readonly Run[]>
   /** The runs of ticks in [from, until) that were not dry runs, in the order in which they began. */
   listRunsOfTicks(from: Date, until: Date): Promise<readonly Run[]>
+  /** The runs that began in [from, until), that no tick asked for and that were not dry runs, in that order. */
+  listRunsByHand(from: Date, until: Date): Promise<readonly Run[]>
   /** The last finished runs of a job that were not dry runs, the oldest first. */
   listPoints(job: string, limit: number): Promise<readonly RunPoint[]>
 
+  /** Why the database does not answer the worker, in a sentence; undefined where it does, or where nobody can ask. */
+  findDatabaseFault(): Promise<string | undefined>
+  /** The entries of the log since an instant that match a filter of Cloud Logging, in the order of time. */
+  readEntries(filter: string, since: Date): Promise<readonly LoggedEntry[]>
   /** What both sides say of a run, of an attempt, or of both, the oldest line first. */
   listLogLines(subject: LogSubject): Promise<readonly LogLine[]>
-  /** What a run of each job would act on now. */
-  countDueRows(): Promise<DueRows>
+  /** What a run of each job would act on now, or of one of them. */
+  countDueRows(job?: string): Promise<DueRows>
 
   /**
    * Tells of what changes from now on, whoever changes it, until it is stopped.
@@ -63,7 +73,7 @@ export interface ConsoleSource {
 export type JobVerb = 'run' | 'pause' | 'resume'
 
 /** A job as Cloud Scheduler has it. */
-export interface SourceJob {
+export interface SourceJob extends Omit<JobState, 'name'> {
   /** Of the catalogue; of a job that it does not have, the last part of its name. */
   readonly id: string
   /** `projects/P/locations/L/jobs/J`. */
@@ -71,8 +81,6 @@ export interface SourceJob {
   readonly description: string
   readonly schedule: string
   readonly timeZone: string
-  /** ENABLED, PAUSED, DISABLED or UPDATE_FAILED. */
-  readonly state: string
   /** When it is due next; a paused job does not come. */
   readonly next?: string
   /** What it calls, or the topic that it publishes to. */
@@ -96,6 +104,8 @@ export interface Span {
 
 export interface RunFilter {
   readonly job?: string
+  /** True leaves out what completed and had nothing to do. */
+  readonly withRows?: boolean
   readonly outcome?: Outcome
   readonly from?: string
   readonly until?: string

@@ -1,9 +1,17 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
-import { ConsoleError } from './console-error.ts'
+import { ConsoleError, orWithout } from './console-error.ts'
 import { attempt, givenInstant, instant, jobId, outcome, run } from './schemas.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
-import { countByHour, dateIn, findNights, listDays, recordTicks, type TickRecord } from './week.ts'
+import {
+  countByHour,
+  dateIn,
+  findNights,
+  listDays,
+  recordByHand,
+  recordTicks,
+  type TickRecord
+} from './week.ts'
 
 // Of the week that is shown first: what has been matters more than what will be.
 const daysBack = 5
@@ -21,6 +29,9 @@ export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSourc
     const until = new Date(days.at(-1)?.until ?? 0)
     const jobs = await source.listJobs()
     const ticks = await readTicks(source, jobs, { from, until, now })
+    const [first] = jobs
+      .filter(({ next }) => next !== undefined)
+      .toSorted((a, b) => Date.parse(a.next ?? '') - Date.parse(b.next ?? ''))
     const place = (id: string): number => (order.includes(id) ? order.indexOf(id) : order.length)
     return {
       timeZone,
@@ -29,6 +40,7 @@ export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSourc
       until: until.toISOString(),
       days,
       nights: findNights(timeZone, jobs, from, until),
+      ...(first?.next === undefined ? {} : { next: { job: first.id, at: first.next } }),
       jobs: jobs
         .toSorted((a, b) => place(a.id) - place(b.id))
         .map(({ id }) => ({ id, cells: countByHour(ticks.get(id) ?? [], from) }))
@@ -68,7 +80,9 @@ export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSourc
       const jobs = (await source.listJobs()).filter(({ id }) => id === query.job)
       const ticks = await readTicks(source, jobs, { from, until, now: source.now() })
       return {
-        ticks: (ticks.get(query.job) ?? []).map((tick) => ({ ...tick, at: tick.at.toISOString() }))
+        ticks: (ticks.get(query.job) ?? [])
+          .toSorted((a, b) => a.at.getTime() - b.at.getTime())
+          .map((tick) => ({ ...tick, at: tick.at.toISOString() }))
       }
     }
   )
@@ -79,19 +93,25 @@ const readTicks = async (
   jobs: readonly SourceJob[],
   span: { readonly from: Date; readonly until: Date; readonly now: Date }
 ): Promise<Map<string, TickRecord[]>> => {
-  const [runs, attempts] = await Promise.all([
-    source.listRunsOfTicks(span.from, span.until),
-    source.listAttempts({ tickIn: span })
+  const { from, until } = span
+  const [runs, attempts, forced, runsByHand] = await Promise.all([
+    // Without the database, what Cloud Scheduler knows.
+    orWithout(source.listRunsOfTicks(from, until), []),
+    source.listAttempts({ tickIn: span }),
+    source.listAttempts({ startedIn: span }),
+    // Under a virtual clock the database has other times.
+    source.virtualTime() ? [] : orWithout(source.listRunsByHand(from, until), [])
   ])
-  const runsByJob = Map.groupBy(runs, ({ job }) => job)
   // In the order in which they were made, as the runs are.
-  const ofTicks = attempts.filter(({ forced }) => !forced).toReversed()
-  const attemptsByJob = Map.groupBy(ofTicks, ({ job }) => job)
+  const ofTicks = attempts.filter((one) => !one.forced).toReversed()
+  const byHand = forced.filter((one) => one.forced)
   return new Map(
-    jobs.map((job) => [
-      job.id,
-      recordTicks(job, span, runsByJob.get(job.id) ?? [], attemptsByJob.get(job.id) ?? [])
-    ])
+    jobs.map((job) => {
+      const { id } = job
+      const isOf = (one: { readonly job: string }): boolean => one.job === id
+      const ticks = recordTicks(job, span, runs.filter(isOf), ofTicks.filter(isOf))
+      return [id, [...ticks, ...recordByHand(byHand.filter(isOf), runsByHand.filter(isOf))]]
+    })
   )
 }
 
@@ -129,13 +149,15 @@ const week = z.object({
       )
     })
   ),
+  next: z.object({ job: z.string(), at: instant('of the next tick of all') }).exactOptional(),
   jobs: z.array(
     z.object({
       id: z.string(),
       cells: z.array(
         z.object({
           at: instant('of the hour'),
-          counts: z.partialRecord(z.enum(tickStates), z.int())
+          counts: z.partialRecord(z.enum(tickStates), z.int()),
+          byHand: z.partialRecord(z.enum(tickStates), z.int()).describe('runs that someone made')
         })
       )
     })
@@ -154,6 +176,7 @@ const tickList = z.object({
       at: instant('of the tick'),
       state: z.enum(tickStates).describe('none: past, and nothing is known of it; due: not yet'),
       attempts: z.int().describe('deliveries, retries included'),
+      byHand: z.boolean().describe('no tick: someone ran the job at this instant').exactOptional(),
       run: run.exactOptional(),
       attempt: attempt.exactOptional()
     })

@@ -17,6 +17,8 @@ export interface TickRecord {
   readonly attempts: number
   readonly run?: Run
   readonly attempt?: AttemptView
+  /** No tick: someone ran the job by hand at this instant. */
+  readonly byHand?: true
 }
 
 /**
@@ -60,6 +62,34 @@ export const recordTicks = (
     })
 }
 
+/**
+ * The runs of a job that someone made by hand, at the instants at which they began.
+ *
+ * @param attempts those made by hand.
+ * @param runs those that no tick asked for; what an attempt tells already is left out.
+ */
+export const recordByHand = (attempts: readonly AttemptView[], runs: readonly Run[]): TickRecord[] => {
+  const told = new Set(attempts.map(({ runId }) => runId))
+  return [
+    ...attempts.map((attempt) => ({
+      at: new Date(attempt.start),
+      state: attempt.outcome,
+      attempts: 1,
+      attempt,
+      byHand: true as const
+    })),
+    ...runs
+      .filter(({ id }) => !told.has(id))
+      .map((run) => ({
+        at: new Date(run.startedAt),
+        state: run.outcome,
+        attempts: 0,
+        run,
+        byHand: true as const
+      }))
+  ].toSorted((a, b) => a.at.getTime() - b.at.getTime())
+}
+
 /** The best that came of a tick: a retry that succeeds makes good what failed before it. */
 const judgeTick = (
   runs: readonly { outcome: Outcome }[],
@@ -77,15 +107,21 @@ export interface HourCell {
   /** The first instant of the hour. */
   readonly at: string
   readonly counts: Readonly<Partial<Record<TickState, number>>>
+  /** Runs that were made by hand. */
+  readonly byHand: Readonly<Partial<Record<TickState, number>>>
 }
 
-/** Counts ticks by the hours of a week; hours without a tick are left out. */
+/** Counts ticks by the hours of a week; hours without a tick or a run by hand are left out. */
 export const countByHour = (ticks: readonly TickRecord[], from: Date): HourCell[] => {
   const hours = Map.groupBy(ticks, ({ at }) => Math.floor((at.getTime() - from.getTime()) / hour))
   return [...hours].map(([index, ofHour]) => {
     const counts: Partial<Record<TickState, number>> = {}
-    for (const { state } of ofHour) counts[state] = (counts[state] ?? 0) + 1
-    return { at: new Date(from.getTime() + index * hour).toISOString(), counts }
+    const byHand: Partial<Record<TickState, number>> = {}
+    for (const { state, byHand: isByHand } of ofHour) {
+      const place = isByHand ? byHand : counts
+      place[state] = (place[state] ?? 0) + 1
+    }
+    return { at: new Date(from.getTime() + index * hour).toISOString(), counts, byHand }
   })
 }
 

@@ -10,6 +10,8 @@ export interface Incident {
   readonly first: Date
   readonly last: Date
   readonly lines: number
+  /** The last line; undefined for silence. */
+  readonly entry?: LoggedEntry
 }
 
 /** Of an entry of Cloud Logging, what an alert looks at. */
@@ -52,7 +54,8 @@ const groupByJob = (alert: Alert, { jobLabel }: LogCondition, entries: readonly 
     alert,
     ...(job === undefined ? {} : { job }),
     ...spanOf(lines),
-    lines: lines.length
+    lines: lines.length,
+    ...entryOf(lines)
   }))
 
 /** As for a metric: where there never was a sign, none is missed. */
@@ -65,6 +68,11 @@ const findSilence = (
   if (entries.length === 0) return []
   const { last } = spanOf(entries)
   return now.getTime() - last.getTime() > seconds * 1_000 ? [{ alert, first: last, last, lines: 0 }] : []
+}
+
+const entryOf = (entries: readonly LoggedEntry[]): { entry?: LoggedEntry } => {
+  const entry = entries.toSorted((a, b) => Date.parse(a.timestamp) - Date.parse(b.timestamp)).at(-1)
+  return entry ? { entry } : {}
 }
 
 const spanOf = (entries: readonly LoggedEntry[]): { first: Date; last: Date } => {

@@ -24,7 +24,13 @@ const main = async (interruption: AbortSignal): Promise<void> => {
     declaration,
     {
       onAttempt: (attempt, job) => print(describeAttempt(attempt, job?.id ?? attempt.job, columns)),
-      onWorkerOutput: printSevere
+      onWorkerOutput: printSevere,
+      onDatabase: (answers) =>
+        print(
+          answers
+            ? 'the database answers again'
+            : `the database does not answer: runs fail until it does (${new Date().toISOString()})`
+        )
     },
     interruption
   )

@@ -18,6 +18,7 @@ import { checkDatabase, startDemoDatabase } from './database/application-databas
 import { findDemoExecution, uploadFolders } from './database/demo-data.ts'
 import type { PostgresServer } from './database/embedded-postgres.ts'
 import type { LocalOptions } from './options.ts'
+import { watchDatabase } from './database-watch.ts'
 import { checkPort } from './port.ts'
 import { applyJobs } from './scheduler-jobs.ts'
 
@@ -42,6 +43,8 @@ export interface LocalEvents {
   onAttempt(attempt: Attempt, job: DeclaredJob | undefined): void
   /** A line of the worker's log. */
   onWorkerOutput(line: string): void
+  /** The database has stopped answering, or answers again. */
+  onDatabase?(answers: boolean): void
 }
 
 const project = 'local-project'
@@ -70,6 +73,9 @@ export const startSystem = async (
   const sql = opened.adopt(openDatabase(readEnvironment(environment).database), (one) =>
     one.end({ timeout: 1 })
   )
+  const watching = new AbortController()
+  opened.defer(() => watching.abort())
+  void watchDatabase(sql, (answers) => events.onDatabase?.(answers), watching.signal)
   const workerLog = createWriteStream(data.workerLog)
   opened.defer(() => void workerLog.end())
   const { service, accounts, jobs, region } = declaration

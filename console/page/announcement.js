@@ -1,6 +1,6 @@
 import { find, setText } from './element.js'
 
-const shownFor = 8_000
+const shownFor = 12_000
 let timer
 
 /** Says something once: on the page for a while, and to a screen reader. */
@@ -10,9 +10,11 @@ export const announce = (text, kind = 'done') => {
   place.textContent = ''
   place.dataset.kind = kind
   setText(place, text)
+  place.title = text
   clearTimeout(timer)
   timer = setTimeout(() => {
     place.textContent = ''
+    place.title = ''
   }, shownFor)
 }
 

@@ -1,9 +1,12 @@
 import uPlot from '../uplot/uPlot.esm.js'
-import { describeState, element, find, setText } from './element.js'
+import { describeFault, describeState, element, find, setText } from './element.js'
 import { read } from './request.js'
 import { count, dayOf, duration, timeOfDay, wallClock } from './time-text.js'
 
-const height = 260
+const height = matchMedia('(width < 600px)').matches ? 150 : 260
+const wholeSteps = Array.from({ length: 12 }, (_, power) =>
+  [1, 2, 5].map((step) => step * 10 ** power)
+).flat()
 // Half an hour on either side of a run that stands alone.
 const loneMargin = 1_800
 
@@ -27,7 +30,7 @@ export const createCharts = () => {
     } catch (error) {
       if (points.length > 0) return
       drawn = ''
-      clear(describeState('The charts can’t be shown.', error.message, 'error'))
+      clear(describeFault('The charts can’t be shown.', error))
     }
   }
 
@@ -115,8 +118,16 @@ export const createCharts = () => {
           y: { range: (_plot, _low, high) => [0, Math.max(high, 1) * 1.1] }
         },
         axes: [
-          { ...axis, space: 80, values: describeTimes },
-          { ...axis, size: 56, values: (_plot, ticks) => ticks.map(format) }
+          {
+            ...axis,
+            space: 80,
+            // One run is one instant, not a scale of minutes around it.
+            ...(times.length === 1
+              ? { splits: () => times, values: () => [wallClock(points[0].at)] }
+              : { values: describeTimes })
+          },
+          // Whole rows and milliseconds: between 0 and 1 there is nothing to tell apart.
+          { ...axis, size: 64, incrs: wholeSteps, values: (_plot, ticks) => ticks.map(format) }
         ],
         series: [
           {},

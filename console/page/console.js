@@ -1,4 +1,5 @@
 import { announce, showTrouble } from './announcement.js'
+import { createAttention } from './attention.js'
 import { createCharts } from './charts.js'
 import { createClock } from './clock.js'
 import { createDetails } from './details.js'
@@ -14,10 +15,12 @@ import { createWeek } from './week.js'
 const details = createDetails(find('details'))
 const clock = createClock(() => void refreshAll())
 const jobs = createJobs({
+  confirmation: find('confirmation'),
   onChange: (list) => shareJobs(list),
   openRun: details.openRun,
   openAttempt: details.openAttempt
 })
+const attention = createAttention()
 const week = createWeek({ openTicks: details.openTicks })
 const charts = createCharts()
 const due = createDue()
@@ -43,6 +46,7 @@ const refreshAll = async () => {
   // The clock first: all other times are shown by it.
   await clock.refresh()
   await Promise.all([
+    attention.refresh(),
     jobs.refresh(),
     week.refresh(),
     history.refresh(),
@@ -70,6 +74,7 @@ const showSystem = async () => {
   )
 }
 
+const attentionSoon = soon(attention.refresh, 800)
 const jobsSoon = soon(jobs.refresh, 150)
 const historySoon = soon(history.refreshIfLatest, 300)
 const weekSoon = soon(week.refresh, 800)
@@ -83,21 +88,27 @@ const afterEnd = ({ outcome }) => {
   if (outcome === 'running') return
   dueSoon()
   chartsSoon()
+  attentionSoon()
 }
 
 let connection = 'connecting'
+/** Connected to a system whose database does not answer. */
+let isPartial = false
 
 const showConnection = (state) => {
-  const texts = { live: 'live', lost: 'not connected' }
+  // What stands in the way is told anew on every connection.
+  if (state === 'live' && connection !== 'live') isPartial = false
+  const texts = { live: 'live', partial: 'live, without the database', lost: 'not connected' }
   const place = find('connection')
-  place.dataset.state = state
-  setText(place, texts[state])
+  const shown = state === 'live' && isPartial ? 'partial' : state
+  place.dataset.state = shown
+  setText(place, texts[shown] ?? shown)
   if (state === 'lost' && connection !== 'lost') {
     showTrouble(
       'Not connected: the local system has stopped. Start it with npm start on the same port; this page goes on by itself.'
     )
   }
-  if (state === 'live') {
+  if (state === 'live' && connection !== 'live') {
     showTrouble('')
     if (connection === 'lost') announce('Connected again.')
   }
@@ -120,16 +131,24 @@ listen(
     jobs: () => {
       jobsSoon()
       weekSoon()
+      attentionSoon()
     },
     clock: ({ now }) => {
       clock.show(now)
       jobs.retell()
       weekSoon()
+      attentionSoon()
     },
     trouble: ({ message }) => {
-      showTrouble(message && `${message} Runs fail until it does; this page goes on by itself.`)
+      isPartial = message !== ''
+      showTrouble(
+        message &&
+          `${message} Runs fail until it does. Jobs, their next runs and the attempts are shown without it; this page goes on by itself.`
+      )
+      showConnection(connection)
       // It is over: what could not be read can be.
-      if (message === '') void refreshAll()
+      if (isPartial) attentionSoon()
+      else void refreshAll()
     }
   },
   showConnection

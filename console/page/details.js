@@ -99,7 +99,7 @@ export const createDetails = (dialog) => {
       ]
     })
 
-  const makeTick = ({ at, state, attempts, run, attempt }) => {
+  const makeTick = ({ at, state, attempts, byHand, run, attempt }) => {
     const sentence = run?.error || run?.output || attempt?.sentence || texts[state] || ''
     const show = attempt ? () => openAttempt(attempt.id) : run && (() => openRun(run.id))
     const rows = run?.affected ?? attempt?.affected
@@ -107,7 +107,7 @@ export const createDetails = (dialog) => {
     return element(
       'tr',
       {},
-      element('th', { scope: 'row' }, `${timeOfDay(at)} ${zoneAt(at)}`),
+      element('th', { scope: 'row' }, `${timeOfDay(at)} ${zoneAt(at)}${byHand ? ', by hand' : ''}`),
       element(
         'td',
         {},

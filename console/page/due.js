@@ -1,4 +1,4 @@
-import { describeState, element, find, setText } from './element.js'
+import { describeFault, describeState, element, find, setText } from './element.js'
 import { read } from './request.js'
 import { count } from './time-text.js'
 
@@ -19,8 +19,7 @@ export const createDue = () => {
       if (digest !== shown) find('due').replaceChildren(buildTable(jobs))
       shown = digest
     } catch (error) {
-      if (!shown)
-        find('due').replaceChildren(describeState('Nothing can be counted.', error.message, 'error'))
+      if (!shown) find('due').replaceChildren(describeFault('Nothing can be counted.', error))
     }
   }
   find('due-again').addEventListener('click', () => void refresh())

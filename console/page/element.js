@@ -71,6 +71,12 @@ export const describeState = (title, advice, kind = 'empty') =>
     element('p', { class: 'note' }, advice)
   )
 
+/** In the place of what could not be read: a quiet line where the banner has said why, otherwise the reason. */
+export const describeFault = (title, error) =>
+  error.isForNow
+    ? element('p', { class: 'note waiting' }, `${title} It comes back by itself.`)
+    : describeState(title, error.message, 'error')
+
 /** Says again what a table's parts are: laid out as cards on a narrow page, browsers take them for plain boxes. */
 export const keepRoles = (root) => {
   for (const part of [root, ...root.querySelectorAll('thead, tbody, tr, th, td')]) {

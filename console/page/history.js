@@ -1,10 +1,11 @@
 import { announce } from './announcement.js'
-import { describeState, element, find, keepRoles, reconcile, setText } from './element.js'
+import { describeFault, describeState, element, find, keepRoles, reconcile, setText } from './element.js'
 import { describeExtras, describeOutcome } from './outcome.js'
 import { read, toQuery } from './request.js'
 import { count, duration, now, wallClock } from './time-text.js'
 
-const pageSize = 25
+// On a narrow page a row is three lines.
+const pageSize = matchMedia('(width < 600px)').matches ? 8 : 25
 const outcomes = ['completed', 'incomplete', 'failed', 'skipped', 'missed', 'running']
 const spans = [
   { text: 'at any time', hours: 0 },
@@ -44,6 +45,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
             job: filters.job.value,
             outcome: filters.outcome.value,
             from: hours > 0 ? new Date(takesTime().getTime() - hours * 3_600_000).toISOString() : undefined,
+            withRows: find('history-rows').checked || undefined,
             page: pages.at(-1),
             limit: pageSize
           })
@@ -53,7 +55,12 @@ export const createHistory = ({ openRun, openAttempt }) => {
       return ''
     } catch (error) {
       if (mine === asking && !body) {
-        find('history').replaceChildren(describeState('The history can’t be shown.', error.message, 'error'))
+        find('history').replaceChildren(
+          describeFault(
+            kind === 'runs' ? 'The runs can’t be shown; the attempts can.' : 'The attempts can’t be shown.',
+            error
+          )
+        )
       }
       return error.message
     }
@@ -109,6 +116,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
           )
 
   const isFiltered = () =>
+    find('history-rows').checked ||
     Object.values(filters).some((filter) => filter.value !== '' && filter.value !== '0')
 
   const restart = () => goTo([undefined])
@@ -122,7 +130,9 @@ export const createHistory = ({ openRun, openAttempt }) => {
 
   for (const name of Object.keys(kinds)) find(`history-${name}`).addEventListener('click', () => choose(name))
   for (const filter of Object.values(filters)) filter.addEventListener('change', () => void restart())
+  find('history-rows').addEventListener('change', () => void restart())
   find('history-clear').addEventListener('click', () => {
+    find('history-rows').checked = false
     for (const filter of Object.values(filters)) filter.selectedIndex = 0
     void restart()
   })

@@ -1,15 +1,16 @@
 import { announce } from './announcement.js'
-import { describeState, element, find, keepRoles, reconcile, setText } from './element.js'
+import { askToRun } from './confirmation.js'
+import { describeFault, describeState, element, find, keepRoles, reconcile, setText } from './element.js'
 import { describeOutcome } from './outcome.js'
-import { ask, read } from './request.js'
+import { ask, read, toQuery } from './request.js'
 import { count, relative, utc, wallClock, zoneAt } from './time-text.js'
 
 /**
  * The table of jobs, with what can be done to each.
  *
- * @param {{ onChange: (jobs) => void, openRun: (id: string) => void, openAttempt: (id: number) => void }} options
+ * @param {{ confirmation: HTMLDialogElement, onChange: (jobs) => void, openRun: (id: string) => void, openAttempt: (id: number) => void }} options
  */
-export const createJobs = ({ onChange, openRun, openAttempt }) => {
+export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => {
   const rows = new Map()
   /** Attempts that someone here asked for: their end is worth saying. */
   const asked = new Set()
@@ -22,7 +23,7 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
       onChange(jobs)
     } catch (error) {
       if (body) return
-      find('jobs').replaceChildren(describeState('The jobs can’t be shown.', error.message, 'error'))
+      find('jobs').replaceChildren(describeFault('The jobs can’t be shown.', error))
     }
   }
 
@@ -47,32 +48,23 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
     for (const id of rows.keys()) if (!jobs.some((job) => job.id === id)) rows.delete(id)
     for (const job of jobs) fill(rows.get(job.id), job)
     const paused = jobs.filter((job) => job.state !== 'ENABLED').length
+    find('pause-all').disabled = paused === jobs.length
+    find('resume-all').disabled = paused === 0
     setText(find('jobs-note'), `${jobs.length} jobs${paused > 0 ? `, ${paused} paused` : ''}`)
   }
 
+  /** What a button does; meanwhile it does nothing else. */
   const act = async (row, verb) => {
-    const { job } = row
     const button = row.buttons[verb]
     if (button.getAttribute('aria-disabled') === 'true') return
     button.setAttribute('aria-disabled', 'true')
     try {
-      if (verb === 'dry-run') {
-        row.isTrying = true
-        row.showProgress('dry run: counting')
-        const result = await ask(`/api/jobs/${encodeURIComponent(job.id)}/dry-run`)
-        row.note = { outcome: result.outcome, text: result.sentence, runId: result.runId }
-        announce(`${job.id}: ${result.sentence}`, result.outcome)
-      } else {
-        if (verb === 'run') asked.add(job.id)
-        await ask(`/api/jobs/${encodeURIComponent(job.id)}/${verb}`)
-        if (verb === 'run') {
-          row.note = undefined
-          row.showProgress('asked to run')
-        } else announce(`${job.id} is ${verb === 'pause' ? 'paused' : 'resumed'}.`)
-      }
+      if (verb === 'dry-run') await tryOut(row)
+      else if (verb === 'run' || verb === 'parameters') await runAfterAsking(row, verb === 'parameters')
+      else await change(row, verb)
     } catch (error) {
-      asked.delete(job.id)
-      announce(`${job.id}: ${error.message}`, 'failed')
+      asked.delete(row.job.id)
+      announce(`${row.job.id}: ${error.message}`, 'failed')
     } finally {
       row.isTrying = false
       button.setAttribute('aria-disabled', 'false')
@@ -80,8 +72,72 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
     }
   }
 
+  const pathOf = (row, verb) => `/api/jobs/${encodeURIComponent(row.job.id)}/${verb}`
+
+  const change = async (row, verb) => {
+    await ask(pathOf(row, verb))
+    announce(`${row.job.id} is ${verb === 'pause' ? 'paused' : 'resumed'}.`)
+  }
+
+  const tryOut = async (row, parameters) => {
+    row.isTrying = true
+    row.tell([describeOutcome('running', 'dry run: counting')])
+    await waitForResult(row, 'dry-run', parameters, 'dry run')
+  }
+
+  /** Asks once where rows would go; a run that has nothing to do needs no question. */
+  const runAfterAsking = async (row, withParameters) => {
+    const due = row.job.isDeclared ? await findDue(row.job.id) : undefined
+    if (!withParameters && (!due || due.count === 0)) return run(row)
+    const answer = await askToRun(confirmation, {
+      job: row.job.id,
+      text: describeDue(due),
+      withParameters
+    })
+    if (!answer) return
+    const { verb, parameters } = answer
+    if (verb === 'dry-run') await tryOut(row, parameters)
+    else if (parameters) await waitForResult(row, 'run-with', parameters, 'run with parameters')
+    else await run(row)
+  }
+
+  const run = async (row) => {
+    asked.add(row.job.id)
+    await ask(pathOf(row, 'run'))
+    row.note = undefined
+    row.showProgress('asked to run')
+  }
+
+  const waitForResult = async (row, verb, parameters, title) => {
+    const { outcome, sentence, sample, runId } = await ask(
+      pathOf(row, verb),
+      parameters ? { parameters } : {}
+    )
+    row.note = { outcome, title, text: sentence, sample, runId }
+    announce(`${row.job.id}: ${sentence}`, outcome)
+  }
+
+  const changeAll = async (verb) => {
+    const button = find(`${verb}-all`)
+    button.disabled = true
+    try {
+      const { changed } = await ask(`/api/jobs/${verb}-all`)
+      announce(
+        changed.length === 0
+          ? `No job had to be ${verb}d.`
+          : `${changed.length} ${changed.length === 1 ? 'job is' : 'jobs are'} ${verb}d: ${changed.join(', ')}.`
+      )
+    } catch (error) {
+      announce(error.message, 'failed')
+    } finally {
+      await refresh()
+    }
+  }
+  for (const verb of ['pause', 'resume'])
+    find(`${verb}-all`).addEventListener('click', () => void changeAll(verb))
+
   const makeRow = (job) => {
-    const row = { job, cells: {}, buttons: {}, note: undefined }
+    const row = { job, cells: {}, buttons: {}, note: undefined, aside: element('div', { class: 'aside' }) }
     for (const name of ['next', 'state', 'last'])
       row.cells[name] = element('td', { 'data-label': labels[name] })
     row.cells.id = element('th', { scope: 'row' })
@@ -89,6 +145,11 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
     row.showProgress = (text) => {
       row.shown = undefined
       row.cells.last.replaceChildren(describeOutcome('running', text))
+    }
+    /** Below the last outcome, which stays. */
+    row.tell = (children) => {
+      row.aside.replaceChildren(...children)
+      if (!row.aside.isConnected) row.cells.last.append(row.aside)
     }
     const makeButton = (verb, text) => {
       row.buttons[verb] = element(
@@ -113,8 +174,9 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
         element(
           'div',
           { class: 'group', role: 'group', 'aria-label': `Actions of ${job.id}` },
-          makeButton('run', 'Run'),
           makeButton('dry-run', 'Dry run'),
+          makeButton('run', 'Run'),
+          makeButton('parameters', 'Parameters'),
           makeButton('pause', 'Pause'),
           makeButton('resume', 'Resume')
         )
@@ -146,7 +208,7 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
       row.cells.state.replaceChildren(describeJobState(job))
     }
     swap(row.buttons.pause, job.state === 'ENABLED', row.buttons.resume)
-    row.buttons['dry-run'].hidden = !job.isDeclared
+    for (const verb of ['dry-run', 'parameters']) row.buttons[verb].hidden = !job.isDeclared
     fillLast(row, job)
     tellNext(row)
   }
@@ -158,17 +220,11 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
     if (row.shown === digest) return
     row.shown = digest
     row.cells.last.replaceChildren(...describeLast(row, job))
+    if (row.note) row.tell(describeNote(row.note, job.id))
   }
 
   const describeLast = (row, { id, last, isUnderWay }) => {
     row.when = undefined
-    if (row.note) {
-      const { outcome, text, runId } = row.note
-      return [
-        describeOutcome(outcome, 'dry run'),
-        describeSentence(text, runId && (() => openRun(runId)), `Dry run of ${id}`)
-      ]
-    }
     if (isUnderWay) return [describeOutcome('running', 'under way')]
     if (!last) return [element('span', { class: 'note' }, 'never run')]
     const open = last.attempt ? () => openAttempt(last.attempt.id) : last.runId && (() => openRun(last.runId))
@@ -178,6 +234,15 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
       describeSentence(last.sentence, open, `Last outcome of ${id}`)
     ]
   }
+
+  const describeNote = ({ outcome, title, text, sample, runId }, id) => [
+    describeOutcome(outcome, title),
+    describeSentence(
+      sample.length > 0 ? `${text} Such as ${sample.join(', ')}.` : text,
+      runId && (() => openRun(runId)),
+      `${title === 'dry run' ? 'Dry run' : 'Run with parameters'} of ${id}`
+    )
+  ]
 
   /** Says again how far off things are. */
   const retell = () => {
@@ -198,7 +263,7 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
         row.note = undefined
         row.showProgress(attempt.attemptNumber > 1 ? `attempt ${attempt.attemptNumber}` : 'under way')
       } else if (attempt.forced && asked.delete(attempt.job)) {
-        announce(`${attempt.job}: ${attempt.outcome}. ${attempt.sentence}`, attempt.outcome)
+        void announceEnd(attempt)
       }
     },
     showRun: (run) => {
@@ -211,6 +276,23 @@ export const createJobs = ({ onChange, openRun, openAttempt }) => {
     }
   }
 }
+
+/** What became of it: the worker tells its caller no more than that it failed, the ledger knows why. */
+const announceEnd = async ({ id, job, outcome, sentence }) => {
+  const found = outcome === 'failed' ? await read(`/api/attempts/${id}`).catch(() => undefined) : undefined
+  announce(`${job}: ${outcome}. ${found?.run?.error || sentence}`, outcome)
+}
+
+/** Undefined where it can't be counted: then the question says so. */
+const findDue = async (job) => {
+  const { jobs } = await read(`/api/due${toQuery({ job })}`).catch(() => ({ jobs: [] }))
+  return jobs[0] ?? { error: 'nobody can count' }
+}
+
+const describeDue = (due) =>
+  due?.count === undefined
+    ? 'How many rows are due can’t be counted now. What it deletes is gone.'
+    : `${count(due.count)} ${due.rows} of ${due.table} are due. What it deletes is gone.`
 
 const labels = {
   id: 'Job',

@@ -1,5 +1,8 @@
 /** A sentence for people about a request that came to nothing. */
-export class RequestError extends Error {}
+export class RequestError extends Error {
+  /** Whether it is only for now that this can't be had: the page has said so once, and goes on by itself. */
+  isForNow = false
+}
 
 const unreachable = 'The local system does not answer. Start it with npm start; this page goes on by itself.'
 
@@ -12,11 +15,12 @@ export const ask = (path, body = {}) =>
 
 const send = async (path, options) => {
   const response = await fetch(path, options).catch((cause) => {
-    throw new RequestError(unreachable, { cause })
+    throw Object.assign(new RequestError(unreachable, { cause }), { isForNow: true })
   })
   const answer = await response.json().catch(() => ({}))
   if (response.ok) return answer
-  throw new RequestError(answer.error?.message ?? `The system answered ${response.status} to ${path}.`)
+  const message = answer.error?.message ?? `The system answered ${response.status} to ${path}.`
+  throw Object.assign(new RequestError(message), { isForNow: response.status === 503 })
 }
 
 /** A query string of what is set. */

@@ -1,7 +1,7 @@
-import { describeState, element, find, reconcile, setText } from './element.js'
+import { describeFault, describeState, element, find, reconcile, setText } from './element.js'
 import { describeOutcome, glyphs, meanings } from './outcome.js'
 import { read, toQuery } from './request.js'
-import { dayOf, longDayOf, timeOfDay, zoneName } from './time-text.js'
+import { dayOf, longDayOf, relative, timeOfDay, wallClock, zoneAt, zoneName } from './time-text.js'
 
 const hour = 3_600_000
 const order = ['failed', 'missed', 'incomplete', 'running', 'skipped', 'completed', 'none', 'due']
@@ -15,13 +15,13 @@ export const createWeek = ({ openTicks }) => {
   let start
   let shown
   let grid
+  let isEmpty = false
 
   const refresh = async () => {
     try {
       show(await read(`/api/week${toQuery({ start })}`))
     } catch (error) {
-      if (!shown)
-        find('week').replaceChildren(describeState('The week can’t be shown.', error.message, 'error'))
+      if (!shown) find('week').replaceChildren(describeFault('The week can’t be shown.', error))
     }
   }
 
@@ -30,6 +30,12 @@ export const createWeek = ({ openTicks }) => {
     const { days, jobs, nights } = week
     setText(find('week-span'), `${dayOf(days[0].from)} to ${dayOf(days.at(-1).from)}, ${zoneName()} time`)
     find('week-now').disabled = start === undefined
+    const advice = describeEmptiness(week)
+    setText(find('week-advice'), advice ?? '')
+    find('week-advice').hidden = advice === undefined
+    // Where nothing has run, nothing is known of any tick: once said, that is no news of each.
+    isEmpty = advice !== undefined
+    find('week').classList.toggle('empty', isEmpty)
     if (!grid) {
       grid = element('div', {
         class: 'week',
@@ -50,7 +56,7 @@ export const createWeek = ({ openTicks }) => {
   }
 
   const fillLine = (line, job, week) => {
-    const cells = week.days.map((day) => describeDay(job, day, week))
+    const cells = week.days.map((day) => describeDay(job, day, week, isEmpty))
     reconcile(line.querySelector('.days'), cells, {
       key: ({ day }) => day.date,
       digest: ({ label, nowAt }) => `${label} ${nowAt ?? ''}`,
@@ -76,10 +82,26 @@ export const createWeek = ({ openTicks }) => {
         element('span', { class: `bar ${state}`, 'aria-hidden': 'true' }),
         describeOutcome(state, meanings[state])
       )
-    )
+    ),
+    element('li', {}, element('span', { class: 'outcome' }, '◆ run by hand'))
   )
 
   return { refresh }
+}
+
+/** What to say instead of a field in which nothing is known; undefined where there is something to see. */
+const describeEmptiness = ({ jobs, now, days, next }) => {
+  const cells = jobs.flatMap((job) => job.cells)
+  const states = cells.flatMap(({ counts, byHand }) => [...Object.keys(counts), ...Object.keys(byHand)])
+  if (states.some((state) => state !== 'none' && state !== 'due')) return undefined
+  const [from, until] = [days[0].from, days.at(-1).until]
+  if (Date.parse(until) <= Date.parse(now))
+    return 'Nothing has run in this week: it is before the first run that is kept, or the system was not running.'
+  // A week to come is worth a look.
+  if (Date.parse(from) > Date.parse(now)) return undefined
+  return next
+    ? `Nothing has run in this week yet. The first tick comes ${relative(next.at)}: ${next.job}, ${wallClock(next.at)} ${zoneAt(next.at)}. Runs by hand are shown here, too.`
+    : 'Nothing has run in this week yet, and every job is paused: no tick will come until one is resumed.'
 }
 
 const makeHead = (days, nights) =>
@@ -113,23 +135,23 @@ const makeLine = ({ id }) =>
   )
 
 /** All that a day's cell shows. */
-const describeDay = (job, day, { nights, now }) => {
+const describeDay = (job, day, { nights, now }, isEmpty) => {
   const [from, until] = [Date.parse(day.from), Date.parse(day.until)]
   const hours = job.cells.filter(({ at }) => at >= day.from && at < day.until)
-  const totals = {}
-  for (const { counts } of hours) {
-    for (const [state, number] of Object.entries(counts)) totals[state] = (totals[state] ?? 0) + number
-  }
+  const totals = sum(hours.map(({ counts }) => counts))
+  const byHand = sum(hours.map((cell) => cell.byHand))
   const night = findNight(nights, day)
   const special = night?.affected.filter((tick) => tick.job === job.id) ?? []
   const words = order
-    .filter((state) => totals[state])
+    .filter((state) => totals[state] && !(isEmpty && state === 'none'))
     .map(
       (state) =>
         `${totals[state]} ${state === 'due' ? 'to come' : state === 'none' ? 'of which nothing is known' : state}`
     )
+  const hand = order.filter((state) => byHand[state]).map((state) => `${byHand[state]} ${state}`)
   const label = [
     `${job.id}, ${longDayOf(day.from)}: ${words.join(', ') || 'no tick'}`,
+    ...(hand.length > 0 ? [`by hand ${hand.join(', ')}`] : []),
     ...(night
       ? [`daylight saving ${night.shiftMinutes > 0 ? 'begins' : 'ends'} at ${timeOfDay(night.at)}`]
       : []),
@@ -140,6 +162,7 @@ const describeDay = (job, day, { nights, now }) => {
     day,
     hours,
     totals,
+    byHand,
     night,
     special,
     label,
@@ -149,16 +172,28 @@ const describeDay = (job, day, { nights, now }) => {
   }
 }
 
-const makeDay = ({ day, hours, totals, night, special, label, length, nowAt }, open) => {
+const makeDay = ({ day, hours, totals, byHand, night, special, label, length, nowAt }, open) => {
   const from = Date.parse(day.from)
-  const bars = hours.map(({ at, counts }) => {
+  const columnOf = (at) => String(Math.floor((Date.parse(at) - from) / hour) + 1)
+  const hands = hours.flatMap((cell) => {
+    const [worst] = order.filter((state) => cell.byHand[state])
+    if (!worst) return []
+    const dot = element('span', {
+      class: `hand ${worst}`,
+      title: `${timeOfDay(cell.at)}: by hand, ${meanings[worst]}`
+    })
+    dot.style.gridColumn = columnOf(cell.at)
+    return [dot]
+  })
+  const bars = hours.flatMap(({ at, counts }) => {
     const states = order.filter((state) => counts[state])
+    if (states.length === 0) return []
     const bar = element('span', {
       class: `bar ${states[0]}${states.length > 1 ? ' mixed' : ''}`,
       title: `${timeOfDay(at)}: ${states.map((state) => `${counts[state]} ${meanings[state]}`).join(', ')}`
     })
-    bar.style.gridColumn = String(Math.floor((Date.parse(at) - from) / hour) + 1)
-    return bar
+    bar.style.gridColumn = columnOf(at)
+    return [bar]
   })
   const mark = (kind, column) => {
     const line = element('span', { class: kind })
@@ -170,10 +205,12 @@ const makeDay = ({ day, hours, totals, night, special, label, length, nowAt }, o
     { class: 'strip', 'aria-hidden': 'true' },
     night && mark('change', Math.floor((Date.parse(night.at) - from) / hour) + 1),
     nowAt !== undefined && mark('now', nowAt + 1),
-    ...bars
+    ...bars,
+    ...hands
   )
   strip.style.gridTemplateColumns = `repeat(${length}, minmax(0, 1fr))`
   const caption = order.filter((state) => totals[state] && state !== 'due' && state !== 'none')
+  const hand = Object.values(byHand).reduce((total, number) => total + number, 0)
   return element(
     'button',
     {
@@ -191,11 +228,20 @@ const makeDay = ({ day, hours, totals, night, special, label, length, nowAt }, o
       ...caption.map((state) =>
         element('span', { class: `count ${state}` }, `${totals[state]} ${glyphs[state]}`)
       ),
+      hand > 0 && element('span', { class: 'count' }, `${hand} ◆`),
       ...special.map(({ effect, wallClock }) =>
         element('span', { class: 'count shifted' }, `${wallClock.slice(11)} ${effect}`)
       )
     )
   )
+}
+
+const sum = (counts) => {
+  const totals = {}
+  for (const [state, number] of counts.flatMap((one) => Object.entries(one))) {
+    totals[state] = (totals[state] ?? 0) + number
+  }
+  return totals
 }
 
 const findNight = (nights, day) => nights.find(({ at }) => at >= day.from && at < day.until)

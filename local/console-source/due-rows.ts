@@ -10,24 +10,30 @@ import { isUnreachable } from './database-error.ts'
 // Someone waits for it, and the page asks after every run.
 const timeoutMs = 5_000
 
-/** Counts what is due in each table now, by the jobs' own predicates. */
-export const countDueRows = async (sql: Sql, declaration: Declaration): Promise<DueRows> => {
+/** Counts what is due in each table now, by the jobs' own predicates: of all jobs, or of one. */
+export const countDueRows = async (
+  sql: Sql,
+  declaration: Declaration,
+  only: string | undefined
+): Promise<DueRows> => {
   const limited = limitStatements(sql, () => timeoutMs)
   const [clock] = await limited<{ now: string }[]>`select ${sql.unsafe(timeText('clock_timestamp()'))} as now`
   return {
     at: new Date().toISOString(),
     jobs: await Promise.all(
-      catalogue.map(async (job): Promise<DueRows['jobs'][number]> => {
-        const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
-        const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
-        try {
-          const { count, sample } = await countOf(limited, clock!.now, job.selection(parameters))
-          return { ...base, count, sample: [...sample] }
-        } catch (error) {
-          if (isUnreachable(error)) throw error
-          return { ...base, sample: [], error: describeFault(error) }
-        }
-      })
+      catalogue
+        .filter(({ id }) => only === undefined || id === only)
+        .map(async (job): Promise<DueRows['jobs'][number]> => {
+          const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
+          const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
+          try {
+            const { count, sample } = await countOf(limited, clock!.now, job.selection(parameters))
+            return { ...base, count, sample: [...sample] }
+          } catch (error) {
+            if (isUnreachable(error)) throw error
+            return { ...base, sample: [], error: describeFault(error) }
+          }
+        })
     )
   }
 }

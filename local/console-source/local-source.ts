@@ -9,8 +9,9 @@ import { createAttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'
 import { watchChanges } from './changes.ts'
 import { askDatabase, isUnreachable } from './database-error.ts'
-import { requestDryRun } from './dry-run.ts'
 import { countDueRows } from './due-rows.ts'
+import { findDatabaseFault, type WorkerDoor } from './worker-door.ts'
+import { requestRun } from './worker-run.ts'
 import { type ListEntries, readLogLines } from './log-lines.ts'
 import {
   readLastRuns,
@@ -18,6 +19,7 @@ import {
   readPoints,
   readRecentRuns,
   readRun,
+  readRunsByHand,
   readRuns,
   readRunsOfTicks
 } from './run-ledger.ts'
@@ -38,6 +40,9 @@ export interface LocalParts {
   /** The emulator's own, whose logs are asked without a socket. */
   readonly server: FastifyInstance
 }
+
+// More of one kind tells nothing new.
+const mostEntries = 1_000
 
 /** The console's source on this machine: the emulator, and the ledger in the database. */
 export const createLocalSource = (parts: LocalParts): ConsoleSource => {
@@ -68,8 +73,15 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
     return index.find(Number(id))
   }
 
+  const door = (): WorkerDoor => {
+    const { workerUrl: url } = addresses()
+    return { url, mintToken: () => emulator().mintToken(caller, url) }
+  }
+  const listEntries = askEntries(parts)
+
   return {
     declaration,
+    stageOption: 'local',
     describe: addresses,
     now: () => emulator().clock.now(),
     virtualTime: () => findVirtualTime(emulator(), parent),
@@ -84,15 +96,16 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
           schedule: job.schedule,
           timeZone: job.timeZone,
           state: job.state,
+          changedAt: new Date(job.userUpdateTime),
+          ...(job.lastAttemptTime
+            ? { lastAttempt: new Date(job.lastAttemptTime), lastCode: job.status?.code ?? 0 }
+            : {}),
+          attemptDeadline: Number.parseFloat(job.attemptDeadline),
           ...(job.state === 'ENABLED' && job.scheduleTime ? { next: job.scheduleTime } : {}),
           url: job.httpTarget?.uri ?? job.pubsubTarget?.topicName ?? ''
         })),
     change: async (job, verb) => emulator().jobs[verb](names.nameOf(job)).state,
-    requestDryRun: (job) => {
-      const { workerUrl: url } = addresses()
-      const mintToken = (): Promise<string> => emulator().mintToken(caller, url)
-      return requestDryRun({ url, mintToken }, declaration.jobs, job)
-    },
+    requestRun: (job, parameters) => requestRun(door(), declaration.jobs, job, parameters),
 
     listAttempts: async (filter = {}) => list(filter).map(view),
     findAttempt: async (id) => {
@@ -118,11 +131,17 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
       }),
     listLastRuns: () => askDatabase(() => readLastRuns(sql, declared)),
     listRunsOfTicks: (from, until) => askDatabase(() => readRunsOfTicks(sql, declared, from, until)),
+    listRunsByHand: (from, until) => askDatabase(() => readRunsByHand(sql, declared, from, until)),
     listPoints: (job, limit) => askDatabase(() => readPoints(sql, job, limit)),
 
+    findDatabaseFault: () => findDatabaseFault(door()),
+    readEntries: async (filter, since) => {
+      const conditions = `${filter}\ntimestamp>="${since.toISOString()}"`
+      return (await listEntries(conditions, mostEntries, 'timestamp desc')).toReversed()
+    },
     listLogLines: ({ runId, attemptId }) =>
-      readLogLines(askEntries(parts), runId, attemptId === undefined ? undefined : find(attemptId)),
-    countDueRows: () => askDatabase(() => countDueRows(sql, declaration)),
+      readLogLines(listEntries, runId, attemptId === undefined ? undefined : find(attemptId)),
+    countDueRows: (job) => askDatabase(() => countDueRows(sql, declaration, job)),
 
     watch: (onChange) =>
       watchChanges(
@@ -147,12 +166,12 @@ const isIn = ({ from, until }: Span = {}, instant: string): boolean => {
 
 const askEntries =
   ({ server, addresses }: LocalParts): ListEntries =>
-  async (filter, pageSize) => {
+  async (filter, pageSize, orderBy = 'timestamp asc') => {
     const response = await server.inject({
       method: 'POST',
       url: '/v2/entries:list',
       headers: { host: '127.0.0.1' },
-      payload: { resourceNames: [`projects/${addresses().project}`], filter, pageSize }
+      payload: { resourceNames: [`projects/${addresses().project}`], filter, pageSize, orderBy }
     })
     return response.json<{ entries?: Awaited<ReturnType<ListEntries>> }>().entries ?? []
   }

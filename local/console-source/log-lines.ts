@@ -1,8 +1,13 @@
 import type { LogLine } from '../../console/schemas.ts'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
+import type { LoggedEntry } from '../../infra/incidents.ts'
 
-/** Asks entries:list for what matches a filter. */
-export type ListEntries = (filter: string, pageSize: number) => Promise<readonly Entry[]>
+/** Asks entries:list for what matches a filter: the first page of one order, as Cloud Logging names orders. */
+export type ListEntries = (
+  filter: string,
+  pageSize: number,
+  orderBy?: 'timestamp asc' | 'timestamp desc'
+) => Promise<readonly Entry[]>
 
 const maxLines = 200
 
@@ -27,8 +32,7 @@ export const readLogLines = async (
 }
 
 /** Of an entry of Cloud Logging, what is shown. */
-export interface Entry {
-  readonly timestamp: string
+export interface Entry extends LoggedEntry {
   readonly severity?: string
   readonly resource?: { readonly type?: string }
   readonly textPayload?: string

@@ -101,6 +101,25 @@ export const readRunsOfTicks = async (
   return rows.map(toRun)
 }
 
+/** The runs that began in [from, until) and that no tick asked for. */
+export const readRunsByHand = async (
+  sql: Sql,
+  jobs: readonly string[],
+  from: Date,
+  until: Date
+): Promise<Run[]> => {
+  const rows = await sql<Run[]>`
+    select ${runColumns(sql)}
+    from scheduled_jobs.run
+    where job = any(${jobs as string[]}::text[])
+    and started_at >= ${from.toISOString()}::timestamptz
+    and started_at < ${until.toISOString()}::timestamptz
+    and tick is null
+    and not dry_run
+    order by started_at`
+  return rows.map(toRun)
+}
+
 /** The last finished runs of a job that did something or tried to, the oldest first. */
 export const readPoints = async (sql: Sql, job: string, limit: number): Promise<RunPoint[]> => {
   const rows = await sql<RunPoint[]>`
@@ -136,12 +155,13 @@ const isDate = (text: string): boolean => {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)
 }
 
-const buildCondition = (sql: Sql, { job, outcome, from, until }: RunFilter): Fragment => sql`
+const buildCondition = (sql: Sql, { job, outcome, from, until, withRows }: RunFilter): Fragment => sql`
   true
   ${job === undefined ? sql`` : sql`and job = ${job}`}
   ${outcome === undefined ? sql`` : sql`and ${outcomeOf(sql)} = ${outcome}`}
   ${from === undefined ? sql`` : sql`and started_at >= ${from}::timestamptz`}
-  ${until === undefined ? sql`` : sql`and started_at < ${until}::timestamptz`}`
+  ${until === undefined ? sql`` : sql`and started_at < ${until}::timestamptz`}
+  ${withRows === true ? sql`and (affected > 0 or failed > 0 or state <> 'completed')` : sql``}`
 
 const outcomeOf = (sql: Sql): Fragment => sql`
   case when state = 'abandoned' then 'failed' when state = 'completed' and failed > 0 then 'incomplete' else state end`

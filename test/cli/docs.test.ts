@@ -34,6 +34,8 @@ it('docs/operating.md explains each check of the doctor', () => {
     buckets: [],
     failures: unread,
     troubles: unread,
+    open: unread,
+    database: unread,
     overdue: unread
   })
   const [, rest = ''] = read('operating.md').split('## What the doctor looks at')

@@ -78,6 +78,7 @@ it('finds nothing wrong with a sound stage, in a line a check', async () => {
     'failures',
     'overdue',
     'runs',
+    'alerts',
     'release'
   ])
 })
@@ -374,6 +375,8 @@ it('finds a job that fires though the configuration pauses it', () => {
     buckets: [],
     failures: { kind: 'missing' },
     troubles: { kind: 'missing' },
+    open: { kind: 'missing' },
+    database: { kind: 'missing' },
     overdue: { kind: 'missing' }
   })
   expect(findings.filter(({ check }) => check === 'paused')).toEqual([
@@ -595,7 +598,9 @@ it('says of the local system what has no counterpart there', async () => {
   const { code, out } = await run(['doctor', '--stage', 'local', '--url', google.schedulerUrl], {
     isForPeople: true
   })
-  expect(code).toBe(0)
+  // No worker is behind this one, and that leads.
+  expect(code).toBe(1)
+  expect(out).toMatch(/^1 thing needs a person\nfail {2}database {4}the worker does not answer {2}→ see that/)
   expect(out).toMatch(/^skip {2}accounts {4}not applicable: there is no IAM on this machine$/m)
   expect(out).toMatch(/^skip {2}invoker {5}not applicable/m)
 })
@@ -619,6 +624,30 @@ it('warns of rows that failed and files that were missing in the last run of a j
       fix: `'npm run scheduler -- logs ${retries} --stage dev'`
     }
   ])
+})
+
+it('tells of retries that are exhausted until a run says nothing of them any more, and leads with what needs a person', async () => {
+  const sentence = '2 exhausted after 5 attempts, tried again every 24 hours'
+  const exhausted = (google: Emulator, runId: string) =>
+    tellRun(google, events.retriesExhausted, { severity: 'ERROR', message: sentence }, { run_id: runId })
+  const completed = (google: Emulator, runId: string) =>
+    tellRun(google, events.completed, { dry_run: false }, { run_id: runId })
+  const open = await examineDev(async (google) => {
+    await exhausted(google, 'one')
+    await google.clock.advanceBy(1_000)
+    await completed(google, 'one')
+  }, playWorker('dev'))
+  expect(open.findings[0]).toMatchObject({
+    level: 'fail',
+    check: 'alerts',
+    what: `${retries}: Stored files could not be deleted five times: ${sentence}`
+  })
+  const over = await examineDev(async (google) => {
+    await exhausted(google, 'one')
+    await google.clock.advanceBy(1_000)
+    await completed(google, 'two')
+  }, playWorker('dev'))
+  expect(over.troubles).toEqual([])
 })
 
 it('warns of a run that was refused, with the sentence of the worker', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { findStageOfName, isNameOfStage, isOneShot, nameOneShot } from '../../cli/job-names.ts'
+import { findStageOfName } from '../../cli/job-names.ts'
+import { isNameOfStage, isOneShot, nameOneShot } from '../../infra/job-names.ts'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
 
 const stages = ['dev', 'staging', 'prod'] as const

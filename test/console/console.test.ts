@@ -52,6 +52,10 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       const page = await visit(system)
       await page.getByText('No run yet.').waitFor()
       await page.getByText('clear-sessions has no finished run.').waitFor()
+      await page
+        .getByText('The first tick comes in 5 min: process-purge-retries, Sun 7 Oct 01:05 AEST.')
+        .waitFor()
+      await page.getByRole('region', { name: 'Needs a person' }).getByText('Nothing does.').waitFor()
       await page.getByRole('button', { name: 'Attempts' }).click()
       await page.getByText('No attempt yet.').waitFor()
       await filtersOf(page).getByLabel('Outcome').selectOption('failed')
@@ -92,7 +96,22 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await expect.poll(say(page)).toMatch(/^clear-sessions: Dry run: 12 sessions would be deleted/)
       await row.getByText('dry run', { exact: true }).waitFor()
 
-      await row.getByRole('button', { name: 'Run clear-sessions', exact: true }).click()
+      // It keeps what the row showed, and names three of the rows.
+      await row
+        .getByText(/^Dry run: 12 sessions would be deleted. Such as old\d+, old\d+, old\d+\.$/)
+        .waitFor()
+      await row.getByText('never run').waitFor()
+
+      // The one question before anything is deleted, which can be called off.
+      const question = page.getByRole('dialog', { name: 'Run clear-sessions?' })
+      const pressRun = () => row.getByRole('button', { name: 'Run clear-sessions', exact: true }).click()
+      await pressRun()
+      await question.getByText('12 sessions of django_session are due. What it deletes is gone.').waitFor()
+      expect(await findSerious(page)).toEqual([])
+      await question.getByRole('button', { name: 'Cancel' }).click()
+      expect(await sql`select count(*)::int as left from django_session`).toEqual([{ left: 12 }])
+      await pressRun()
+      await question.getByRole('button', { name: 'Run now' }).click()
       await expect.poll(say(page)).toBe('clear-sessions: completed. 12 sessions deleted.')
       await row.getByText('12 sessions deleted.').waitFor()
       await page.getByRole('row', { name: /^django_session clear-sessions 0 sessions nothing/ }).waitFor()
@@ -113,6 +132,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await jobRow(page, 'clear-sessions')
         .getByRole('button', { name: 'Run clear-sessions', exact: true })
         .click()
+      await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
       // The first batch is done; the second waits for the row that is held.
       await jobRow(page, 'clear-sessions')
         .getByText(`under way: ${batchSize.toLocaleString('en')} rows in 1 batch`)
@@ -135,12 +155,75 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await expect.poll(() => page.evaluate('document.activeElement.textContent')).toBe('Pause')
     })
 
+    it('all jobs are paused and resumed by one button each, and those that are paused need a person', async () => {
+      const page = await visit(system)
+      const attention = page.getByRole('region', { name: 'Needs a person' })
+      await page.getByRole('button', { name: 'Pause all' }).click()
+      await expect.poll(say(page)).toMatch(/^6 jobs are paused: /)
+      await page.getByText('6 jobs, 6 paused').waitFor()
+      await attention.getByText('6 things').waitFor()
+      await attention.getByText('clear-sessions is PAUSED by hand; the configuration says ENABLED').waitFor()
+      expect(await findSerious(page)).toEqual([])
+      await page.getByRole('button', { name: 'Resume all' }).click()
+      await page.getByText('6 jobs', { exact: true }).waitFor()
+      await attention.getByText('Nothing does.').waitFor()
+    })
+
+    it('a run takes parameters, and says which of them the worker refuses', async () => {
+      const page = await visit(system)
+      const row = jobRow(page, 'cleanup-callback-receipts')
+      const question = page.getByRole('dialog', { name: 'Run cleanup-callback-receipts?' })
+      const write = async (text: string, button: string) => {
+        await row.getByRole('button', { name: 'Parameters cleanup-callback-receipts' }).click()
+        await question.getByLabel('Parameters of this run').fill(text)
+        await question.getByRole('button', { name: button }).click()
+      }
+      await write('60', 'Run now')
+      await question.getByText('The parameters must be a JSON object').waitFor()
+      await page.keyboard.press('Escape')
+      await write('{"days": 0}', 'Run now')
+      await expect.poll(say(page)).toMatch(/^cleanup-callback-receipts: .*days/)
+      // The browser says so of every answer of 400.
+      tab.takeErrors()
+      await write('{"days": 60}', 'Dry run first')
+      await expect
+        .poll(say(page))
+        .toMatch(/^cleanup-callback-receipts: Dry run: 0 callback receipts would be/)
+    })
+
+    it('what is said covers nothing and moves nothing', async () => {
+      const page = await visit(system)
+      const measure = () =>
+        page.evaluate<[number, number]>(
+          "[document.querySelector('.top').offsetHeight, document.querySelector('main').offsetTop]"
+        )
+      for (const width of [375, 1440]) {
+        await page.setViewportSize({ width, height: 900 })
+        await page.evaluate("document.querySelector('#announcement').textContent = ''")
+        const before = await measure()
+        await page.evaluate("document.querySelector('#announcement').textContent = 'a word '.repeat(90)")
+        expect(await measure()).toEqual(before)
+      }
+      await tab.resetView()
+    })
+
     it('a failing job says why, in its row and in full with its log, and Escape leads back', async () => {
       const page = await visit(system)
       await sql`alter table validations_callbackreceipt rename column received_at to received`
       const row = jobRow(page, 'cleanup-callback-receipts')
       await row.getByRole('button', { name: 'Run cleanup-callback-receipts', exact: true }).click()
+      await page
+        .getByRole('dialog')
+        .getByText('How many rows are due can’t be counted now. What it deletes is gone.')
+        .waitFor()
+      await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
       await row.getByText('failed', { exact: true }).waitFor()
+      // Why, and not that there was an error.
+      await expect.poll(say(page)).toMatch(/^cleanup-callback-receipts: failed\. .*received_at/)
+      await page
+        .getByRole('region', { name: 'Needs a person' })
+        .getByText(/received_at/)
+        .waitFor()
       const sentence = row.getByRole('button', {
         name: /^Last outcome of cleanup-callback-receipts: .*received_at/
       })
@@ -167,7 +250,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await jobRow(page, 'cleanup-idempotency-keys').getByText('completed', { exact: true }).waitFor()
       await page.getByRole('columnheader', { name: 'Sun 7 Oct clock forward' }).waitFor()
       const cell = page.getByRole('gridcell', {
-        name: /^clear-sessions, Sunday 7 October: no tick; daylight saving begins at 03:00; 02:00 is skipped$/
+        name: /^clear-sessions, Sunday 7 October: no tick; by hand 2 completed; daylight saving begins at 03:00; 02:00 is skipped$/
       })
       await cell.waitFor()
       await page
@@ -327,6 +410,10 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await filters.getByLabel('Began').selectOption('24')
       await page.getByText(/^1 to 25 of 1[34][0-9]$/).waitFor()
       await page.getByRole('button', { name: 'Clear filters' }).click()
+      // Each 50th had nothing to do; of those 200 runs, 80 failed and 40 were missed.
+      await filters.getByLabel('Hide runs without rows').check()
+      await page.getByText('1 to 25 of 9,920').waitFor()
+      await page.getByRole('button', { name: 'Clear filters' }).click()
       await page.getByText('1 to 25 of 10,000').waitFor()
     })
 
@@ -380,6 +467,18 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         expect(await findSerious(tab.page)).toEqual([])
       })
 
+      it('a page of 375 px is no longer than six screens', async () => {
+        await tab.page.setViewportSize({ width: 375, height: 812 })
+        await tab.page.reload()
+        await tab.page.getByText('1 to 8 of 10,000').waitFor()
+        for (const part of ['.day .bar', '.due tbody tr', '.uplot canvas'])
+          await tab.page.locator(part).first().waitFor()
+        const screens = Number(await tab.page.evaluate('document.documentElement.scrollHeight / 812'))
+        console.info(`console at 375 px: ${screens.toFixed(1)} screens`)
+        expect(screens).toBeLessThan(6)
+        await tab.leave()
+      })
+
       it('nothing sticks out from 375 to 1,920 px', async () => {
         for (const width of [375, 599, 768, 1024, 1440, 1920]) {
           await tab.page.setViewportSize({ width, height: 900 })
@@ -388,7 +487,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       })
     })
 
-    it('the page says that the database is gone, and goes on when it is back', async () => {
+    it('without the database the page says so once, keeps what needs none, and goes on when it is back', async () => {
       const page = await visit(system)
       await waitForAll(page)
       proxy.onPiece = () => false
@@ -396,11 +495,35 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .getByRole('alert')
         .getByText(/^The database does not answer/)
         .waitFor()
+      await page.getByText('live, without the database').waitFor()
+      const attention = page.getByRole('region', { name: 'Needs a person' })
+      await attention.getByText('the database does not answer').waitFor()
       await page.getByRole('button', { name: 'Older' }).click()
       await expect.poll(say(page)).toMatch(/^The database must answer, got no connection/)
       await page.getByText('1 to 25 of 10,000').waitFor()
+
+      // Someone who comes now sees the jobs, the week and the attempts, one banner and no box of an error.
+      await page.reload()
+      await page.getByText('live, without the database').waitFor()
+      const row = jobRow(page, 'clear-sessions')
+      await row.getByText('0 2 * * *').waitFor()
+      await page.getByText('The runs can’t be shown; the attempts can.').waitFor()
+      await page.getByText('Nothing can be counted.').waitFor()
+      await page.getByText('The charts can’t be shown.').waitFor()
+      await page.getByText(/The first tick comes/).waitFor()
+      expect(await page.locator('.state.error').count()).toBe(0)
+      expect(await page.getByRole('alert').count()).toBe(1)
+      await row.getByRole('button', { name: 'Pause clear-sessions' }).click()
+      await row.getByText('paused', { exact: true }).waitFor()
+      await row.getByRole('button', { name: 'Resume clear-sessions' }).click()
+      await page.getByRole('button', { name: 'Attempts' }).click()
+      await page.getByText('No attempt yet.').waitFor()
+      expect(await findSerious(page)).toEqual([])
       proxy.onPiece = () => true
-      await expect.poll(() => page.locator('#trouble').isHidden()).toBe(true)
+      await expect.poll(() => page.locator('#trouble').isHidden(), { timeout: 15_000 }).toBe(true)
+      await page.getByText('live', { exact: true }).waitFor()
+      await page.getByRole('button', { name: 'Runs', exact: true }).click()
+      await waitForAll(page)
       // The answers of 503 that it got meanwhile.
       tab.takeErrors()
     })

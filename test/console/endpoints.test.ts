@@ -59,7 +59,7 @@ const findJob = async (id: string): Promise<Job> => {
 /** Waits until the last attempt of a job has come to its end. */
 const waitForEnd = async (id: string): Promise<Job> => {
   await expect
-    .poll(async () => (await findJob(id)).last?.outcome, { interval: 20 })
+    .poll(async () => (await findJob(id)).last?.outcome, { interval: 20, timeout: 10_000 })
     .toMatch(/completed|failed/)
   return findJob(id)
 }
@@ -182,13 +182,17 @@ describe('the endpoints', () => {
       'get /api/runs/{id}',
       'get /api/system',
       'get /api/ticks',
+      'get /api/troubles',
       'get /api/week',
       'post /api/clock/advance',
       'post /api/clock/jump',
+      'post /api/jobs/pause-all',
+      'post /api/jobs/resume-all',
       'post /api/jobs/{job}/dry-run',
       'post /api/jobs/{job}/pause',
       'post /api/jobs/{job}/resume',
-      'post /api/jobs/{job}/run'
+      'post /api/jobs/{job}/run',
+      'post /api/jobs/{job}/run-with'
     ])
     expect(operations.filter(({ operation }) => !operation.summary).map(({ name }) => name)).toEqual([])
     expect(document.openapi).toMatch(/^3\.1/)
@@ -230,7 +234,12 @@ describe('the endpoints', () => {
       found: number
       runId: string
     }
-    expect(dry).toMatchObject({ outcome: 'completed', found: 7 })
+    expect(dry).toMatchObject({
+      outcome: 'completed',
+      found: 7,
+      sample: [expect.stringMatching(/^old/), expect.stringMatching(/^old/), expect.stringMatching(/^old/)],
+      sentence: 'Dry run: 7 sessions would be deleted.'
+    })
     expect(await sql`select count(*)::int as left from django_session`).toEqual([{ left: 7 }])
 
     expect((await post('/api/jobs/clear-sessions/run')).status).toBe(200)
@@ -269,6 +278,68 @@ describe('the endpoints', () => {
     ])
   })
 
+  it('a run takes parameters, and the worker names the one that it refuses', async () => {
+    const ask = async (parameters: object) => {
+      const { status, body } = await post('/api/jobs/cleanup-callback-receipts/run-with', { parameters })
+      return { status, answer: JSON.parse(body) as object }
+    }
+    expect(await ask({ days: 60, max_batches: 1 })).toMatchObject({
+      status: 200,
+      answer: { outcome: 'completed', found: 0, sample: [] }
+    })
+    expect(await ask({ days: 0 })).toMatchObject({
+      status: 400,
+      answer: { error: { status: 'INVALID_ARGUMENT', message: expect.stringContaining('days') as string } }
+    })
+    expect(await ask({ dry_run: true })).toMatchObject({ status: 200, answer: { outcome: 'completed' } })
+    // What was not given must not pass for a run without parameters.
+    expect((await post('/api/jobs/cleanup-callback-receipts/run-with', { parameters: [1] })).status).toBe(400)
+  })
+
+  it('all jobs are paused and resumed at once, those that are so already left alone', async () => {
+    await post('/api/jobs/clear-sessions/pause')
+    const paused = JSON.parse((await post('/api/jobs/pause-all')).body) as { changed: string[] }
+    expect(paused.changed).toHaveLength(5)
+    expect(paused.changed).not.toContain('clear-sessions')
+    const { changed } = JSON.parse((await post('/api/jobs/resume-all')).body) as { changed: string[] }
+    expect(changed).toHaveLength(6)
+    expect((await findJob('clear-sessions')).state).toBe('ENABLED')
+  })
+
+  it('a run by hand is in the week and among the ticks of its day, and a dry run is not', async () => {
+    const { jobs: before, next } = await read<Week & { next: object }>('/api/week')
+    expect(
+      before.find(({ id }) => id === 'clear-sessions')!.cells.filter(({ byHand }) => byHand.completed)
+    ).toMatchObject([{ at: '2035-10-06T15:00:00.000Z', byHand: { completed: 1 } }])
+    expect(next).toMatchObject({ at: '2035-10-06T15:05:00Z', job: 'process-purge-retries' })
+    const { ticks } = await read<{ ticks: object[] }>(
+      '/api/ticks?job=clear-sessions&from=2035-10-06T14:00:00Z&until=2035-10-07T13:00:00Z'
+    )
+    expect(ticks).toMatchObject([
+      { at: '2035-10-06T15:00:00.000Z', byHand: true, state: 'completed', attempt: { affected: 7 } }
+    ])
+  })
+
+  it('runs without rows are left out of the history where they are not wanted', async () => {
+    const { runs } = await read<{ runs: { outcome: string; affected: number }[] }>('/api/runs?withRows=true')
+    const { total } = await read<{ total: number }>('/api/runs')
+    expect(runs.length).toBeGreaterThan(0)
+    expect(runs.length).toBeLessThan(total)
+    expect(runs.filter(({ outcome, affected }) => outcome === 'completed' && affected === 0)).toEqual([])
+    const { attempts } = await read<{ attempts: object[] }>('/api/attempts?withRows=true')
+    expect(attempts).toMatchObject([{ job: 'clear-sessions', affected: 7 }])
+  })
+
+  it('a dry run that fails says why, which the answer of the worker does not', async () => {
+    await sql`alter table submissions_purgeretry rename column attempt_count to attempts`
+    const { body } = await post('/api/jobs/process-purge-retries/dry-run')
+    await sql`alter table submissions_purgeretry rename column attempts to attempt_count`
+    expect(JSON.parse(body)).toMatchObject({
+      outcome: 'failed',
+      sentence: expect.stringContaining('attempt_count') as string
+    })
+  })
+
   it('a failing job says why, which its answer does not', async () => {
     await sql`alter table submissions_purgeretry rename column attempt_count to attempts`
     await post('/api/jobs/process-purge-retries/run')
@@ -276,7 +347,8 @@ describe('the endpoints', () => {
     await sql`alter table submissions_purgeretry rename column attempts to attempt_count`
     expect(last).toMatchObject({ outcome: 'failed', sentence: expect.stringContaining('attempt_count') })
     const { runs } = await read<{ runs: object[] }>('/api/runs?outcome=failed')
-    expect(runs).toMatchObject([{ job: 'process-purge-retries', outcome: 'failed', affected: 0 }])
+    const failed = { job: 'process-purge-retries', outcome: 'failed', affected: 0 }
+    expect(runs).toMatchObject([failed, { ...failed, dryRun: true }])
   })
 
   it('a run in which rows failed is incomplete, in every list, and its counts are told', async () => {
@@ -490,6 +562,10 @@ interface Week {
   readonly nights: readonly object[]
   readonly jobs: readonly {
     readonly id: string
-    readonly cells: readonly { readonly at: string; readonly counts: Readonly<Record<string, number>> }[]
+    readonly cells: readonly {
+      readonly at: string
+      readonly counts: Readonly<Record<string, number>>
+      readonly byHand: Readonly<Record<string, number>>
+    }[]
   }[]
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
 import type { LocalOptions } from '../../local/options.ts'
-import { startSystem, type LocalSystem } from '../../local/system.ts'
+import { startSystem, type LocalEvents, type LocalSystem } from '../../local/system.ts'
 
 /**
  * Gives the function that starts the system in this process, on any ports and on a test's database. To be called at
@@ -12,16 +12,17 @@ import { startSystem, type LocalSystem } from '../../local/system.ts'
  */
 export const prepareSystems = (): ((
   databaseUrl: string,
-  options?: Partial<LocalOptions>
+  options?: Partial<LocalOptions>,
+  events?: Partial<LocalEvents>
 ) => Promise<LocalSystem>) => {
   const running: LocalSystem[] = []
   // Stopping one that has been stopped already does nothing.
   afterAll(() => Promise.all(running.map((system) => system.stop())))
-  return async (databaseUrl, options = {}) => {
+  return async (databaseUrl, options = {}, events = {}) => {
     const system = await startSystem(
       { stage: 'dev', host: '127.0.0.1', port: 0, workerPort: 0, databaseUrl, ...options },
       readDeclaration('dev'),
-      { onAttempt: () => undefined, onWorkerOutput: () => undefined },
+      { onAttempt: () => undefined, onWorkerOutput: () => undefined, ...events },
       new AbortController().signal
     )
     running.push(system)

@@ -127,8 +127,8 @@ it('the ticks of an hour are counted by what became of them, and empty hours are
   const span = { from, until: new Date('2026-11-01T15:00:00Z'), now: new Date('2026-11-01T13:45:00Z') }
   const runs = [runOf('2026-11-01T13:00:00Z', 'completed'), runOf('2026-11-01T13:10:00Z', 'failed')]
   expect(countByHour(recordTicks(often, span, runs, []), from)).toEqual([
-    { at: '2026-11-01T13:00:00.000Z', counts: { completed: 1, failed: 1, none: 3, due: 1 } },
-    { at: '2026-11-01T14:00:00.000Z', counts: { due: 6 } }
+    { at: '2026-11-01T13:00:00.000Z', counts: { completed: 1, failed: 1, none: 3, due: 1 }, byHand: {} },
+    { at: '2026-11-01T14:00:00.000Z', counts: { due: 6 }, byHand: {} }
   ])
   expect(countByHour(recordTicks(daily, span, [], []), from)).toEqual([])
 })

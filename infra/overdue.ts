@@ -1,6 +1,5 @@
-import type { DeclaredJob } from '../infra/declaration.ts'
+import type { DeclaredJob } from './declaration.ts'
 import { ticksBetween } from '../schedule/ticks.ts'
-import type { ScheduledJob } from './scheduled-jobs.ts'
 
 const minute = 60_000
 // Beyond the time that a run may take: its retries, and a log line that comes late.
@@ -8,11 +7,26 @@ const graceMs = 10 * minute
 // A few ticks are enough to find the last one: the weekly job's are seven days apart, the others' minutes or hours.
 const spans = [60 * minute, 24 * 60 * minute, 8 * 24 * 60 * minute]
 
+/** A job as Cloud Scheduler has it, as far as it tells what has to be done about it. */
+export interface JobState {
+  /** The last part of its name. */
+  readonly name: string
+  /** ENABLED, PAUSED, DISABLED, UPDATE_FAILED. */
+  readonly state: string
+  /** When it was made or changed last. */
+  readonly changedAt?: Date
+  readonly lastAttempt?: Date
+  /** The gRPC code of the last attempt; 0 is OK. */
+  readonly lastCode?: number
+  /** Seconds. */
+  readonly attemptDeadline: number
+}
+
 /**
  * The last tick of a job for which a run should have completed by now. Undefined where none is expected: the job is paused,
  * by configuration or by hand, or was made or changed since.
  */
-export const findExpectedTick = (declared: DeclaredJob, job: ScheduledJob, now: Date): Date | undefined => {
+export const findExpectedTick = (declared: DeclaredJob, job: JobState, now: Date): Date | undefined => {
   if (declared.paused || job.state !== 'ENABLED') return undefined
   const until = new Date(now.getTime() - job.attemptDeadline * 1000 - graceMs)
   for (const span of spans) {

@@ -1,0 +1,32 @@
+import type { LocalSystem } from './local-system.ts'
+import type { Session } from './session.ts'
+import { emailOf } from './stage.ts'
+
+const patience = 5_000
+
+/**
+ * Why the database does not answer the worker, who is asked as the account that may call it. Undefined where it does, and of
+ * a stage in Google Cloud, whose worker only Cloud Scheduler reaches.
+ */
+export const findDatabaseFault = async ({
+  target: { local, declaration }
+}: Pick<Session, 'target'>): Promise<string | undefined> => {
+  if (!local) return undefined
+  const caller = emailOf(declaration, declaration.accounts.caller.accountId)
+  try {
+    const answer = await askReadiness(local, caller)
+    if (answer.ok) return undefined
+    const { error } = (await answer.json().catch(() => ({}))) as { error?: string }
+    return error ?? `the worker answers ${answer.status} to /health/ready`
+  } catch {
+    return 'the worker does not answer'
+  }
+}
+
+const askReadiness = async ({ schedulerUrl, workerUrl }: LocalSystem, caller: string): Promise<Response> => {
+  const ask = (url: string, headers: Record<string, string>): Promise<Response> =>
+    fetch(url, { headers, signal: AbortSignal.timeout(patience) })
+  const identity = `${schedulerUrl}/computeMetadata/v1/instance/service-accounts/${caller}/identity`
+  const token = await ask(`${identity}?audience=${workerUrl}`, { 'Metadata-Flavor': 'Google' })
+  return ask(`${workerUrl}/health/ready`, { Authorization: `Bearer ${await token.text()}` })
+}

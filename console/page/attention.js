@@ -1,0 +1,36 @@
+import { element, find, reconcile, setText } from './element.js'
+import { read } from './request.js'
+
+/** What needs a person: one quiet line where nothing does. */
+export const createAttention = () => {
+  const show = (troubles) => {
+    setText(find('attention-note'), troubles.length === 0 ? 'Nothing does.' : countOf(troubles))
+    find('attention').closest('section').dataset.level = troubles[0]?.level ?? 'none'
+    reconcile(find('attention'), troubles, {
+      key: ({ kind, job = '' }) => `${kind} ${job}`,
+      digest: ({ level, what, fix }) => `${level} ${what} ${fix}`,
+      make: makeItem
+    })
+  }
+  return {
+    refresh: async () => {
+      try {
+        show((await read('/api/troubles')).troubles)
+      } catch (error) {
+        // What was told stays: it may be why nothing can be read.
+        if (!error.isForNow) setText(find('attention-note'), error.message)
+      }
+    }
+  }
+}
+
+const countOf = ({ length }) => `${length} ${length === 1 ? 'thing' : 'things'}`
+
+const makeItem = ({ level, what, fix }) =>
+  element(
+    'li',
+    { class: `trouble ${level}` },
+    element('span', { class: 'glyph', 'aria-hidden': 'true' }, level === 'fail' ? '✕' : '!'),
+    element('span', { class: 'what' }, what),
+    element('span', { class: 'fix' }, fix)
+  )

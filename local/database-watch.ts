@@ -1,0 +1,30 @@
+import { setTimeout } from 'node:timers/promises'
+import type { Sql } from 'postgres'
+import { limitStatements } from '../worker/database.ts'
+
+const lookEvery = 1_000
+// Of a server that is gone without a word nothing else is heard.
+const patience = 5_000
+
+/**
+ * Tells when the database stops answering and when it answers again, until it is stopped. It is taken to answer at first.
+ *
+ * @param signal aborts it.
+ */
+export const watchDatabase = async (
+  sql: Sql,
+  onChange: (answers: boolean) => void,
+  signal: AbortSignal
+): Promise<void> => {
+  const limited = limitStatements(sql, () => patience)
+  let answered = true
+  while (!signal.aborted) {
+    const answers = await limited`select 1`.then(
+      () => true,
+      () => false
+    )
+    if (!signal.aborted && answers !== answered) onChange(answers)
+    answered = answers
+    await setTimeout(lookEvery, undefined, { signal, ref: false }).catch(() => undefined)
+  }
+}
