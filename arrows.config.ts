@@ -17,7 +17,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   console: ['schedule/', 'infra/(declaration|incidents|overdue|troubles)\.ts$', 'jobs/answer\.ts$'],
   local: ['console/', 'emulator/', 'infra/', 'jobs/', 'machine/', 'operations/', 'schedule/', 'worker/'],
   // Of infra only what is plain data, by a rule below.
-  cli: ['infra/', 'jobs/', 'machine/', 'schedule/']
+  cli: ['console/', 'infra/', 'jobs/', 'machine/', 'schedule/']
 }
 
 const describe = (paths: readonly string[]): string =>

@@ -4,7 +4,7 @@ import type { DeclaredJob } from '../infra/declaration.ts'
 import { answerAlerts } from './alerts.ts'
 import { type Answer, formatAnswer } from './answer.ts'
 import { CommandError, UsageError } from './command-error.ts'
-import { findConsole, openBrowser } from './console.ts'
+import { findGooglePage, openBrowser, serveConsole } from './console.ts'
 import { answerDeleteAll, refuseDeletion } from './delete-all.ts'
 import { answerDoctor } from './doctor.ts'
 import { answerHistory, type LogRange } from './history.ts'
@@ -255,16 +255,35 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
       )
     )
 
-  add('console', "open the stage's console in the browser, and print its address")
+  add('console', "open the stage's console in the browser; in Google Cloud serve it until Ctrl-C")
     .addOption(stageOption())
     .option('--print', 'print its address only')
-    .action(async (options: CommonOptions & { print?: boolean }) => {
+    .option(
+      '--port <port>',
+      'where to serve it on this machine; any that is free by default',
+      parseWhole(1, 65_535),
+      0
+    )
+    .option('--from <file>', "show what 'history --json' has printed, not the stage itself")
+    .action(async (options: CommonOptions & ConsoleFlags) => {
       const target = await openStage(requireStage(options.stage), options.url)
-      const url = findConsole(target)
-      reply(options, { json: { stage: target.name, url }, blocks: [url] })
-      if (shell.isForPeople && !options.print && !options.json) openBrowser(url)
+      const show = (url: string): void => {
+        reply(options, { json: { stage: target.name, url }, blocks: [url] })
+        if (shell.isForPeople && !options.print && !options.json) openBrowser(url)
+      }
+      if (target.local && options.from === undefined) return show(target.local.consoleUrl)
+      await serveConsole(target, { port: options.port, file: options.from }, shell, (url) => {
+        show(url)
+        shell.err(`Ctrl-C ends it. Google's own page: ${findGooglePage(target)}\n`)
+      })
     })
   return program
+}
+
+interface ConsoleFlags {
+  readonly print?: boolean
+  readonly port: number
+  readonly from?: string
 }
 
 interface RunFlags {

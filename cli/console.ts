@@ -1,9 +1,69 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import type { ConsoleServer } from '../console/server.ts'
+import { CommandError } from './command-error.ts'
+import { openSession } from './session.ts'
 import type { StageTarget } from './stage.ts'
+import type { Surroundings } from './surroundings.ts'
 
-/** Where the stage's console is: Google's page of the project's jobs, or that of the local system. */
-export const findConsole = ({ local, declaration }: StageTarget): string =>
-  local?.consoleUrl ?? `https://console.cloud.google.com/cloudscheduler?project=${declaration.project}`
+/** What `console` is told of a stage in Google Cloud. */
+export interface ConsoleOptions {
+  /** 0 for any that is free. */
+  readonly port: number
+  /** What `history --json` has printed; undefined for the stage itself. */
+  readonly file?: string | undefined
+}
+
+/** Google's page of the project's jobs. */
+export const findGooglePage = ({ declaration }: Pick<StageTarget, 'declaration'>): string =>
+  `https://console.cloud.google.com/cloudscheduler?project=${declaration.project}`
+
+/**
+ * Serves the console of a stage in Google Cloud, as the operator, until the signal aborts.
+ *
+ * @param onReady is given the address that lets a browser in.
+ */
+export const serveConsole = async (
+  target: StageTarget,
+  { port, file }: ConsoleOptions,
+  surroundings: Pick<Surroundings, 'clock' | 'signal' | 'endpoints'>,
+  onReady: (url: string) => void
+): Promise<void> => {
+  const { signal } = surroundings
+  signal.throwIfAborted()
+  // Only this command needs a server: the others start without one.
+  const { startConsole } = await import('../console/server.ts')
+  await using opened = new AsyncDisposableStack()
+  let server: ConsoleServer | undefined
+  const consoleUrl = (): string => server?.origin ?? ''
+  const createSource = async () => {
+    if (file !== undefined) {
+      const { readFileSource } = await import('./console-source/file-source.ts')
+      return readFileSource(target, { file, consoleUrl })
+    }
+    const { createGoogleSource } = await import('./console-source/google-source.ts')
+    const session = opened.use(await openSession(target, surroundings))
+    return createGoogleSource({ session, surroundings, consoleUrl })
+  }
+  server = opened.adopt(await listen(startConsole, await createSource(), port), (one) => one.close())
+  onReady(server.url)
+  if (!signal.aborted) await once(signal, 'abort')
+}
+
+const listen = async (
+  start: typeof import('../console/server.ts').startConsole,
+  ...[source, port]: Parameters<typeof start>
+): Promise<ConsoleServer> => {
+  try {
+    return await start(source, port)
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== 'EADDRINUSE') throw error
+    throw new CommandError(
+      `--port must be one that is free, got ${port}, on which something listens: leave it out for any that is free`,
+      { cause: error }
+    )
+  }
+}
 
 /** Opens an address in the browser of whoever works here; where there is none, nothing happens. */
 export const openBrowser = (url: string): void => {

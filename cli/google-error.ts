@@ -11,7 +11,15 @@ export interface Call {
 }
 
 /** Google's error codes that mean something to a command; the others are said as they are. */
-export const codes = { notFound: 5, alreadyExists: 6, permissionDenied: 7, failedPrecondition: 9 } as const
+export const codes = {
+  deadlineExceeded: 4,
+  notFound: 5,
+  alreadyExists: 6,
+  permissionDenied: 7,
+  resourceExhausted: 8,
+  failedPrecondition: 9,
+  unavailable: 14
+} as const
 
 /** The call's answer, or a CommandError: what could not be done, why, and what to do about it. */
 export const callGoogle = async <Value>(call: Call, request: () => Promise<Value>): Promise<Value> => {
@@ -65,9 +73,14 @@ const explainGoogleError = (error: unknown, { doing, project, permission, role }
   if (code === codes.permissionDenied) {
     return say(`it needs ${permission} in ${project}`, `ask for ${role}`)
   }
+  if (code === codes.resourceExhausted) {
+    return say(`the quota of ${project} is used up (${firstLine(message)})`, 'try again in a minute')
+  }
   if (
     /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|fetch failed/.test(message) ||
-    code === unavailable
+    // The client library's own, after some tries.
+    code === codes.deadlineExceeded ||
+    code === codes.unavailable
   ) {
     return say(`Google could not be reached (${firstLine(message)})`, 'look at the network and try again')
   }
@@ -75,7 +88,6 @@ const explainGoogleError = (error: unknown, { doing, project, permission, role }
 }
 
 const unauthenticated = 16
-const unavailable = 14
 
 interface Problem {
   readonly code: number | undefined
@@ -111,7 +123,8 @@ const codeByStatus: Readonly<Record<number, number>> = {
   403: codes.permissionDenied,
   404: codes.notFound,
   409: codes.alreadyExists,
-  503: unavailable
+  429: codes.resourceExhausted,
+  503: codes.unavailable
 }
 
 const firstLine = (text: string): string => text.split('\n')[0]?.trim() ?? ''

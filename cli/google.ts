@@ -21,6 +21,8 @@ export type RestApi = 'run' | 'iam' | 'storage'
 export interface Google {
   readonly scheduler: CloudSchedulerClient
   readonly logging: Logging
+  /** Whether they lead to Google's own servers, which have quotas. */
+  readonly isReal: boolean
   /** GET of an API; undefined locally, where there are none. */
   readonly read: ((api: RestApi, path: string) => Promise<unknown>) | undefined
   close(): Promise<void>
@@ -47,6 +49,7 @@ export const openGoogle = async (
   return {
     scheduler,
     logging,
+    isReal: emulator === undefined,
     read: target.local
       ? undefined
       : async (api, path) => (await auth.request({ url: `${endpoints[api]}/${path}` })).data,

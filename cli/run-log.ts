@@ -4,6 +4,7 @@ import type { RunNumbers } from '../jobs/answer.ts'
 import { events } from '../jobs/events.ts'
 import { reading } from './google.ts'
 import { callGoogle } from './google-error.ts'
+import type { ReadPace } from './read-pace.ts'
 import type { StageTarget } from './stage.ts'
 
 /** A line of the worker about a run. */
@@ -35,12 +36,28 @@ export interface AttemptLine {
   readonly debugInfo: string
 }
 
+/** What Cloud Scheduler says of a call that it begins. */
+export interface CallLine {
+  readonly kind: 'call'
+  readonly key: string
+  readonly at: Date
+  /** The job's name in Cloud Scheduler. */
+  readonly jobName: string
+  /** Of a forced run, the next tick's, or none. */
+  readonly scheduledTime?: string
+}
+
 export type LogLine = WorkerLine | AttemptLine
+
+/** A line of the history: what Cloud Scheduler says of its calls, what the worker says of its runs. */
+export type HistoryLine = LogLine | CallLine
 
 /** Which lines are asked for. */
 export interface LogQuery {
   /** undefined for all there are. */
   readonly since: Date | undefined
+  /** Up to and with this instant; undefined for no end. */
+  readonly until?: Date | undefined
   /** At most so many, the newest. */
   readonly limit: number
   /** More conditions of Cloud Logging's query language. */
@@ -55,7 +72,15 @@ export interface RunLog {
   readEntries(filter: string, query: LogQuery): Promise<LoggedEntry[]>
   /** What Cloud Scheduler says of its calls of these jobs. */
   readAttempts(jobNames: readonly string[], query: LogQuery): Promise<AttemptLine[]>
+  /**
+   * Every line of [since, until] about the calls of the declared jobs, or about their runs: page by page, each one read, the
+   * newest line first.
+   */
+  pageHistory(side: HistorySide, since: Date, until: Date): AsyncIterable<HistoryLine[]>
 }
+
+/** Whose lines: those of Cloud Scheduler, or those of the worker. */
+export type HistorySide = 'scheduler' | 'worker'
 
 const eventsOf = (...wanted: readonly string[]): string =>
   `jsonPayload.event=(${wanted.map((event) => `"${event}"`).join(' OR ')})`
@@ -70,6 +95,15 @@ export const runEvents = eventsOf(
   events.refused,
   events.skipped
 )
+/** The condition for all that tells of a run: its beginning, its end, and that it never came. */
+const runHistory = eventsOf(
+  events.started,
+  events.completed,
+  events.failed,
+  events.refused,
+  events.skipped,
+  events.overdue
+)
 /** The condition for the ends of runs that a person should know of: failed, refused, with rows or files that are amiss. */
 export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
 /** The condition for runs that completed for what they were asked; a dry run by hand is nobody's tick. */
@@ -81,8 +115,15 @@ export const failedOnly = 'severity>=ERROR'
 
 type PageRequest = NonNullable<Parameters<Logging['getEntries']>[0]>
 
-export const openRunLog = (logging: Logging, { name, declaration }: StageTarget): RunLog => {
-  const { project, region, service, app } = declaration
+// As many as Cloud Logging gives at a time.
+const largestPage = 1_000
+
+export const openRunLog = (
+  logging: Logging,
+  { name, declaration }: StageTarget,
+  pace: ReadPace = (read) => read()
+): RunLog => {
+  const { project, region, service, app, jobs } = declaration
   const readPage = (request: PageRequest) =>
     callGoogle(
       {
@@ -91,59 +132,83 @@ export const openRunLog = (logging: Logging, { name, declaration }: StageTarget)
         permission: 'logging.logEntries.list',
         role: 'roles/logging.viewer'
       },
-      async () => {
-        const [entries, next] = await logging.getEntries({ ...request, gaxOptions: reading })
-        return { entries, next: next as PageRequest | null }
-      }
+      () =>
+        pace(async () => {
+          const [entries, next] = await logging.getEntries({ ...request, gaxOptions: reading })
+          return { entries, next: next as PageRequest | null }
+        })
     )
-  const read = async (conditions: readonly string[], { since, limit, conditions: more = [] }: LogQuery) => {
-    // Without a time of ours the client would add one of its own: the last day.
-    const from = `timestamp>="${(since ?? new Date(0)).toISOString()}"`
-    const found: Entry[] = []
+  async function* page(
+    conditions: readonly string[],
+    { since, until, limit, conditions: more = [] }: LogQuery
+  ) {
     let request: PageRequest | null = {
       resourceNames: [`projects/${project}`],
-      filter: [...conditions, ...more, from].join('\n'),
+      filter: [
+        ...conditions,
+        ...more,
+        // Without a time of ours the client would add one of its own: the last day.
+        `timestamp>="${(since ?? new Date(0)).toISOString()}"`,
+        ...(until ? [`timestamp<="${until.toISOString()}"`] : [])
+      ].join('\n'),
       orderBy: 'timestamp desc',
-      pageSize: Math.min(limit, 1_000),
+      pageSize: Math.min(limit, largestPage),
       autoPaginate: false
     }
-    while (request && found.length < limit) {
-      const { entries, next } = await readPage(request)
-      found.push(...entries)
+    while (request) {
+      const { entries, next }: Awaited<ReturnType<typeof readPage>> = await readPage(request)
+      yield entries
       request = next
     }
-    return found.slice(0, limit).toReversed()
   }
+  const read = async (conditions: readonly string[], query: LogQuery) => {
+    const found: Entry[] = []
+    for await (const entries of page(conditions, query)) {
+      found.push(...entries)
+      if (found.length >= query.limit) break
+    }
+    return found.slice(0, query.limit).toReversed()
+  }
+  const ofWorker = [
+    'resource.type="cloud_run_revision"',
+    `resource.labels.location="${region}"`,
+    `resource.labels.service_name="${service.name}"`
+  ]
+  const ofCalls = (jobNames: readonly string[]) => [
+    'resource.type="cloud_scheduler_job"',
+    `resource.labels.location="${region}"`,
+    jobNames.length > 0
+      ? `resource.labels.job_id=(${jobNames.map((one) => `"${one}"`).join(' OR ')})`
+      : `resource.labels.job_id:"${app}-"`
+  ]
   return {
     readEntries: async (filter, query) => (await read([filter], query)).map(readLoggedEntry),
     readWorker: async (jobId, query) => {
-      const entries = await read(
-        [
-          'resource.type="cloud_run_revision"',
-          `resource.labels.location="${region}"`,
-          `resource.labels.service_name="${service.name}"`,
-          jobId === undefined ? 'labels.job:*' : `labels.job="${jobId}"`
-        ],
-        query
-      )
-      return entries.map(readWorkerLine)
+      const ofJob = jobId === undefined ? 'labels.job:*' : `labels.job="${jobId}"`
+      return (await read([...ofWorker, ofJob], query)).map(readWorkerLine)
     },
-    readAttempts: async (jobNames, query) => {
-      const entries = await read(
-        [
-          'resource.type="cloud_scheduler_job"',
-          `resource.labels.location="${region}"`,
-          jobNames.length > 0
-            ? `resource.labels.job_id=(${jobNames.map((one) => `"${one}"`).join(' OR ')})`
-            : `resource.labels.job_id:"${app}-"`,
-          'jsonPayload."@type"="type.googleapis.com/google.cloud.scheduler.logging.AttemptFinished"'
-        ],
-        query
-      )
-      return entries.map(readAttemptLine)
+    readAttempts: async (jobNames, query) =>
+      (await read([...ofCalls(jobNames), `jsonPayload."@type"="${payloads}AttemptFinished"`], query)).map(
+        readAttemptLine
+      ),
+    async *pageHistory(side, since, until) {
+      const query = { since, until, limit: largestPage }
+      if (side === 'worker') {
+        for await (const entries of page([...ofWorker, 'labels.job:*', runHistory], query))
+          yield entries.map(readWorkerLine)
+        return
+      }
+      for await (const entries of page(ofCalls(jobs.map((job) => job.name)), query))
+        yield entries.map((entry) =>
+          readPayload(entry)['@type'] === `${payloads}AttemptStarted`
+            ? readCallLine(entry)
+            : readAttemptLine(entry)
+        )
     }
   }
 }
+
+const payloads = 'type.googleapis.com/google.cloud.scheduler.logging.'
 
 const readLoggedEntry = (entry: Entry): LoggedEntry => {
   const { labels, resource, severity } = entry.metadata
@@ -176,6 +241,18 @@ const readAttemptLine = (entry: Entry): AttemptLine => {
     ...(httpStatus > 0 ? { httpStatus } : {}),
     ...(status === undefined ? {} : { status: toText(status) }),
     debugInfo: toText(debugInfo)
+  }
+}
+
+const readCallLine = (entry: Entry): CallLine => {
+  const { scheduledTime } = readPayload(entry)
+  const { key, at } = readCommon(entry)
+  return {
+    kind: 'call',
+    key,
+    at,
+    jobName: entry.metadata.resource?.labels?.job_id ?? '',
+    ...(typeof scheduledTime === 'string' ? { scheduledTime } : {})
   }
 }
 

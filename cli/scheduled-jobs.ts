@@ -49,7 +49,8 @@ export interface ScheduledJobs {
   list(): Promise<ScheduledJob[]>
   get(name: string): Promise<ScheduledJob>
   create(job: NewJob): Promise<void>
-  run(name: string): Promise<void>
+  /** @returns its state. */
+  run(name: string): Promise<string>
   pause(name: string): Promise<'done' | 'was so'>
   resume(name: string): Promise<'done' | 'was so'>
   delete(name: string): Promise<void>
@@ -101,9 +102,8 @@ export const openScheduledJobs = (client: CloudSchedulerClient, target: StageTar
         )
       )
     },
-    run: async (name) => {
-      await call('run', `run ${name}`, () => client.runJob(pathOf(name), writing))
-    },
+    run: async (name) =>
+      readJob((await call('run', `run ${name}`, () => client.runJob(pathOf(name), writing)))[0]).state,
     pause: (name) =>
       change(() => call('pause', `pause ${name}`, () => client.pauseJob(pathOf(name), writing))),
     resume: (name) =>

@@ -1,4 +1,5 @@
 import { type Google, openGoogle } from './google.ts'
+import { createReadPace } from './read-pace.ts'
 import { openRunLog, type RunLog } from './run-log.ts'
 import { openScheduledJobs, type ScheduledJobs } from './scheduled-jobs.ts'
 import type { StageTarget } from './stage.ts'
@@ -12,6 +13,9 @@ export interface Session extends AsyncDisposable {
   readonly log: RunLog
 }
 
+// One for all stages that a command looks at: they may share a project, whose quota it is.
+const readPace = createReadPace()
+
 /** Opens a stage for a command; the clients are closed with it. */
 export const openSession = async (
   target: StageTarget,
@@ -22,7 +26,8 @@ export const openSession = async (
     target,
     google,
     jobs: openScheduledJobs(google.scheduler, target),
-    log: openRunLog(google.logging, target),
+    // What stands in for Google Cloud has no quota.
+    log: openRunLog(google.logging, target, google.isReal ? readPace : undefined),
     [Symbol.asyncDispose]: () => google.close()
   }
 }

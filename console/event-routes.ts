@@ -8,7 +8,7 @@ const pingEvery = 15_000
 
 /**
  * What changes, as server-sent events: `attempt` (begun, ended), `run` (begun, counted a batch, ended), `jobs` (one was
- * paused, made, deleted), `clock`, `trouble`. `hello` comes first: whoever connects again reads everything anew.
+ * paused, made, deleted), `clock`, `freshness`, `trouble`. `hello` comes first: whoever connects again reads everything anew.
  *
  * Nobody looks while nobody listens.
  */
@@ -41,8 +41,8 @@ export const registerEventRoutes = (server: FastifyInstance, source: ConsoleSour
       schema: {
         summary: 'What changes, as server-sent events',
         description:
-          'hello {pid}; attempt (as in /api/attempts); run (as in /api/runs); jobs {}; clock {now}; trouble {message}, ' +
-          'empty once it is over; ping {}.',
+          'hello {pid}; attempt (as in /api/attempts); run (as in /api/runs); jobs {}; clock {now}; freshness (as in ' +
+          '/api/freshness); trouble {message}, empty once it is over; ping {}.',
         response: {
           200: {
             description: 'until either side ends it',
@@ -85,6 +85,8 @@ const dataOf = (change: Change): object => {
       return {}
     case 'clock':
       return { now: change.now.toISOString() }
+    case 'freshness':
+      return change.freshness
     default:
       return { message: change.message }
   }

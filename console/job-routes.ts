@@ -1,7 +1,8 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
 import { describeSchedule } from '../schedule/words.ts'
-import { orWithout } from './console-error.ts'
+import { ConsoleError, orWithout } from './console-error.ts'
+import { findJobs } from './declared-jobs.ts'
 import { attempt, type AttemptView, instant, jobParameter, outcome, type Run, runResult } from './schemas.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
 
@@ -17,14 +18,21 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
         summary: 'Every job that Cloud Scheduler has',
         description: 'In the order of the catalogue; then those that were made by hand.',
         response: {
-          200: z.object({ now: instant('by the clock that fires the jobs'), jobs: z.array(job) })
+          200: z.object({
+            now: instant('by the clock that fires the jobs'),
+            jobs: z.array(job),
+            fault: z
+              .string()
+              .describe('why Cloud Scheduler could not be asked: the jobs are those of the declaration')
+              .exactOptional()
+          })
         }
       }
     },
     async () => {
-      const [jobs, attempts, lastRuns] = await Promise.all([
-        source.listJobs(),
-        source.listAttempts(),
+      const [{ jobs, fault }, attempts, lastRuns] = await Promise.all([
+        findJobs(source),
+        orWithout(source.listAttempts(), []),
         // Without the database, what Cloud Scheduler knows.
         orWithout(source.listLastRuns(), [])
       ])
@@ -43,23 +51,25 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
       const place = (id: string): number => (declared.has(id) ? order.indexOf(id) : order.length)
       return {
         now: source.now().toISOString(),
-        jobs: found.toSorted((a, b) => place(a.id) - place(b.id) || (a.id < b.id ? -1 : 1))
+        jobs: found.toSorted((a, b) => place(a.id) - place(b.id) || (a.id < b.id ? -1 : 1)),
+        ...(fault === undefined ? {} : { fault })
       }
     }
   )
 
   for (const verb of ['pause', 'resume'] as const) {
-    server.post(
+    server.post<{ Body: z.infer<typeof act> }>(
       `/api/jobs/${verb}-all`,
       {
         schema: {
           summary: `${verb === 'pause' ? 'Stop firing' : 'Fire'} all jobs that the stage declares`,
           description: 'Those that are so already stay so, and so do jobs that the configuration pauses.',
-          body: z.object({}),
+          body: act,
           response: { 200: z.object({ changed: z.array(z.string()) }) }
         }
       },
-      async () => {
+      async ({ body }) => {
+        refuseUnconfirmed(source, body)
         const from = verb === 'pause' ? 'ENABLED' : 'PAUSED'
         const meant = new Set(source.declaration.jobs.filter(({ paused }) => !paused).map(({ id }) => id))
         const jobs = (await source.listJobs()).filter(({ id, state: now }) => meant.has(id) && now === from)
@@ -70,17 +80,20 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
   }
 
   for (const verb of ['run', 'pause', 'resume'] as const) {
-    server.post<{ Params: z.infer<typeof jobParameter> }>(
+    server.post<{ Params: z.infer<typeof jobParameter>; Body: z.infer<typeof act> }>(
       `/api/jobs/:job/${verb}`,
       {
         schema: {
           summary: summaries[verb],
           params: jobParameter,
-          body: z.object({}),
+          body: act,
           response: { 200: state }
         }
       },
-      async ({ params }) => ({ state: await source.change(params.job, verb) })
+      async ({ params, body }) => {
+        refuseUnconfirmed(source, body)
+        return { state: await source.change(params.job, verb) }
+      }
     )
   }
 
@@ -100,7 +113,9 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
           response: { 200: runResult }
         }
       },
-      async ({ params, body: { parameters = {} } }) => {
+      async ({ params, body }) => {
+        refuseUnconfirmed(source, body)
+        const { parameters = {} } = body
         const result = await source.requestRun(params.job, { ...parameters, ...extra })
         if (result.outcome !== 'failed' || result.runId === undefined) return result
         // The worker tells its caller no more than that it failed; the ledger knows why.
@@ -111,7 +126,21 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
   }
 }
 
-const given = z.object({
+/** Nothing acts on a stage whose name nobody has typed. */
+const refuseUnconfirmed = (source: ConsoleSource, { stage }: z.infer<typeof act>): void => {
+  const { confirmation } = source.describe()
+  if (confirmation === undefined || stage === confirmation) return
+  throw new ConsoleError(
+    'INVALID_ARGUMENT',
+    `stage must be '${confirmation}', typed by whoever acts on it, got ${stage === undefined ? 'none' : `'${stage}'`}.`
+  )
+}
+
+const act = z.object({
+  stage: z.string().max(100).describe('its name, where /api/system asks for a confirmation').exactOptional()
+})
+
+const given = act.extend({
   parameters: z
     .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
     .describe('as the worker takes them: batch_size, max_batches and the job’s own')

@@ -176,6 +176,15 @@ export const dueRows = z.object({
 })
 export type DueRows = z.infer<typeof dueRows>
 
+/** How much of the history is at hand, and how old it is; of a source that sees everything at once nothing. */
+export const freshness = z.object({
+  asOf: instant('when it was read last').exactOptional(),
+  from: instant('from when on it is whole').exactOptional(),
+  trouble: z.string().describe('why it can’t be read now').exactOptional(),
+  retryAt: instant('before which nothing is asked again').exactOptional()
+})
+export type Freshness = z.infer<typeof freshness>
+
 /** Where everything is, without the database, whose address holds a password. */
 export const systemAddresses = z.object({
   consoleUrl: z.string(),
@@ -184,6 +193,19 @@ export const systemAddresses = z.object({
   project: z.string(),
   region: z.string(),
   stage: z.string(),
-  pid: z.int().describe('of the process that runs all of it')
+  pid: z.int().describe('of the process that runs all of it'),
+  confirmation: z
+    .string()
+    .describe('what a person must type before anything acts: each such request repeats it in its field stage')
+    .exactOptional(),
+  leftOut: z
+    .object({
+      actions: z.string().exactOptional(),
+      due: z.string().exactOptional(),
+      troubles: z.string().exactOptional()
+    })
+    .describe('why a part of the page is not there')
+    .exactOptional(),
+  restart: z.string().describe('how to start it again, where it is not npm start').exactOptional()
 })
 export type SystemAddresses = z.infer<typeof systemAddresses>

@@ -5,6 +5,7 @@ import type {
   AttemptDetails,
   AttemptView,
   DueRows,
+  Freshness,
   LogLine,
   Outcome,
   Run,
@@ -29,6 +30,8 @@ export interface ConsoleSource {
   now(): Date
   /** What moves that clock; undefined where it goes by itself. */
   virtualTime(): VirtualTime | undefined
+  /** How old what it tells of the past is. */
+  freshness(): Freshness
 
   /** Every job that Cloud Scheduler has, in any order. */
   listJobs(): Promise<readonly SourceJob[]>
@@ -144,5 +147,6 @@ export type Change =
   /** A job was made, changed, paused, resumed or deleted. */
   | { readonly kind: 'jobs' }
   | { readonly kind: 'clock'; readonly now: Date }
+  | { readonly kind: 'freshness'; readonly freshness: Freshness }
   /** What stands in the way of telling more; empty once it is over. */
   | { readonly kind: 'trouble'; readonly message: string }

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { systemAddresses } from './schemas.ts'
+import { freshness, systemAddresses } from './schemas.ts'
 import type { ConsoleSource } from './source.ts'
 
 /** Where everything is, for the commands and the page; and the document of all endpoints. */
@@ -8,6 +8,11 @@ export const registerSystemRoutes = (server: FastifyInstance, source: ConsoleSou
     '/api/system',
     { schema: { summary: 'Where everything is', response: { 200: systemAddresses } } },
     () => source.describe()
+  )
+  server.get(
+    '/api/freshness',
+    { schema: { summary: 'How old the history is, and how far back it goes', response: { 200: freshness } } },
+    () => source.freshness()
   )
   server.get('/api/openapi.json', { schema: { hide: true } }, () => server.swagger())
 }

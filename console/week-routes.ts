@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import * as z from 'zod'
 import { ConsoleError, orWithout } from './console-error.ts'
+import { findJobs } from './declared-jobs.ts'
 import { attempt, givenInstant, instant, jobId, outcome, run } from './schemas.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
 import {
@@ -27,7 +28,7 @@ export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSourc
     const days = listDays(timeZone, start ?? dateIn(timeZone, now, -daysBack))
     const from = new Date(days[0]?.from ?? 0)
     const until = new Date(days.at(-1)?.until ?? 0)
-    const jobs = await source.listJobs()
+    const { jobs } = await findJobs(source)
     const ticks = await readTicks(source, jobs, { from, until, now })
     const [first] = jobs
       .filter(({ next }) => next !== undefined)
@@ -77,7 +78,7 @@ export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSourc
           `until must be after from by at most 8 days, got ${query.from} to ${query.until}.`
         )
       }
-      const jobs = (await source.listJobs()).filter(({ id }) => id === query.job)
+      const jobs = (await findJobs(source)).jobs.filter(({ id }) => id === query.job)
       const ticks = await readTicks(source, jobs, { from, until, now: source.now() })
       return {
         ticks: (ticks.get(query.job) ?? [])

@@ -38,7 +38,7 @@ const open: Readonly<Record<Room, readonly Room[]>> = {
   emulator: ['schedule', 'machine'],
   console: ['schedule'],
   local: ['schedule', 'machine', 'jobs', 'worker', 'operations', 'infra', 'emulator', 'console'],
-  cli: ['schedule', 'machine', 'jobs', 'infra'],
+  cli: ['schedule', 'machine', 'jobs', 'infra', 'console'],
   test: rooms
 }
 

@@ -3,6 +3,8 @@ import { read } from './request.js'
 
 /** What needs a person: one quiet line where nothing does. */
 export const createAttention = () => {
+  let reason
+
   const show = (troubles) => {
     setText(find('attention-note'), troubles.length === 0 ? 'Nothing does.' : countOf(troubles))
     find('attention').closest('section').dataset.level = troubles[0]?.level ?? 'none'
@@ -13,7 +15,13 @@ export const createAttention = () => {
     })
   }
   return {
+    /** Says why nothing is told, where the source can't tell. */
+    leaveOut: (why) => {
+      reason = why
+      if (why !== undefined) setText(find('attention-note'), why)
+    },
     refresh: async () => {
+      if (reason !== undefined) return
       try {
         show((await read('/api/troubles')).troubles)
       } catch (error) {

@@ -56,6 +56,57 @@ export const askToRun = (dialog, { job, text, withParameters }) => {
   return promise
 }
 
+/**
+ * Asks for the stage's name before anything acts on it, each time.
+ *
+ * @param {HTMLDialogElement} dialog
+ * @param {{ stage: string, action: string }} question
+ * @returns {Promise<string | undefined>} the name as it was typed; undefined where it is called off.
+ */
+export const askStageName = (dialog, { stage, action }) => {
+  const { promise, resolve } = Promise.withResolvers()
+  const input = element('input', {
+    type: 'text',
+    autocomplete: 'off',
+    autocapitalize: 'none',
+    spellcheck: 'false',
+    oninput: () => {
+      confirm.disabled = input.value !== stage
+    },
+    onkeydown: (event) => {
+      if (event.key !== 'Enter') return
+      // Once the dialog is closed, the button that opened it has the focus, and would take the key for a click.
+      event.preventDefault()
+      confirm.click()
+    }
+  })
+  const goOn = () => {
+    resolve(input.value)
+    dialog.close()
+  }
+  const confirm = element(
+    'button',
+    { type: 'button', class: 'danger', disabled: true, onclick: goOn },
+    action
+  )
+  dialog.replaceChildren(
+    element('h2', { id: 'confirmation-title' }, `${action} in ${stage}?`),
+    element('p', {}, `This acts on ${stage} with your own rights.`),
+    element('label', { class: 'field' }, `Type ${stage} to go on`, input),
+    element(
+      'div',
+      { class: 'group' },
+      confirm,
+      element('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel')
+    )
+  )
+  // Escape closes it too.
+  dialog.addEventListener('close', () => resolve(undefined), { once: true })
+  dialog.showModal()
+  input.focus()
+  return promise
+}
+
 /** undefined where nothing is written, null where it is no object. */
 const readParameters = (text) => {
   if (text.trim() === '') return undefined

@@ -5,10 +5,11 @@ import { createClock } from './clock.js'
 import { createDetails } from './details.js'
 import { createDue } from './due.js'
 import { element, find, setText } from './element.js'
+import { createFreshness } from './freshness.js'
 import { createHistory } from './history.js'
 import { createJobs } from './jobs.js'
 import { listen } from './live.js'
-import { read } from './request.js'
+import { describePart, describeRestart, read, useRestart } from './request.js'
 import { startThemeSwitch } from './theme-switch.js'
 import { createWeek } from './week.js'
 
@@ -24,6 +25,7 @@ const attention = createAttention()
 const week = createWeek({ openTicks: details.openTicks })
 const charts = createCharts()
 const due = createDue()
+const freshness = createFreshness()
 const history = createHistory({ openRun: details.openRun, openAttempt: details.openAttempt })
 
 /** Runs once after a burst of events. */
@@ -43,8 +45,8 @@ const shareJobs = (list) => {
 }
 
 const refreshAll = async () => {
-  // The clock first: all other times are shown by it.
-  await clock.refresh()
+  // The clock first: all other times are shown by it. What the source leaves out is not asked for.
+  await Promise.all([clock.refresh(), showSystem()])
   await Promise.all([
     attention.refresh(),
     jobs.refresh(),
@@ -52,13 +54,17 @@ const refreshAll = async () => {
     history.refresh(),
     due.refresh(),
     charts.refresh(),
-    showSystem()
+    freshness.refresh()
   ])
 }
 
 const showSystem = async () => {
   const system = await read('/api/system').catch(() => undefined)
   if (!system) return
+  jobs.useRules(system)
+  due.leaveOut(system.leftOut?.due)
+  attention.leaveOut(system.leftOut?.troubles)
+  useRestart(system.restart)
   find('stage').hidden = false
   setText(find('stage'), system.stage)
   document.title = `Scheduled jobs, ${system.stage}`
@@ -98,15 +104,13 @@ let isPartial = false
 const showConnection = (state) => {
   // What stands in the way is told anew on every connection.
   if (state === 'live' && connection !== 'live') isPartial = false
-  const texts = { live: 'live', partial: 'live, without the database', lost: 'not connected' }
+  const texts = { live: 'live', partial: describePart(), lost: 'not connected' }
   const place = find('connection')
   const shown = state === 'live' && isPartial ? 'partial' : state
   place.dataset.state = shown
   setText(place, texts[shown] ?? shown)
   if (state === 'lost' && connection !== 'lost') {
-    showTrouble(
-      'Not connected: the local system has stopped. Start it with npm start on the same port; this page goes on by itself.'
-    )
+    showTrouble(`Not connected: ${describeRestart()}`)
   }
   if (state === 'live' && connection !== 'live') {
     showTrouble('')
@@ -139,12 +143,10 @@ listen(
       weekSoon()
       attentionSoon()
     },
+    freshness: freshness.show,
     trouble: ({ message }) => {
       isPartial = message !== ''
-      showTrouble(
-        message &&
-          `${message} Runs fail until it does. Jobs, their next runs and the attempts are shown without it; this page goes on by itself.`
-      )
+      showTrouble(message)
       showConnection(connection)
       // It is over: what could not be read can be.
       if (isPartial) attentionSoon()
@@ -155,5 +157,6 @@ listen(
 )
 setInterval(() => {
   clock.tick()
+  freshness.retell()
   jobs.retell()
 }, 1_000)

@@ -7,8 +7,10 @@ const shownIds = 1
 /** What is due in each table, by the jobs' own rules. */
 export const createDue = () => {
   let shown
+  let reason
 
   const refresh = async () => {
+    if (reason !== undefined) return
     try {
       const { at, jobs } = await read('/api/due')
       setText(
@@ -23,7 +25,15 @@ export const createDue = () => {
     }
   }
   find('due-again').addEventListener('click', () => void refresh())
-  return { refresh }
+  return {
+    refresh,
+    /** Says why there is no count, where the source has none to give. */
+    leaveOut: (why) => {
+      reason = why
+      find('due-again').hidden = why !== undefined
+      if (why !== undefined) find('due').replaceChildren(describeState('Not counted here.', why))
+    }
+  }
 }
 
 const buildTable = (jobs) =>

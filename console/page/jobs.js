@@ -1,5 +1,5 @@
 import { announce } from './announcement.js'
-import { askToRun } from './confirmation.js'
+import { askStageName, askToRun } from './confirmation.js'
 import { describeFault, describeState, element, find, keepRoles, reconcile, setText } from './element.js'
 import { describeOutcome } from './outcome.js'
 import { ask, read, toQuery } from './request.js'
@@ -14,12 +14,14 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   const rows = new Map()
   /** Attempts that someone here asked for: their end is worth saying. */
   const asked = new Set()
+  /** Of the source: what must be typed before anything acts, and why nothing does. */
+  let rules = {}
   let body
 
   const refresh = async () => {
     try {
-      const { jobs } = await read('/api/jobs')
-      show(jobs)
+      const { jobs, fault } = await read('/api/jobs')
+      show(jobs, fault)
       onChange(jobs)
     } catch (error) {
       if (body) return
@@ -27,7 +29,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     }
   }
 
-  const show = (jobs) => {
+  const show = (jobs, fault) => {
     if (jobs.length === 0) {
       body = undefined
       rows.clear()
@@ -50,7 +52,11 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     const paused = jobs.filter((job) => job.state !== 'ENABLED').length
     find('pause-all').disabled = paused === jobs.length
     find('resume-all').disabled = paused === 0
-    setText(find('jobs-note'), `${jobs.length} jobs${paused > 0 ? `, ${paused} paused` : ''}`)
+    for (const verb of ['pause', 'resume']) find(`${verb}-all`).hidden = rules.leftOut?.actions !== undefined
+    setText(
+      find('jobs-note'),
+      fault ?? rules.leftOut?.actions ?? `${jobs.length} jobs${paused > 0 ? `, ${paused} paused` : ''}`
+    )
   }
 
   /** What a button does; meanwhile it does nothing else. */
@@ -72,22 +78,35 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     }
   }
 
+  /** Asks for something to be done, where it must be under the stage's name; undefined where that is called off. */
+  const send = async (path, action, parameters, onSent = () => undefined) => {
+    const request = parameters ? { parameters } : {}
+    if (rules.confirmation) {
+      request.stage = await askStageName(confirmation, { stage: rules.confirmation, action })
+      if (request.stage === undefined) return undefined
+    }
+    onSent()
+    return ask(path, request)
+  }
+
   const pathOf = (row, verb) => `/api/jobs/${encodeURIComponent(row.job.id)}/${verb}`
 
   const change = async (row, verb) => {
-    await ask(pathOf(row, verb))
-    announce(`${row.job.id} is ${verb === 'pause' ? 'paused' : 'resumed'}.`)
+    const changed = await send(pathOf(row, verb), `${verb === 'pause' ? 'Pause' : 'Resume'} ${row.job.id}`)
+    if (changed) announce(`${row.job.id} is ${verb === 'pause' ? 'paused' : 'resumed'}.`)
   }
 
   const tryOut = async (row, parameters) => {
-    row.isTrying = true
-    row.tell([describeOutcome('running', 'dry run: counting')])
-    await waitForResult(row, 'dry-run', parameters, 'dry run')
+    await waitForResult(row, 'dry-run', parameters, 'dry run', () => {
+      row.isTrying = true
+      row.tell([describeOutcome('running', 'dry run: counting')])
+    })
   }
 
   /** Asks once where rows would go; a run that has nothing to do needs no question. */
   const runAfterAsking = async (row, withParameters) => {
-    const due = row.job.isDeclared ? await findDue(row.job.id) : undefined
+    const isCounted = row.job.isDeclared && rules.leftOut?.due === undefined
+    const due = isCounted ? await findDue(row.job.id) : undefined
     if (!withParameters && (!due || due.count === 0)) return run(row)
     const answer = await askToRun(confirmation, {
       job: row.job.id,
@@ -103,16 +122,19 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
 
   const run = async (row) => {
     asked.add(row.job.id)
-    await ask(pathOf(row, 'run'))
+    if (!(await send(pathOf(row, 'run'), `Run ${row.job.id}`))) {
+      asked.delete(row.job.id)
+      return
+    }
     row.note = undefined
     row.showProgress('asked to run')
   }
 
-  const waitForResult = async (row, verb, parameters, title) => {
-    const { outcome, sentence, sample, runId } = await ask(
-      pathOf(row, verb),
-      parameters ? { parameters } : {}
-    )
+  const waitForResult = async (row, verb, parameters, title, onSent) => {
+    const action = `${verb === 'dry-run' ? 'Dry run' : 'Run'} ${row.job.id}`
+    const result = await send(pathOf(row, verb), action, parameters, onSent)
+    if (!result) return
+    const { outcome, sentence, sample, runId } = result
     row.note = { outcome, title, text: sentence, sample, runId }
     announce(`${row.job.id}: ${sentence}`, outcome)
   }
@@ -121,7 +143,9 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     const button = find(`${verb}-all`)
     button.disabled = true
     try {
-      const { changed } = await ask(`/api/jobs/${verb}-all`)
+      const answer = await send(`/api/jobs/${verb}-all`, `${verb === 'pause' ? 'Pause' : 'Resume'} all jobs`)
+      if (!answer) return
+      const { changed } = answer
       announce(
         changed.length === 0
           ? `No job had to be ${verb}d.`
@@ -209,6 +233,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     }
     swap(row.buttons.pause, job.state === 'ENABLED', row.buttons.resume)
     for (const verb of ['dry-run', 'parameters']) row.buttons[verb].hidden = !job.isDeclared
+    row.buttons.run.parentElement.hidden = rules.leftOut?.actions !== undefined
     fillLast(row, job)
     tellNext(row)
   }
@@ -255,6 +280,10 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   return {
     refresh,
     retell,
+    /** Takes what the source asks for, and what it can't do. */
+    useRules: (system) => {
+      rules = system
+    },
     showAttempt: (attempt) => {
       const row = rows.get(attempt.job)
       if (!row) return
@@ -317,6 +346,7 @@ const buildTable = (body) =>
 
 const describeJobState = ({ state }) => {
   const isOn = state === 'ENABLED'
+  if (state === 'UNKNOWN') return element('span', { class: 'note' }, 'unknown')
   return element(
     'span',
     { class: `mark ${isOn ? 'on' : 'off'}` },
@@ -329,7 +359,9 @@ const tellNext = (row) => {
   const { next } = row.job
   const texts = next
     ? [relative(next), `${wallClock(next)} ${zoneAt(next)}`, utc(next)]
-    : ['none', 'resume it to fire again', '']
+    : row.job.state === 'UNKNOWN'
+      ? ['unknown', '', '']
+      : ['none', 'resume it to fire again', '']
   row.next ??= [element('strong'), element('span', { class: 'sub' }), element('span', { class: 'sub' })]
   if (!row.next[0].isConnected) row.cells.next.replaceChildren(...row.next)
   for (const [index, text] of texts.entries()) setText(row.next[index], text)

@@ -4,7 +4,26 @@ export class RequestError extends Error {
   isForNow = false
 }
 
-const unreachable = 'The local system does not answer. Start it with npm start; this page goes on by itself.'
+let restart
+
+/** Takes the command that starts again what serves this page, where it is not npm start. */
+export const useRestart = (command) => {
+  restart = command
+}
+
+/** What to do about a page that nobody serves any more. */
+export const describeRestart = () =>
+  restart
+    ? `what serves this page has stopped. Start it again with ${restart}, and open the address that it prints.`
+    : 'the local system has stopped. Start it with npm start on the same port; this page goes on by itself.'
+
+/** What a connection is called over which not all can be had. */
+export const describePart = () => (restart ? 'live, without all of it' : 'live, without the database')
+
+const describeSilence = () =>
+  restart
+    ? `What serves this page does not answer. Start it again with ${restart}.`
+    : 'The local system does not answer. Start it with npm start; this page goes on by itself.'
 
 /** Reads JSON. */
 export const read = (path) => send(path, {})
@@ -15,12 +34,13 @@ export const ask = (path, body = {}) =>
 
 const send = async (path, options) => {
   const response = await fetch(path, options).catch((cause) => {
-    throw Object.assign(new RequestError(unreachable, { cause }), { isForNow: true })
+    throw Object.assign(new RequestError(describeSilence(), { cause }), { isForNow: true })
   })
   const answer = await response.json().catch(() => ({}))
   if (response.ok) return answer
   const message = answer.error?.message ?? `The system answered ${response.status} to ${path}.`
-  throw Object.assign(new RequestError(message), { isForNow: response.status === 503 })
+  // Of a stage elsewhere each part has reasons of its own: a right, a quota, or what is not there at all.
+  throw Object.assign(new RequestError(message), { isForNow: response.status === 503 && !restart })
 }
 
 /** A query string of what is set. */

@@ -85,6 +85,7 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
     describe: addresses,
     now: () => emulator().clock.now(),
     virtualTime: () => findVirtualTime(emulator(), parent),
+    freshness: () => ({}),
 
     listJobs: async () =>
       emulator()
@@ -152,7 +153,7 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
           attempts: index,
           readRecentRuns: (limit) => readRecentRuns(sql, limit),
           describeTrouble: (error) =>
-            isUnreachable(error) ? 'The database does not answer.' : 'The ledger can’t be read.'
+            `${isUnreachable(error) ? 'The database does not answer.' : 'The ledger can’t be read.'} Runs fail until it does. Jobs, their next runs and the attempts are shown without it; this page goes on by itself.`
         },
         onChange
       )

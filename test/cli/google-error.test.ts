@@ -83,6 +83,20 @@ it.each([
       'Google could not be reached (request failed getaddrinfo ENOTFOUND cloudscheduler.googleapis.com); look at the network and try again'
   },
   {
+    title: 'a quota that is used up',
+    error: Object.assign(new Error("Quota exceeded for quota metric 'Read requests'\nat x.ts:1"), {
+      code: 8
+    }),
+    sentence:
+      "the quota of my-project is used up (Quota exceeded for quota metric 'Read requests'); try again in a minute"
+  },
+  {
+    title: 'a server that does not come back while it is tried',
+    error: Object.assign(new Error('Total timeout of API exceeded 5000 milliseconds'), { code: 4 }),
+    sentence:
+      'Google could not be reached (Total timeout of API exceeded 5000 milliseconds); look at the network and try again'
+  },
+  {
     title: 'anything else',
     error: Object.assign(new Error('Location is not valid.\nat x.ts:1'), { code: 3 }),
     sentence: 'Location is not valid.'

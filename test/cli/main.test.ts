@@ -154,7 +154,8 @@ describe('a failure is answered with a sentence and 1', () => {
   it.each([
     ['run', 'validibot-clear-sessions-dev'],
     ['history', '--stage', 'dev'],
-    ['doctor', '--stage', 'dev']
+    ['doctor', '--stage', 'dev'],
+    ['console', '--stage', 'dev']
   ])('%s without a login', async (...words) => {
     expect(await start(words)).toEqual({
       code: 1,
@@ -197,18 +198,6 @@ it('--help tells what there is, and is no failure', async () => {
   ]) {
     expect(out).toMatch(new RegExp(`^  ${name} `, 'm'))
   }
-})
-
-it('console prints the address of the stage’s console', async () => {
-  await using google = await startGoogle(['dev'], asLocalSystem())
-  expect(await start(['console', '--stage', 'local', '--url', google.schedulerUrl])).toEqual({
-    code: 0,
-    out: `${google.schedulerUrl}\n`,
-    err: ''
-  })
-  expect((await run(['console', '--stage', 'prod'])).out).toBe(
-    'https://console.cloud.google.com/cloudscheduler?project=your-google-project\n'
-  )
 })
 
 it('Ctrl-C during a dry run deletes the job that was made for it, also when npm passes it on a second time', async () => {

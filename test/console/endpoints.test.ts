@@ -176,6 +176,7 @@ describe('the endpoints', () => {
       'get /api/clock',
       'get /api/due',
       'get /api/events',
+      'get /api/freshness',
       'get /api/jobs',
       'get /api/jobs/{job}/points',
       'get /api/runs',

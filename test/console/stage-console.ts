@@ -1,0 +1,132 @@
+import { createServer, request as requestHttp } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { createGoogleSource } from '../../cli/console-source/google-source.ts'
+import { openSession } from '../../cli/session.ts'
+import { type ConsoleServer, startConsole } from '../../console/server.ts'
+import { readDeclaration } from '../../infra/stage-declaration.ts'
+import { endpointsOf } from '../cli/stages.ts'
+
+/** The console of a stage, served from an emulator in Google Cloud's place, and a browser's cookie for it. */
+export interface StageConsole extends AsyncDisposable {
+  readonly server: ConsoleServer
+  readonly read: (path: string) => Promise<Answer>
+  readonly post: (path: string, body?: object) => Promise<Answer>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: unknown
+}
+
+/** Where Google Cloud is, and what its clock shows. */
+export interface GooglePlace {
+  readonly schedulerUrl: string
+  readonly stage: string
+  readonly project: string
+  readonly now: () => Date
+}
+
+/** Opens it through Google's own clients alone. Whoever listens is told of news each time that `sleep` is over. */
+export const openStageConsole = async (
+  { schedulerUrl, stage, project, now }: GooglePlace,
+  sleep: (milliseconds: number, signal: AbortSignal) => Promise<void> = waitForEnd
+): Promise<StageConsole> => {
+  const clock = { now, sleep }
+  const target = { name: stage, declaration: { ...readDeclaration(stage), project } }
+  const session = await openSession(target, { endpoints: endpointsOf({ schedulerUrl }) })
+  const ending = new AbortController()
+  const source = createGoogleSource({
+    session,
+    surroundings: { clock, signal: ending.signal },
+    consoleUrl: () => server.origin
+  })
+  const server = await startConsole(source, 0)
+  const cookie = await enter(server.url)
+  const send = async (path: string, init: RequestInit): Promise<Answer> => {
+    const response = await fetch(`${server.origin}${path}`, {
+      ...init,
+      headers: { cookie, 'content-type': 'application/json' }
+    })
+    return { status: response.status, body: await response.json() }
+  }
+  return {
+    server,
+    read: (path) => send(path, {}),
+    post: (path, body = {}) => send(path, { method: 'POST', body: JSON.stringify(body) }),
+    [Symbol.asyncDispose]: async () => {
+      ending.abort()
+      await server.close()
+      await session[Symbol.asyncDispose]()
+    }
+  }
+}
+
+/** The cookie that the address is exchanged for. */
+export const enter = async (url: string): Promise<string> => {
+  const response = await fetch(url, { redirect: 'manual' })
+  return response.headers.get('set-cookie')?.split(';')[0] ?? ''
+}
+
+const waitForEnd = (_: number, signal: AbortSignal): Promise<void> =>
+  new Promise((_resolve, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
+  })
+
+/** A server in front of Google's, which counts what is asked and refuses what it is told to. */
+export interface GoogleFront extends AsyncDisposable {
+  readonly url: string
+  /** `POST /v2/entries:list {"filter": …}` and the others, in order. */
+  readonly asked: { readonly path: string; readonly body: string }[]
+  /** By the end of a path, the HTTP status that it is answered with. */
+  readonly refusals: Map<string, number>
+}
+
+export const startFront = async (target: string): Promise<GoogleFront> => {
+  const asked: { path: string; body: string }[] = []
+  const refusals = new Map<string, number>()
+  const server = createServer((incoming, outgoing) => {
+    const chunks: Buffer[] = []
+    incoming.on('data', (chunk: Buffer) => chunks.push(chunk))
+    incoming.on('end', () => {
+      const url = new URL(incoming.url ?? '', target)
+      const body = Buffer.concat(chunks)
+      asked.push({ path: url.pathname, body: body.toString() })
+      const [, status] = [...refusals].find(([end]) => url.pathname.endsWith(end)) ?? []
+      if (status !== undefined) {
+        outgoing
+          .writeHead(status, { 'content-type': 'application/json' })
+          .end(JSON.stringify({ error: { code: status, ...errors[status] } }))
+        return
+      }
+      const { host: _, ...headers } = incoming.headers
+      requestHttp(url, { method: incoming.method, headers }, (response) => {
+        outgoing.writeHead(response.statusCode ?? 502, response.headers)
+        response.pipe(outgoing)
+      }).end(body)
+    })
+  })
+  await new Promise<void>((resolve) => {
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    asked,
+    refusals,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => {
+        server.close(resolve)
+      })
+    }
+  }
+}
+
+// As Google's APIs word them.
+const errors: Readonly<Record<number, object>> = {
+  403: { status: 'PERMISSION_DENIED', message: 'The caller does not have permission' },
+  429: {
+    status: 'RESOURCE_EXHAUSTED',
+    message: "Quota exceeded for quota metric 'Read requests' and limit 'Read requests per minute'"
+  },
+  503: { status: 'UNAVAILABLE', message: 'The service is currently unavailable.' }
+}
