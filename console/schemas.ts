@@ -168,6 +168,7 @@ export const dueRows = z.object({
       job: z.string(),
       table: z.string().describe('whose rows are due'),
       rows: z.string().describe('what they are called'),
+      verb: z.string().describe('what becomes of them: deleted, marked as failed'),
       count: z.int().describe('none if it could not be counted').exactOptional(),
       sample: z.array(z.string()).describe('ids of up to ten'),
       error: z.string().exactOptional()

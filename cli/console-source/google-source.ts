@@ -2,6 +2,7 @@ import { ConsoleError } from '../../console/console-error.ts'
 import type { AttemptDetails, Freshness, LogLine, RunResult, SystemAddresses } from '../../console/schemas.ts'
 import type { LoggedEntry } from '../../infra/incidents.ts'
 import type { ConsoleSource, JobVerb, LogSubject, SourceJob } from '../../console/source.ts'
+import { nextTick } from '../../schedule/ticks.ts'
 import { CommandError } from '../command-error.ts'
 import { codes, GoogleError } from '../google-error.ts'
 import { isNameOfStage } from '../../infra/job-names.ts'
@@ -114,7 +115,8 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
 
   const listJobs = async (): Promise<SourceJob[]> => {
     try {
-      return (await listScheduled()).map((job) => describeJob(job, ids, parentOf(target)))
+      const jobs = (await listScheduled()).filter((job) => isReadable(job, clock.now()))
+      return jobs.map((job) => describeJob(job, ids, parentOf(target)))
     } catch (error) {
       if (!(error instanceof GoogleError)) throw error
       const trouble = jobsTrouble.trouble() ?? { message: error.message, retryAt: clock.now() }
@@ -288,6 +290,17 @@ const toConsoleError = (error: CommandError): ConsoleError => {
           ? 'UNAVAILABLE'
           : 'FAILED_PRECONDITION'
   return new ConsoleError(status, message, { cause: error })
+}
+
+/** A job made by hand may have a schedule that only Cloud Scheduler can read: the week has no place for it. */
+const isReadable = (job: ScheduledJob, now: Date): boolean => {
+  try {
+    nextTick(job, now)
+    return true
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw error
+  }
 }
 
 const describeJob = (

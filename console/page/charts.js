@@ -113,7 +113,9 @@ export const createCharts = () => {
         cursor: { y: false, points: { size: 6 } },
         scales: {
           x: {
-            range: (_plot, from, to) => (from === to ? [from - loneMargin, to + loneMargin] : [from, to])
+            // Of one instant uPlot would make a day that begins with it.
+            range: (_plot, from, to) =>
+              times.length === 1 ? [times[0] - loneMargin, times[0] + loneMargin] : [from, to]
           },
           y: { range: (_plot, _low, high) => [0, Math.max(high, 1) * 1.1] }
         },

@@ -320,8 +320,8 @@ const findDue = async (job) => {
 
 const describeDue = (due) =>
   due?.count === undefined
-    ? 'How many rows are due can’t be counted now. What it deletes is gone.'
-    : `${count(due.count)} ${due.rows} of ${due.table} are due. What it deletes is gone.`
+    ? 'How many rows are due can’t be counted now. What a run deletes is gone.'
+    : `${count(due.count)} ${due.rows} of ${due.table} will be ${due.verb}, which nobody can undo.`
 
 const labels = {
   id: 'Job',

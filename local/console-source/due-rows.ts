@@ -25,7 +25,12 @@ export const countDueRows = async (
         .filter(({ id }) => only === undefined || id === only)
         .map(async (job): Promise<DueRows['jobs'][number]> => {
           const { dry_run: _, ...parameters } = declaration.jobs.find(({ id }) => id === job.id)?.body ?? {}
-          const base = { job: job.id, table: Object.keys(job.tables)[0] ?? '', rows: job.rows[1] }
+          const base = {
+            job: job.id,
+            table: Object.keys(job.tables)[0] ?? '',
+            rows: job.rows[1],
+            verb: job.verb
+          }
           try {
             const { count, sample } = await countOf(limited, clock!.now, job.selection(parameters))
             return { ...base, count, sample: [...sample] }

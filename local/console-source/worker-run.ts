@@ -48,7 +48,10 @@ export const requestRun = async (
   }
 }
 
-const judge = (isOk: boolean, { status, failed = 0 }: ReturnType<typeof readAnswer>): RunResult['outcome'] => {
+const judge = (
+  isOk: boolean,
+  { status, failed = 0 }: ReturnType<typeof readAnswer>
+): RunResult['outcome'] => {
   if (status === 'skipped') return 'skipped'
   if (!isOk || status !== 'completed') return 'failed'
   return failed > 0 ? 'incomplete' : 'completed'

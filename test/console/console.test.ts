@@ -106,7 +106,9 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       const question = page.getByRole('dialog', { name: 'Run clear-sessions?' })
       const pressRun = () => row.getByRole('button', { name: 'Run clear-sessions', exact: true }).click()
       await pressRun()
-      await question.getByText('12 sessions of django_session are due. What it deletes is gone.').waitFor()
+      await question
+        .getByText('12 sessions of django_session will be deleted, which nobody can undo.')
+        .waitFor()
       expect(await findSerious(page)).toEqual([])
       await question.getByRole('button', { name: 'Cancel' }).click()
       expect(await sql`select count(*)::int as left from django_session`).toEqual([{ left: 12 }])
@@ -214,7 +216,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await row.getByRole('button', { name: 'Run cleanup-callback-receipts', exact: true }).click()
       await page
         .getByRole('dialog')
-        .getByText('How many rows are due can’t be counted now. What it deletes is gone.')
+        .getByText('How many rows are due can’t be counted now. What a run deletes is gone.')
         .waitFor()
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
       await row.getByText('failed', { exact: true }).waitFor()
@@ -499,7 +501,9 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       const attention = page.getByRole('region', { name: 'Needs a person' })
       await attention.getByText('the database does not answer').waitFor()
       await page.getByRole('button', { name: 'Older' }).click()
-      await expect.poll(say(page)).toMatch(/^The database must answer, got no connection/)
+      await expect
+        .poll(say(page), { timeout: 10_000 })
+        .toMatch(/^The database must answer, got no connection/)
       await page.getByText('1 to 25 of 10,000').waitFor()
 
       // Someone who comes now sees the jobs, the week and the attempts, one banner and no box of an error.

@@ -3,6 +3,7 @@ import type { Page } from 'playwright-core'
 import postgres, { type Sql } from 'postgres'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
 import { startSystem, type LocalSystem } from '../../local/system.ts'
+import { openStageConsole } from '../console/stage-console.ts'
 import { openChromium } from './chromium.ts'
 
 // Four days before daylight saving begins: the week that is shown holds the night, and has been lived through.
@@ -19,6 +20,7 @@ const main = async (): Promise<void> => {
   try {
     await liveThrough(system)
     await takePictures(system.addresses.consoleUrl)
+    await takeStagePicture(system)
   } finally {
     await system.stop()
   }
@@ -102,6 +104,26 @@ const takePictures = async (url: string): Promise<void> => {
     await page.setViewportSize({ width: 375, height: 812 })
     await page.evaluate('scrollTo(0, 0)')
     await page.screenshot({ path: join(folder, 'console-narrow.png') })
+  } finally {
+    await context.close()
+  }
+}
+
+/** The same days as the console of a stage in Google Cloud shows them, which asks Google's own clients alone. */
+const takeStagePicture = async ({ addresses: { schedulerUrl, project } }: LocalSystem): Promise<void> => {
+  const now = () => new Date(end)
+  await using stage = await openStageConsole({ schedulerUrl, stage: 'dev', project, now })
+  const context = await openChromium({ viewport: { width: 1440, height: 1000 }, reducedMotion: 'reduce' })
+  try {
+    const [page = await context.newPage()] = context.pages()
+    await page.emulateMedia({ colorScheme: 'light' })
+    await page.goto(stage.server.url)
+    await page.getByText(/^history as of/).waitFor()
+    for (const part of ['.jobs tbody tr', '.history tbody tr', '.day .bar', '.uplot'])
+      await page.locator(part).first().waitFor()
+    await page.getByRole('button', { name: 'Pause clear-sessions' }).click()
+    await page.getByRole('dialog').getByRole('textbox').waitFor()
+    await page.screenshot({ path: join(folder, 'console-stage.png') })
   } finally {
     await context.close()
   }
