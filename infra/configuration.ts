@@ -149,8 +149,12 @@ const replacedKeys: Readonly<Record<string, string>> = {
 // Stages that other people depend on run what was tried before: one digest, promoted.
 const stagesThatBuild: readonly string[] = ['dev'] satisfies Stage[]
 
+/** What the stages' files say until a person has put in a project of their own. */
+export const placeholderProject = 'your-google-project'
+
 const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>>): string[] => {
   const faults = ['uploadsUrl', 'bundlesUrl'].flatMap((key) => findBucketFaults(key, values[key]))
+  faults.push(...findPlaceholders(values))
   if (isUnset(values.image) && !stagesThatBuild.includes(stage)) {
     faults.push(
       `image must be set but in ${stagesThatBuild.join(', ')}: ${describeMust(schema.shape.image)}, got nothing`
@@ -168,6 +172,18 @@ const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>
   }
   return faults
 }
+
+/** A part of a stage that was filled in: the rest would be deployed to, or read from, somebody else's project. */
+const findPlaceholders = (values: Readonly<Record<string, unknown>>): string[] =>
+  values['gcp:project'] === placeholderProject
+    ? []
+    : Object.entries(values)
+        // The image that stands in for the first promoted one is refused when it is deployed.
+        .filter(([key, value]) => key !== 'image' && JSON.stringify(value ?? '').includes(placeholderProject))
+        .map(
+          ([key, value]) =>
+            `${key} must name a project of yours, such as '${show(values['gcp:project']).replaceAll("'", '')}', got ${show(value)}: ${placeholderProject} is a placeholder`
+        )
 
 const findBucketFaults = (key: string, value: unknown): readonly string[] => {
   if (isUnset(value) || typeof value !== 'string') return []

@@ -13,11 +13,19 @@ export interface Script {
   readonly stderr: string
   /** The calls of the programs that were only written down, in order. */
   readonly calls: readonly Call[]
+  /** The files that were to be kept, by name. */
+  readonly files: Readonly<Record<string, string>>
 }
 
 /** The fenced blocks of a page that a person pastes into a shell, in order. */
 export const readShellBlocks = (page: string): string[] =>
   [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text = '']) => text)
+
+/** The code within sentences that begins with one of the programs. */
+export const readInlineCommands = (page: string, programs: readonly string[]): string[] =>
+  [...page.replaceAll(/^```.*?^```$/gms, '').matchAll(/(`+)(.+?)\1/g)]
+    .map(([, , text = '']) => text)
+    .filter((text) => programs.some((program) => text.startsWith(`${program} `)))
 
 /**
  * Runs a script with bash in a folder of its own. Programs of `written` are not run: what they are called with is written
@@ -30,11 +38,14 @@ export const runShell = async (
   {
     written,
     env = {},
-    before = {}
+    before = {},
+    keep = []
   }: {
     readonly written: Readonly<Record<string, string>>
     readonly env?: Readonly<Record<string, string>>
     readonly before?: Readonly<Record<string, string>>
+    /** Names of files to give back. */
+    readonly keep?: readonly string[]
   }
 ): Promise<Script> => {
   const directory = await mkdtemp(join(tmpdir(), 'scheduled-jobs-shell-'))
@@ -45,15 +56,15 @@ export const runShell = async (
   for (const [name, text] of Object.entries(before)) await writeFile(join(directory, name), text)
   for (const [name, answer] of Object.entries(written)) {
     const program = join(bin, name)
-    // Words may hold anything but a NUL.
+    // Words may hold anything but a NUL. What is piped to it is read, or the program before it would end with an error.
     await writeFile(
       program,
-      `#!/bin/bash\nprintf '%s\\0' ${name} "$@" >> '${calls}'\nprintf '\\0\\n' >> '${calls}'\nprintf '%s\\n' '${answer}'\n`
+      `#!/bin/bash\nprintf '%s\\0' ${name} "$@" >> '${calls}'\nprintf '\\0\\n' >> '${calls}'\ncat > /dev/null\n${answer ? `printf '%s\\n' '${answer}'\n` : ''}`
     )
     await chmod(program, 0o755)
   }
   try {
-    const result = await new Promise<Omit<Script, 'calls'>>((resolve) => {
+    const result = await new Promise<Omit<Script, 'calls' | 'files'>>((resolve) => {
       const child = execFile(
         'bash',
         ['--norc', '-euo', 'pipefail', '-c', script],
@@ -63,7 +74,9 @@ export const runShell = async (
       child.stdin?.end()
     })
     const records = (await readFile(calls, 'utf8')).split('\0\0\n').filter(Boolean)
-    return { ...result, calls: records.map((record) => record.split('\0')) }
+    const files: Record<string, string> = {}
+    for (const name of keep) files[name] = await readFile(join(directory, name), 'utf8')
+    return { ...result, calls: records.map((record) => record.split('\0')), files }
   } finally {
     await rm(directory, { recursive: true })
   }

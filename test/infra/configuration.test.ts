@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
 import { ConfigurationError, decodeConfiguration, parseConfiguration } from '../../infra/configuration.ts'
 import { readStageValues } from '../../infra/stage-file.ts'
+import { readValuesIn } from './stage-values.ts'
 
 const faultsOf = (stage: string, changes: Readonly<Record<string, unknown>>): string[] => {
   try {
@@ -162,4 +163,18 @@ it('the engine’s texts are read as what Pulumi.yaml says they are', () => {
     // Not a list, so it stays what it is and is refused.
     adopt: 'clear-sessions'
   })
+})
+
+it('a placeholder is refused wherever it is left once the project is filled in', () => {
+  expect(() =>
+    parseConfiguration('dev', { ...readStageValues('dev'), 'gcp:project': 'our-project' })
+  ).toThrow(
+    "cloudSqlInstance must name a project of yours, such as 'our-project', got 'your-google-project:australia-southeast1:validibot-dev': your-google-project is a placeholder"
+  )
+  const channels = ['projects/your-google-project/notificationChannels/1']
+  const filled = readValuesIn('dev', 'our-project')
+  expect(() => parseConfiguration('dev', { ...filled, alertChannels: channels })).toThrow(
+    'alertChannels must name a project of yours'
+  )
+  expect(parseConfiguration('dev', filled).project).toBe('our-project')
 })

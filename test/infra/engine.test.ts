@@ -8,6 +8,8 @@ import { IAMPolicy } from '@pulumi/gcp/projects/iampolicy.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declare } from '../../infra/declaration.ts'
 import { describeLastingPause, findDrift } from '../../infra/drift.ts'
+import { describePlan } from '../../infra/plan-description.ts'
+import { readPlan } from '../../infra/plan.ts'
 import { readStageValues } from '../../infra/stage-file.ts'
 import { jobs } from '../../jobs/index.ts'
 import {
@@ -17,6 +19,7 @@ import {
   observe,
   openEngine,
   type Outcome,
+  readAt,
   type StageOnEngine,
   whyNoEngine
 } from './engine.ts'
@@ -93,6 +96,44 @@ describe.skipIf(reason)(`the program on the real engine${reason ? ` (skipped: ${
       declare(configureOn('dev'), changeSchedule('clear-sessions', '30 1 * * *'))
     )
     expect(steps).toEqual(['update clear-sessions'])
+  })
+
+  it('says in people’s words what the plan holds, from the engine’s own events', async () => {
+    const say = (outcome: Outcome) => describePlan('dev', readPlan(outcome.events), readAt)
+    const changed = await dev.preview(
+      declareOn('dev', {
+        jobs: {
+          'clear-sessions': { schedule: '30 1 * * *' },
+          'cleanup-callback-receipts': { parameters: { days: 60 } },
+          'cleanup-stuck-runs': { paused: true, attemptDeadline: 300 }
+        }
+      })
+    )
+    const text = say(changed)
+    expect(text).toMatch(/^### dev: 4 changes$/m)
+    expect(text).toContain(
+      'schedule: `0 2 * * *` (at 02:00, Australia/Sydney) → `30 1 * * *` (at 01:30, Australia/Sydney). ' +
+        'Next: 2026-09-02 01:30, 2026-09-03 01:30, 2026-09-04 01:30. Daylight saving: no run is skipped or doubled.'
+    )
+    expect(text).toContain('- **cleanup-callback-receipts** changes\n  - parameters: none → `{"days":60}`\n')
+    expect(text).toContain('  - pause: fires → **paused**\n  - deadline of a call: `600s` → `300s`\n')
+    expect(text).toContain('envs[JOB_SETTINGS].value: none → `{"clean')
+    expect(text).toContain('**What stops firing**\n\n- cleanup-stuck-runs: it is paused until it is resumed.')
+    expect(text).not.toMatch(/base64|unknown|04da6b54/)
+
+    expect(say(await dev.preview(declareOn('dev')))).toMatch(
+      /^### dev: nothing changes\n\n\*\*What the program says\*\*\n\n- alertChannels is empty: [^\n]*\n- clear-sessions .* meets a change of daylight saving: [^\n]*$/
+    )
+    const removed = say(await dev.preview(declare(configureOn('dev'), withoutJob('clear-sessions'))))
+    expect(removed).toContain('- **clear-sessions** is **deleted**')
+    expect(removed).toContain('- clear-sessions: it is deleted. Rows that become due stay.')
+    const renamed = say(await dev.preview(rename(declareOn('dev'), 'clear-sessions', 'remove-sessions')))
+    expect(renamed).toContain('- **remove-sessions** is **replaced**')
+    expect(renamed).toContain(
+      '- remove-sessions: nothing; for a moment the old one and the new one are both there.'
+    )
+    const refused = await prod.preview(declare(configureOn('prod'), withoutJob('clear-sessions')))
+    expect(say(refused)).toMatch(/^### dev: can’t be deployed\n\n- .*protected/)
   })
 
   it('plans the job and the worker, which watches for missed ticks, when a stage overrides a schedule', async () => {

@@ -12,8 +12,8 @@ import { announce } from '../../infra/announcements.ts'
 import { parseConfiguration, type StageConfiguration } from '../../infra/configuration.ts'
 import { declare, type Declaration } from '../../infra/declaration.ts'
 import { declareStack } from '../../infra/stack.ts'
-import { readStageValues } from '../../infra/stage-file.ts'
 import { type Google, openGoogle } from './google.ts'
+import { readValuesIn } from './stage-values.ts'
 import { withoutTraces } from './traces.ts'
 import { openVault } from './vault.ts'
 
@@ -65,14 +65,13 @@ export const configureOn = (
   changes: Readonly<Record<string, unknown>> = {}
 ): StageConfiguration =>
   parseConfiguration(stage, {
-    ...readStageValues(stage),
-    'gcp:project': 'test-project',
+    ...readValuesIn(stage, 'test-project'),
     ...(stage === 'dev' ? {} : { image: `registry.example.com/worker@sha256:${'a'.repeat(64)}` }),
     ...changes
   })
 
 /** When the previews of the tests are read. */
-const readAt = new Date('2026-09-01T00:00:00Z')
+export const readAt = new Date('2026-09-01T00:00:00Z')
 
 /** A real gcp plugin in the place of the suite's own Google. */
 export interface RealProvider {

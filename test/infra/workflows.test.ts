@@ -4,6 +4,7 @@ import path from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { parse } from 'yaml'
 import { stages } from '../../infra/stages.ts'
+import { runShell } from '../docs/shell.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 const read = (file: string): string => readFileSync(path.join(root, file), 'utf8')
@@ -77,6 +78,61 @@ it('a pull request never gets the deployer, and one from a fork gets no identity
   expect(workflow('preview').jobs.fork?.permissions).toBeUndefined()
 })
 
+describe('the comment on a pull request', () => {
+  const { comment, preview } = workflow('preview').jobs
+  const script = comment?.steps?.find(({ run }) => run)?.run ?? ''
+  const post = async (known: string) => {
+    const { code, stderr, calls, files } = await runShell(script, {
+      written: { gh: known },
+      env: { GITHUB_REPOSITORY: 'owner/repository', PULL_REQUEST: '7', COMMIT: 'abc123' },
+      before: { 'preview-dev.md': '### dev: one change\n', 'preview-prod.md': '### prod: nothing changes\n' },
+      keep: ['comment.md']
+    })
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    return { sent: calls.at(-1), text: files['comment.md'] }
+  }
+
+  it('is one for all stages, and says so of a stage that could not even be previewed', async () => {
+    const { sent, text } = await post('')
+    expect(sent?.join(' ')).toBe(
+      'gh api --silent --method POST repos/owner/repository/issues/7/comments --field body=@comment.md'
+    )
+    expect(text).toBe(
+      `<!-- preview of the stages -->
+## What abc123 would change
+
+### dev: one change
+
+### staging: no preview, see the log
+
+### prod: nothing changes
+`
+    )
+  })
+
+  it('is changed in place at the next push', async () => {
+    expect((await post('41')).sent?.join(' ')).toBe(
+      'gh api --silent --method PATCH repos/owner/repository/issues/comments/41 --field body=@comment.md'
+    )
+  })
+
+  it('is written by a job that runs no code of the pull request, and the one that does may not write', () => {
+    expect(JSON.stringify(comment?.steps)).not.toMatch(/checkout|node |npm /)
+    expect(comment?.permissions).toEqual({ 'pull-requests': 'write' })
+    expect(preview?.permissions).toEqual({ contents: 'read', 'id-token': 'write' })
+  })
+})
+
+it('each stage has an identity and a state of its own, none that another stage could use', () => {
+  for (const file of workflows) {
+    const shared = read(file).match(/vars\.(\w*(IDENTITY_PROVIDER|SERVICE_ACCOUNT|BACKEND_URL)\w*)/g) ?? []
+    expect(shared).toEqual([])
+  }
+  expect(read('.github/workflows/stage.yaml')).toContain(
+    "vars[format('DEPLOYER_SERVICE_ACCOUNT_{0}', inputs.stage)]"
+  )
+})
+
 it('every stage is previewed and watched for drift', () => {
   expect(workflow('preview').jobs.preview?.strategy?.matrix.stage).toEqual(stages)
   expect(workflow('drift').jobs.drift?.strategy?.matrix.stage).toEqual(stages)
@@ -102,4 +158,13 @@ it('a deployment never refreshes, and is followed by a proof of what it made and
   )
   expect(proof.join('\n')).toMatch(/npm run scheduler -- run \S+ --stage "\$STAGE" --wait/)
   expect(workflows.map(read).join('\n')).not.toMatch(/refresh: true|--refresh/)
+})
+
+it('the images stand on one base image, by its digest', () => {
+  const bases = ['worker/Dockerfile', 'emulator/Dockerfile'].flatMap(
+    (file) => read(file).match(/^FROM \S+/gm) ?? []
+  )
+  expect(bases).toHaveLength(4)
+  expect(new Set(bases).size).toBe(1)
+  expect(bases[0]).toMatch(/^FROM node:24-slim@sha256:[0-9a-f]{64}$/)
 })

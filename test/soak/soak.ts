@@ -1,7 +1,7 @@
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { parseConfiguration } from '../../infra/configuration.ts'
 import { declare, type Declaration } from '../../infra/declaration.ts'
-import { readStageValues } from '../../infra/stage-file.ts'
+import { readValuesIn } from '../infra/stage-values.ts'
 import { maxAttempts } from '../../jobs/purge.ts'
 import { checkEvidence, type Check } from './checks.ts'
 import type { Evidence } from './evidence.ts'
@@ -111,8 +111,7 @@ const describeStep = (step: number, { start }: Stretch, faults: readonly Planned
 const declareStage = (): Declaration =>
   declare(
     parseConfiguration('prod', {
-      ...readStageValues('prod'),
-      'gcp:project': project,
+      ...readValuesIn('prod', project),
       image: `registry.example.com/worker@sha256:${'a'.repeat(64)}`
     })
   )
