@@ -14,7 +14,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   // Usable with any project: it knows nothing of our jobs.
   emulator: ['schedule/', 'machine/'],
   // It shows what an interface gives it (console/source.ts), of whatever stage.
-  console: ['schedule/', 'infra/(declaration|incidents|overdue|troubles)\.ts$', 'jobs/answer\.ts$'],
+  console: ['schedule/', 'infra/(declaration|incidents|overdue|troubles)\\.ts$', 'jobs/answer\\.ts$'],
   local: ['console/', 'emulator/', 'infra/', 'jobs/', 'machine/', 'operations/', 'schedule/', 'worker/'],
   // Of infra only what is plain data, by a rule below.
   cli: ['console/', 'infra/', 'jobs/', 'machine/', 'schedule/']

@@ -182,7 +182,7 @@ const findPlaceholders = (values: Readonly<Record<string, unknown>>): string[] =
         .filter(([key, value]) => key !== 'image' && JSON.stringify(value ?? '').includes(placeholderProject))
         .map(
           ([key, value]) =>
-            `${key} must name a project of yours, such as '${describeGot(values['gcp:project']).replaceAll("'", '')}', got ${describeGot(value)}: ${placeholderProject} is a placeholder`
+            `${key} must name a project of yours, such as ${describeGot(values['gcp:project'])}, got ${describeGot(value)}: ${placeholderProject} is a placeholder`
         )
 
 const findBucketFaults = (key: string, value: unknown): readonly string[] => {

@@ -107,7 +107,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   const runAfterAsking = async (row, withParameters) => {
     const isCounted = row.job.isDeclared && rules.leftOut?.due === undefined
     const due = isCounted ? await findDue(row.job.id) : undefined
-    if (!withParameters && (!due || due.count === 0)) return run(row)
+    if (!withParameters && (!due || due.count === 0)) return runJob(row)
     const answer = await askToRun(confirmation, {
       job: row.job.id,
       text: describeDue(due),
@@ -117,10 +117,10 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     const { verb, parameters } = answer
     if (verb === 'dry-run') await tryOut(row, parameters)
     else if (parameters) await waitForResult(row, 'run-with', parameters, 'run with parameters')
-    else await run(row)
+    else await runJob(row)
   }
 
-  const run = async (row) => {
+  const runJob = async (row) => {
     asked.add(row.job.id)
     if (!(await send(pathOf(row, 'run'), `Run ${row.job.id}`))) {
       asked.delete(row.job.id)

@@ -1,4 +1,4 @@
-import { describeFault, describeState, element, find, reconcile, setText } from './element.js'
+import { describeFault, element, find, reconcile, setText } from './element.js'
 import { describeOutcome, glyphs, meanings } from './outcome.js'
 import { read, toQuery } from './request.js'
 import { dayOf, longDayOf, relative, timeOfDay, wallClock, zoneAt, zoneName } from './time-text.js'
@@ -155,7 +155,7 @@ const describeDay = (job, day, { nights, now }, isEmpty) => {
     ...(night
       ? [`daylight saving ${night.shiftMinutes > 0 ? 'begins' : 'ends'} at ${timeOfDay(night.at)}`]
       : []),
-    ...special.map(({ effect, wallClock }) => `${wallClock.slice(11)} is ${effect}`)
+    ...special.map((tick) => `${tick.wallClock.slice(11)} is ${tick.effect}`)
   ].join('; ')
   const at = Date.parse(now)
   return {
@@ -229,8 +229,8 @@ const makeDay = ({ day, hours, totals, byHand, night, special, label, length, no
         element('span', { class: `count ${state}` }, `${totals[state]} ${glyphs[state]}`)
       ),
       hand > 0 && element('span', { class: 'count' }, `${hand} ◆`),
-      ...special.map(({ effect, wallClock }) =>
-        element('span', { class: 'count shifted' }, `${wallClock.slice(11)} ${effect}`)
+      ...special.map((tick) =>
+        element('span', { class: 'count shifted' }, `${tick.wallClock.slice(11)} ${tick.effect}`)
       )
     )
   )
