@@ -149,6 +149,8 @@ const insert = async (sql: Sql, seed: number, ...statements: readonly string[]):
   await sql.unsafe(`
     -- The rows fit together as they are made: no look for the other end of each reference, which costs most of the time.
     set local session_replication_role = replica;
+    -- What "not in" reads is kept whole: where it does not fit, it is read again for each row.
+    set local work_mem = '256MB';
     select setseed(${((seed % 1_999) - 999) / 1_000});
     insert into users_organization values (1) on conflict do nothing;
     insert into workflows_workflow values (1) on conflict do nothing;
