@@ -103,16 +103,23 @@ const findSettingsFaults = (
     show: JSON.stringify
   })
   if (!value) return faults
-  const { schedule = job.schedule, attemptDeadline = job.attemptDeadline, parameters = {} } = value
+  const { schedule = job.schedule, parameters = {} } = value
   const cronFault = findCronFault(schedule)
   if (cronFault) return [`${name}.schedule ${cronFault}`]
-  const period = shortestPeriod(schedule)
   return [
-    ...(attemptDeadline > period
-      ? [
-          `${name}.attemptDeadline must not be longer than the period of its schedule (${period} s), got ${attemptDeadline} s`
-        ]
-      : []),
+    ...findDeadlineFaults(job, name, value),
     ...findParameterFaults(job, parameters).map((fault) => `${name}.parameters: ${fault}`)
   ]
+}
+
+/** Walks through the ticks of the schedule only where the stage changes one of the two: a worker does this as it starts. */
+const findDeadlineFaults = (job: Job, name: string, settings: JobSettings): readonly string[] => {
+  if (settings.schedule === undefined && settings.attemptDeadline === undefined) return []
+  const { schedule, attemptDeadline } = { ...job, ...settings }
+  const period = shortestPeriod(schedule)
+  return attemptDeadline > period
+    ? [
+        `${name}.attemptDeadline must not be longer than the period of its schedule (${period} s), got ${attemptDeadline} s`
+      ]
+    : []
 }
