@@ -142,7 +142,7 @@ const act = z.object({
 
 const given = act.extend({
   parameters: z
-    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]))
+    .record(z.string(), z.unknown())
     .describe('as the worker takes them: batch_size, max_batches and the job’s own')
     .exactOptional()
 })

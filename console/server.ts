@@ -28,9 +28,7 @@ export const startConsole = async (source: ConsoleSource, port: number): Promise
   const server = Fastify({
     forceCloseConnections: true,
     // A job's id may have 500 characters, and a verb follows it.
-    routerOptions: { maxParamLength: 600 },
-    // A parameter of a run may be text, a number or a truth value; told nothing, the checker warns of that.
-    ajv: { customOptions: { allowUnionTypes: true } }
+    routerOptions: { maxParamLength: 600 }
   })
   const findPort = (): number => (server.server.address() as AddressInfo).port
   server.setErrorHandler(answerError)

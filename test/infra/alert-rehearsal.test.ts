@@ -9,7 +9,7 @@ import { type Alert, alerts } from '../../infra/alert-catalogue.ts'
 import { declare, type Declaration } from '../../infra/declaration.ts'
 import { findIncidents, type Incident, type LoggedEntry } from '../../infra/incidents.ts'
 import { parseConfiguration } from '../../infra/configuration.ts'
-import { readStageValues } from '../../infra/stage-file.ts'
+import { readValuesIn } from './stage-values.ts'
 import { type LocalSystem, startSystem } from '../../local/system.ts'
 import { run as runCommand } from '../cli/command-line.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
@@ -156,8 +156,7 @@ interface Stage {
   readonly signal: (name: NodeJS.Signals) => void
 }
 
-const declareDev = (): Declaration =>
-  declare(parseConfiguration('dev', { ...readStageValues('dev'), 'gcp:project': 'local-project' }))
+const declareDev = (): Declaration => declare(parseConfiguration('dev', readValuesIn('dev', 'local-project')))
 
 /** Nothing is called but by the rehearsals, and nothing twice; 15 s are a budget of 13.5 s, of which 80 % are soon used. */
 const declareQuiet = ({ jobs, service, ...rest }: Declaration): Declaration => ({

@@ -13,7 +13,7 @@ it('npm start says when a given database stops answering, and when it answers ag
   await local.waitFor('the database does not answer: runs fail until it does')
   proxy.onPiece = () => true
   await local.waitFor('the database answers again')
-  expect(local.find(/(the database .*)/)).toMatch(
+  expect(local.find(/(the database does not .*)/)).toMatch(
     /^the database does not answer: runs fail until it does \(2/
   )
   // Not `stop`, which expects no complaint: the worker had some.
