@@ -17,6 +17,7 @@ export const createCharts = () => {
   let plots = []
   let timeZone = 'UTC'
   let drawn = ''
+  let isChosen = false
 
   const refresh = async () => {
     if (!select.value) return
@@ -166,7 +167,10 @@ export const createCharts = () => {
     return made
   }
 
-  select.addEventListener('change', () => void refresh())
+  select.addEventListener('change', () => {
+    isChosen = true
+    void refresh()
+  })
   new ResizeObserver(() => {
     for (const one of plots) {
       const width = one.root.parentElement.clientWidth
@@ -180,12 +184,17 @@ export const createCharts = () => {
     useJobs: (jobs) => {
       timeZone = jobs[0]?.timeZone ?? timeZone
       const declared = jobs.filter((job) => job.isDeclared)
-      if (select.length === declared.length) return
-      const before = select.value
-      select.replaceChildren(...declared.map(({ id }) => element('option', { value: id }, id)))
+      // Without the database no job had a last run to choose by.
+      const isSettled = select.length === declared.length && (isChosen || points.length > 0)
+      if (isSettled) return
+      const before = isChosen || points.length > 0 ? select.value : ''
       // What has something to show: a job whose last run changed rows.
       const telling = declared.find(({ last }) => last?.affected > 0)
-      select.value = before || (telling ?? declared[0])?.id || ''
+      const next = before || (telling ?? declared[0])?.id || ''
+      if (select.length !== declared.length)
+        select.replaceChildren(...declared.map(({ id }) => element('option', { value: id }, id)))
+      else if (select.value === next) return
+      select.value = next
       void refresh()
     }
   }
