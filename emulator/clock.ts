@@ -1,8 +1,8 @@
-/** The time of the emulator, and the only way it waits for one. */
+/** The emulator's time, and its only way to wait for an instant. */
 export interface Clock {
   readonly virtual: boolean
   now(): Date
-  /** Calls back once, at the instant or at once when it has passed. @returns a function that takes it back. */
+  /** Calls back once: at the instant, or immediately if it has passed. @returns a function that cancels the timer. */
   setTimer(at: Date, callback: () => void): () => void
   /** Marks work under way: virtual time stands still until it ends. @returns the function that ends it. */
   hold(): () => void
@@ -14,7 +14,7 @@ export interface VirtualClock extends Clock {
   /** Goes through every timer up to the instant, in order, and waits after each for the work that it started. */
   advanceTo(instant: Date): Promise<void>
   advanceBy(milliseconds: number): Promise<void>
-  /** Puts a clock forward at start-up without running what lies between; never back. */
+  /** Sets the clock forward at start-up without running the timers in between; never back. */
   catchUpWith(instant: Date): void
 }
 
@@ -29,8 +29,8 @@ export const createRealClock = (): Clock => ({
 /**
  * A virtual clock that starts at an instant and stands still.
  *
- * @param patience how long, in real milliseconds, work under way may keep virtual time standing still. After that
- * time moves on without it: so a worker that hangs meets its deadline instead of stopping the clock for good.
+ * @param patience how long, in real milliseconds, work under way may hold virtual time still. After that time moves on
+ * without it, so a worker that hangs meets its deadline instead of stopping the clock for good.
  */
 export const createVirtualClock = (start: Date, { patience = 60_000 } = {}): VirtualClock => {
   if (Number.isNaN(start.getTime())) {
@@ -55,7 +55,7 @@ export const createVirtualClock = (start: Date, { patience = 60_000 } = {}): Vir
   }
   const enqueue = (until: () => number): Promise<void> => {
     const done = advancing.then(() => advance(until))
-    // One advance that failed must not fail those that wait behind it; its own caller gets the error.
+    // A failed advance must not fail those queued behind it; its own caller gets the error.
     advancing = done.catch(() => undefined)
     return done
   }
@@ -102,7 +102,7 @@ interface Timer {
 }
 
 // setTimeout keeps counting while the machine sleeps or its clock is set, and holds at most 24.8 days; looking at the
-// clock again every half minute serves all three.
+// clock again every half minute copes with all three.
 const longestWait = 30_000
 
 const setRealTimer = (at: Date, callback: () => void): (() => void) => {

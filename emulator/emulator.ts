@@ -38,24 +38,24 @@ export interface EmulatorOptions {
   readonly port: number
   /** Of the first service's front; 0 is any. */
   readonly frontPort: number
-  /** 127.0.0.1 by default. Whoever reaches the first port can have tokens made: keep it to this machine. */
+  /** 127.0.0.1 by default. Anyone who reaches the first port can have tokens made: keep it to this machine. */
   readonly host?: string
   /** Holds the jobs, the attempts and the key across restarts and crashes; in memory when left out. */
   readonly dataDirectory?: string
-  /** Any project is served when left out; the services behind fronts and the metadata server are then of `local-project`. */
+  /** Any project is served when left out; the services behind fronts and the metadata server then belong to `local-project`. */
   readonly project?: string
   /** Any location is served when left out. */
   readonly locations?: readonly string[]
   readonly clock?: Clock | VirtualClock
   /** Or a function that is given the URL of the first port, for services that call it. */
   readonly services?: readonly ServiceOptions[] | ((schedulerUrl: string) => readonly ServiceOptions[])
-  /** The executions of Cloud Run jobs that there are; none when left out. */
+  /** Finds executions of Cloud Run jobs; when left out, there are none. */
   readonly findExecution?: FindExecution
   /** The account that the metadata server calls `default`. */
   readonly defaultServiceAccount?: string
   /** The key pair that signs tokens, in PEM. When left out, that of the data directory, or a new one. */
   readonly signingKey?: string
-  /** The share of a schedule's deliveries that is made twice, from 0 to 1: at-least-once, made to happen. */
+  /** The share of a schedule's deliveries to make twice, from 0 to 1: at-least-once delivery on demand. */
   readonly duplicate?: number
   /**
    * Whether a forced run carries the time of the next tick, true by default, or none: Google's pages allow both. A
@@ -71,7 +71,7 @@ export interface EmulatorOptions {
   readonly deliverer?: Deliverer
   /** How long `stop` waits for attempts under way; 10 by default, as long as Cloud Run gives a worker after SIGTERM. */
   readonly drainSeconds?: number
-  /** Adds routes to the first port, a console for one. */
+  /** Adds routes to the first port, such as a console's. */
   readonly register?: (server: FastifyInstance) => Promise<void> | void
   /** Called at the end of each attempt. */
   readonly onAttempt?: (attempt: Attempt) => void
@@ -137,7 +137,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
 
   const started = Promise.withResolvers<void>()
   const server = opened.adopt(buildServer(host, log), (one) => one.close())
-  // The port is taken before the services start, which may be told its URL; whoever asks meanwhile waits.
+  // The port is bound before the services start, since they may need its URL; until all is started, requests wait.
   server.addHook('onRequest', () => started.promise)
   let schedulerUrl = ''
   const machine = {
@@ -180,7 +180,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     fronts.push(opened.adopt(front, (one) => one.stop()))
   }
   scheduler.start()
-  // A turn later: what is registered may need what is returned here.
+  // One turn later: registered routes may need the emulator that is returned here.
   setImmediate(started.resolve)
 
   const resources = opened.move()
@@ -194,7 +194,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     mintToken: (email, audience) => identity.mintToken(email, audience),
     stop: once(async () => {
       scheduler.pause()
-      // The workers are told at once, so that both wait the same ten seconds.
+      // The workers are told now, so that they and the attempts have the same ten seconds.
       const stopped = fronts.map((front) => front.stopWorker())
       await scheduler.drain(AbortSignal.timeout((options.drainSeconds ?? 10) * 1000))
       await Promise.all(stopped)
@@ -204,7 +204,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   }
 }
 
-// Milliseconds for which a connection may say nothing, as long as headers may take.
+// How long a connection may stay silent, in milliseconds: as long as headers may take.
 const silenceLimit = 10_000
 
 const loadGrpc = async (jobs: JobMethods, log: Logger): Promise<GrpcServer> => {
@@ -230,7 +230,7 @@ const listen = async (server: FastifyInstance, host: string, port: number): Prom
   }
 }
 
-/** Numbers of projects have twelve digits; ours is made of the name, so that it stays the same. */
+/** Project numbers have twelve digits; ours is derived from the name, so that it stays the same. */
 const findProjectNumber = (project: string): string =>
   String(100_000_000_000 + (createHash('sha256').update(project).digest().readUIntBE(0, 6) % 900_000_000_000))
 

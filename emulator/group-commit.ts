@@ -2,15 +2,15 @@ import type { Changes, Store } from './store.ts'
 
 /** Writes to the store: at once, or with others of the same moment in one transaction. */
 export interface GroupCommit {
-  /** Writes now, after what waits and together with it. */
+  /** Writes now, together with what is waiting and after it. */
   write(changes: Changes): void
   /** Writes at the end of this turn of the event loop; fulfilled when it is done. */
   writeSoon(changes: Changes): Promise<void>
 }
 
 /**
- * One transaction for all answers that a turn of the event loop brings: when thousands of jobs are due in one minute,
- * each would pay for its own. Whoever waits for the promise tells of nothing that a crash could still take back.
+ * One transaction for all answers of a turn of the event loop: when thousands of jobs are due in one minute, a
+ * transaction for each would be slow. Code that awaits the promise reports nothing that a crash could still undo.
  */
 export const createGroupCommit = (store: Pick<Store, 'write'>): GroupCommit => {
   let group: { readonly changes: Changes[]; readonly written: PromiseWithResolvers<void> } | undefined
@@ -31,7 +31,7 @@ export const createGroupCommit = (store: Pick<Store, 'write'>): GroupCommit => {
     try {
       commit()
     } catch {
-      // Each that waits has got the error.
+      // Everyone who waits has got the error.
     }
   }
 

@@ -13,7 +13,7 @@ export type { JobMethods } from './scheduler/job-methods.ts'
 export interface EmulatorOptions {
   /** Any free one by default. */
   readonly port?: number
-  /** 127.0.0.1 by default. Whoever reaches it may do everything. */
+  /** 127.0.0.1 by default. Anyone who reaches it may do everything. */
   readonly host?: string
   /** The one project that is served; any by default. */
   readonly project?: string
@@ -23,7 +23,7 @@ export interface EmulatorOptions {
   readonly clock?: Date | string
   /** Keeps jobs, attempts and the signing key; in memory by default. */
   readonly dataDirectory?: string
-  /** The share of ticks that is delivered twice, from 0 to 1: at-least-once, made to happen. */
+  /** The share of ticks to deliver twice, from 0 to 1: at-least-once delivery on demand. */
   readonly duplicate?: number
   /** `HOST:PORT` of an emulator of Pub/Sub; without one, messages are kept to be read with `messages`. */
   readonly pubsubEmulatorHost?: string
@@ -31,7 +31,7 @@ export interface EmulatorOptions {
   readonly googleApis?: string
 }
 
-/** A Cloud Scheduler of a test's own. */
+/** A Cloud Scheduler for one test. */
 export interface Emulator extends AsyncDisposable {
   /** Of the REST API; gRPC is on the same port. */
   readonly url: string

@@ -1,6 +1,6 @@
 /**
- * What has been opened, to be closed in the opposite order: as the AsyncDisposableStack of Node.js 24, which Node.js 22 does
- * not have.
+ * Closes what has been opened, in reverse order, like the AsyncDisposableStack of Node.js 24, which Node.js 22 does not
+ * have.
  */
 export class ResourceStack implements AsyncDisposable {
   #closers: (() => unknown)[] = []
@@ -10,7 +10,7 @@ export class ResourceStack implements AsyncDisposable {
     return resource
   }
 
-  /** A stack that holds all of it from now on; this one holds nothing then. */
+  /** Moves everything to a new stack and leaves this one empty. */
   move(): ResourceStack {
     const moved = new ResourceStack()
     moved.#closers = this.#closers
@@ -18,7 +18,7 @@ export class ResourceStack implements AsyncDisposable {
     return moved
   }
 
-  /** The first error of a closer is thrown when all have been called. */
+  /** Calls every closer, then throws the first error. */
   async [Symbol.asyncDispose](): Promise<void> {
     const errors: unknown[] = []
     for (const close of this.#closers.splice(0).toReversed()) {

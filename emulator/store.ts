@@ -7,7 +7,7 @@ import type { JobDefinition } from './scheduler/job-definition.ts'
 import type { Job } from './scheduler/job-message.ts'
 import type { LogEntry } from './logging/log-entry.ts'
 
-/** A job as it is kept: what its owner decided, what came of it, what it is up to. */
+/** A job as it is kept: what its owner decided, what came of it, and where it stands. */
 export interface StoredJob {
   readonly definition: JobDefinition
   readonly state: Job['state']
@@ -120,7 +120,7 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
     }
   }
   // In memory nothing survives the process, so nothing need be written before somebody reads: of the states that a job and
-  // an attempt go through meanwhile, the last is enough. A year of virtual time takes half as long.
+  // an attempt go through until then, the last is enough. That halves the time that a year of virtual time takes.
   const waiting = directory === undefined ? createBuffer(commitAll) : undefined
 
   const readAll = <Value>(query: string): Value[] => {
@@ -168,7 +168,7 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
 
 const maxWaiting = 1_000
 
-/** Keeps changes until they are flushed, or are many; of each thing the last state. */
+/** Keeps changes until they are flushed or become many; of each job and attempt, only the last state. */
 const createBuffer = (
   commitAll: (changes: readonly Changes[]) => void
 ): { add(changes: Changes): void; flush(): void } => {
@@ -209,7 +209,7 @@ const openDatabase = (directory: string | undefined): DatabaseSync => {
     const database = new DatabaseSync(
       directory === undefined ? ':memory:' : join(directory, 'emulator.sqlite')
     )
-    // The lock is held for as long as the emulator lives and falls with its process, whichever way it ends. A
+    // The lock is held for as long as the emulator lives and goes with its process, however that ends. A
     // write-ahead log that is not flushed at each commit survives the death of the process; only the death of the
     // machine can cost the last attempts.
     database.exec('pragma locking_mode = exclusive')

@@ -1,6 +1,6 @@
 /**
- * Text of others as it may stand on a terminal's line: what would break the line, move the cursor, colour what follows or
- * turn its direction is shown as `\u001b` is here.
+ * Makes foreign text safe to print on a terminal's line: characters that would break the line, move the cursor, colour
+ * what follows or turn its direction are escaped, like `\u001b`.
  */
 export const escapeControls = (text: string): string =>
   text.replaceAll(

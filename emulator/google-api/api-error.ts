@@ -27,7 +27,7 @@ export class ApiError extends Error {
 
 export const invalidArgument = (message: string): ApiError => new ApiError('INVALID_ARGUMENT', message)
 
-/** The error of a body or a query that is no such message: as Google's front end words it, with every violation. */
+/** The error for a body or query that does not fit the message, worded as by Google's front end, with every violation. */
 export const badRequest = (violations: readonly { field: string; description: string }[]): ApiError =>
   new ApiError('INVALID_ARGUMENT', violations.map((violation) => violation.description).join('\n'), [
     {

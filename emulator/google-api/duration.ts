@@ -3,7 +3,7 @@ const longest = 315_576_000_000_000
 /**
  * The milliseconds of a protobuf duration in JSON, `600s` or `1.5s`; undefined when it is not one.
  *
- * What is finer than a millisecond is cut off: nothing here is timed that finely.
+ * Anything finer than a millisecond is cut off: nothing here is timed that finely.
  */
 export const parseDuration = (text: string): number | undefined => {
   const match = /^(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/.exec(text)

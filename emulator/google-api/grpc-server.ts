@@ -7,13 +7,13 @@ import type { Logger } from 'pino'
 import { ApiError, statusCodes } from './api-error.ts'
 import { toApiError } from './error-handler.ts'
 
-/** A service of a Google API: its methods by their names in camelCase, each from a message to a message. */
+/** A service of a Google API: its methods by their names in camelCase. */
 export interface GrpcService {
   readonly definition: ServiceDefinition
   readonly methods: Readonly<Record<string, GrpcMethod>>
 }
 
-/** Takes and gives messages of its definition, as plain objects. */
+/** Takes and returns messages of its definition, as plain objects. */
 // oxlint-disable-next-line typescript/no-explicit-any -- Each method knows the message that its definition says.
 export type GrpcMethod = (request: any) => object
 
@@ -33,7 +33,7 @@ export const loadService = (
   methods
 })
 
-/** Every error reaches the client with google.rpc's code, message and details; what failed within stays within. */
+/** Every error reaches the client with google.rpc's code, message and details, but without internal ones. */
 export const createGrpcServer = (
   services: readonly GrpcService[],
   log: Pick<Logger, 'error'>
@@ -55,7 +55,7 @@ export const createGrpcServer = (
   }
 }
 
-// Enums by name and bytes in base64, as in JSON; a field that is not sent is not there.
+// Enums by name and bytes in base64, as in JSON; a field that was not sent is absent.
 const messageOptions: Options = { longs: Number, enums: String, bytes: String, defaults: false }
 
 const answerWith =
@@ -87,7 +87,7 @@ const packDetail = ({ '@type': url = '', ...detail }: { readonly '@type'?: strin
   value: detailTypes[url]?.serialize(detail)
 })
 
-/** google/rpc/status.proto and error_details.proto, as far as the errors here have details. */
+/** google/rpc/status.proto and error_details.proto, limited to the details that errors here carry. */
 const errorTypes = fromJSON(
   {
     nested: {

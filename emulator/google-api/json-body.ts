@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import { badRequest } from './api-error.ts'
 
-/** Has every body of the given type read so. */
+/** Reads every body of the given type as JSON. */
 export const readJsonBodies = (server: FastifyInstance, contentType: string): void => {
   server.addContentTypeParser(contentType, { parseAs: 'string' }, async (_request: unknown, body: string) =>
     parseJson(body)
@@ -11,8 +11,8 @@ export const readJsonBodies = (server: FastifyInstance, contentType: string): vo
 /**
  * Reads the JSON body of a request, undefined when it is empty.
  *
- * @throws ApiError 400 when it is no JSON, or nested more deeply than protobuf's JSON may be: what walks a value level by
- *   level, a message or a log, would run out of stack.
+ * @throws ApiError 400 when it is not JSON, or nested more deeply than protobuf's JSON may be: code that walks a value
+ *   level by level, for a message or a log, would run out of stack.
  */
 const parseJson = (text: string): unknown => {
   if (text === '') return undefined
@@ -28,7 +28,7 @@ const parseJson = (text: string): unknown => {
 // https://protobuf.dev/programming-guides/proto-limits/
 const maxDepth = 100
 
-/** Looks at brackets outside of texts only, before anything is built. */
+/** Counts only brackets outside strings, before anything is built. */
 const isDeeplyNested = (text: string): boolean => {
   let depth = 0
   let isInText = false

@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net'
 import type { GrpcServer } from './grpc-server.ts'
 
-/** A server of gRPC that is made when the first connection asks for it. */
+/** A gRPC server that is created on the first connection. */
 export interface LazyGrpc {
   inject(connection: Socket): void
   close(): Promise<void>
 }
 
-/** @param load loads what it is made of: its libraries take as long to load as the rest of the emulator. */
+/** @param load loads the server: its libraries take as long to load as the rest of the emulator. */
 export const createLazyGrpc = (load: () => Promise<GrpcServer>): LazyGrpc => {
   let loading: Promise<GrpcServer> | undefined
   let isClosed = false

@@ -2,11 +2,11 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
 /**
- * Lets a server of HTTP/1.1 share its port: a connection that begins as HTTP/2 does goes to the other one.
+ * Lets an HTTP/1.1 server share its port: a connection that begins as HTTP/2 goes to `takeHttp2`.
  *
  * A client of gRPC without TLS begins with a fixed line (RFC 9113, section 3.4), and `PRI` is no method of HTTP/1.1.
  *
- * @param patience how long, in milliseconds, a connection may be silent before it has said what it is.
+ * @param patience how long, in milliseconds, a connection may be silent before its protocol is known.
  */
 export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, patience: number): void => {
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[]
@@ -36,7 +36,7 @@ export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, p
     }
     socket.on('readable', look)
   })
-  // It knows nothing of connections that have said nothing yet.
+  // The server does not know of connections that are still silent.
   const close = server.close.bind(server)
   server.close = (callback) => {
     for (const socket of undecided) socket.destroy()
@@ -47,7 +47,7 @@ export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, p
 const preface = 'PRI * HTTP/2.0'
 const tlsHandshake = 0x16
 
-/** A client that was not told to leave out TLS learns it at once, instead of waiting for an answer: protocol_version. */
+/** A client that begins with TLS gets the alert protocol_version at once, instead of waiting for an answer. */
 const refuseTls = (socket: Socket): void => {
   socket.on('error', () => socket.destroy())
   socket.end(Buffer.from([0x15, 3, 1, 0, 2, 2, 70]))

@@ -10,14 +10,14 @@ export type Field = { readonly outputOnly?: true } & (
 )
 export type ScalarType = 'any' | 'string' | 'bytes' | 'int32' | 'duration' | 'timestamp' | 'map'
 
-/** A message as protobufjs reads it from the wire, in the JSON of protobuf: what differs is times and durations. */
+/** A message as protobufjs reads it from the wire, in protobuf's JSON: only times and durations differ. */
 export const readProtobuf = (message: object | undefined, fields: Fields): Record<string, unknown> =>
   convert(message ?? {}, fields, {
     duration: (value) => readDuration(value as Seconds),
     timestamp: (value) => value
   })
 
-/** A message in the JSON of protobuf as protobufjs writes it to the wire. */
+/** A message in protobuf's JSON, as protobufjs writes it to the wire. */
 export const writeProtobuf = (message: object, fields: Fields): Record<string, unknown> =>
   convert(message, fields, {
     duration: (value) => writeDuration(value as string),

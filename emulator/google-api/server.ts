@@ -6,11 +6,11 @@ import { ApiError, badRequest, invalidArgument } from './api-error.ts'
 import { sendError } from './error-handler.ts'
 import { readJsonBodies } from './json-body.ts'
 
-// A client on this machine sends its headers at once; one that sends half of them holds a connection.
+// A client on this machine sends its headers at once; one that sends half of them ties up a connection.
 const headersTimeout = 10_000
 const lookForLateEvery = 1_000
 
-/** The server of the first port: what holds for the paths of all services, and for a console beside them. */
+/** The server of the first port, with the rules for all services' paths and for a console beside them. */
 export const buildServer = (host: string, log: Logger): FastifyInstance => {
   const logger: FastifyBaseLogger = log
   const server: FastifyInstance = Fastify({
@@ -40,7 +40,7 @@ export const buildServer = (host: string, log: Logger): FastifyInstance => {
   return server
 }
 
-/** Google's client for Java updates so: its transport knows no PATCH. */
+/** Google's Java client sends updates this way: its transport has no PATCH. */
 const takeMethodOverride = (request: IncomingMessage): void => {
   const method = request.headers['x-http-method-override']
   if (request.method !== 'POST' || typeof method !== 'string' || !request.url?.startsWith('/v1/')) return
@@ -49,7 +49,7 @@ const takeMethodOverride = (request: IncomingMessage): void => {
 
 const overridable = ['GET', 'PUT', 'PATCH', 'DELETE']
 
-/** Which of two hosts is meant, the proxies before a server may judge otherwise than it does (RFC 9112, section 3.2). */
+/** Of two Host headers, a proxy may take another one than the server behind it (RFC 9112, section 3.2). */
 const refuseTwoHosts = ({ raw }: FastifyRequest): void => {
   if (hasTwoHosts(raw.rawHeaders)) throw invalidArgument('A request must have one Host header, got more.')
 }
@@ -57,8 +57,8 @@ const refuseTwoHosts = ({ raw }: FastifyRequest): void => {
 export const hasTwoHosts = (rawHeaders: readonly string[]): boolean =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1
 
-// A page of the web can send a browser on this machine here; what it can't do is leave out its Origin, nor, for a
-// name of its own that leads to 127.0.0.1, change the Host. Neither may create jobs or have tokens made.
+// A web page can make a browser on this machine send requests here, but it can't leave out its Origin or, for a name
+// of its own that resolves to 127.0.0.1, change the Host. Neither kind may create jobs or have tokens made.
 const refuseWebPages = ({ headers }: FastifyRequest, host: string): void => {
   const { origin, host: asked = '' } = headers
   const isForeign = origin !== undefined && origin !== `http://${asked}`
@@ -70,7 +70,7 @@ const refuseWebPages = ({ headers }: FastifyRequest, host: string): void => {
 
 const isLoopback = (host: string): boolean => /^(127(\.[0-9]+){3}|localhost|::1)$/i.test(host)
 
-// None of all the parameters here is a list: of two values one would be left out without a word.
+// No parameter here is a list: of two values, one would be dropped silently.
 const refuseRepeatedParameters = ({ query }: FastifyRequest): void => {
   const repeated = Object.entries(query as Record<string, unknown>)
     .filter(([, value]) => Array.isArray(value))

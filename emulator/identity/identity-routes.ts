@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { issuer } from './identity.ts'
 import type { Identity } from './identity.ts'
 
-/** What the metadata server tells of the machine that it would be on. */
+/** What the metadata server says about the machine that it pretends to be on. */
 export interface Machine {
   readonly project: string
   readonly projectNumber: string
@@ -46,7 +46,7 @@ const registerMetadataRoutes =
     server.get(`${root}/project/project-id`, answer(machine.project))
     server.get(`${root}/project/numeric-project-id`, answer(machine.projectNumber))
     server.get(`${root}/instance/service-accounts/`, answer(`default/\n${machine.defaultServiceAccount}/\n`))
-    // What Google's library for Python asks first.
+    // Google's Python library asks for this first.
     server.get(`${root}/instance/service-accounts/:account/`, (request) => {
       const email = findEmail(request, machine)
       return { aliases: email === machine.defaultServiceAccount ? ['default'] : [], email, scopes: [] }
@@ -61,7 +61,7 @@ const registerMetadataRoutes =
     })
   }
 
-/** The real server refuses what a browser or a proxy could have been made to send. */
+/** Like the real server, refuses what a browser or a proxy could have been tricked into sending. */
 const findRefusal = ({ headers }: FastifyRequest): string | undefined => {
   if (headers['metadata-flavor'] !== 'Google') return 'Missing Metadata-Flavor:Google header.'
   if (headers['x-forwarded-for'] !== undefined) return 'X-Forwarded-For must be left out.'

@@ -19,8 +19,8 @@ export const issuer = 'https://accounts.google.com'
 /** Seconds. */
 const tokenLifetime = 3_600
 
-// Signing costs a millisecond of the event loop: a minute in which thousands of jobs are due must not pay it for each.
-// Google's metadata server, too, gives out one token again and again.
+// Signing blocks the event loop for a millisecond: too long for each of thousands of jobs that are due in one minute.
+// Google's metadata server hands out the same token repeatedly, too.
 const reuse = 60_000
 const maxReused = 1_000
 
@@ -77,7 +77,7 @@ export const createIdentity = async (
   return { identity, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string }
 }
 
-/** Google's subjects are numbers of 21 digits; ours is made of the email, so that it stays the same. */
+/** Google's subjects are numbers of 21 digits; ours is derived from the email, so that it stays the same. */
 const findSubject = (email: string): string => {
   const digest = createHash('sha256').update(email).digest('hex')
   return `1${(BigInt(`0x${digest}`) % 10n ** 20n).toString().padStart(20, '0')}`

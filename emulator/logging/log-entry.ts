@@ -2,7 +2,7 @@ import { judgeAttempt } from '../scheduler/attempt.ts'
 import type { Attempt } from '../scheduler/attempt.ts'
 import { parseJobName } from '../scheduler/job-name.ts'
 
-/** LogSeverity of Cloud Logging, the least first. */
+/** LogSeverity of Cloud Logging, the lowest first. */
 export const severities = [
   'DEFAULT',
   'DEBUG',
@@ -37,7 +37,7 @@ export interface LogEntry {
 
 /**
  * What an attempt leaves in `cloudscheduler.googleapis.com/executions`: AttemptStarted, and AttemptFinished once it
- * has ended. An attempt that the emulator's own end has cut off has no AttemptFinished, as nobody saw it finish.
+ * has ended. An attempt that was cut off by the emulator's own end has no AttemptFinished, as nobody saw it finish.
  */
 export const describeLogEntries = (attempt: Attempt): LogEntry[] => {
   const { project, location, id } = parseJobName(attempt.job)
@@ -51,7 +51,7 @@ export const describeLogEntries = (attempt: Attempt): LogEntry[] => {
     kind: 'started' | 'finished',
     timestamp: string
   ): Omit<LogEntry, 'severity' | 'jsonPayload'> => ({
-    // Padded, so that entries of one instant sort in the order in which they came about.
+    // Padded, so that entries of one instant sort in the order in which they were made.
     insertId: `${String(attempt.id).padStart(12, '0')}${kind === 'started' ? 'a' : 'b'}`,
     logName: `projects/${project}/logs/cloudscheduler.googleapis.com%2Fexecutions`,
     resource: { type: 'cloud_scheduler_job', labels: { job_id: id, location, project_id: project } },

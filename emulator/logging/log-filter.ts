@@ -4,7 +4,7 @@ import { type LogEntry, severities } from './log-entry.ts'
 /** Whether an entry is asked for. */
 export interface LogFilter {
   (entry: LogEntry): boolean
-  /** Where it is known, the types of resource, in small letters, to one of which every such entry belongs. */
+  /** The resource types, in lower case, that a matching entry can have; left out when unknown. */
   readonly resourceTypes?: readonly string[]
 }
 
@@ -131,7 +131,7 @@ interface Token {
 const operators = ['!=', '>=', '<=', '=', '>', '<', ':'] as const
 const symbols: readonly string[] = [...operators, '(', ')']
 
-// In a name, quotes stand around a part with other characters: jsonPayload."@type".
+// In a name, quotes enclose a part with other characters: jsonPayload."@type".
 const tokenShape =
   /\s*(?:"((?:[^"\\]|\\.)*)"|(!=|>=|<=|[=<>:()])|(-(?=[A-Za-z("]))|((?:[A-Za-z0-9_@*+%/-]|\.(?:"[^"]*")?|(?<=T[0-9]{2}|T[0-9]{2}:[0-9]{2}):)+))/gy
 
@@ -168,13 +168,13 @@ const findField = (entry: LogEntry, names: readonly string[]): unknown => {
   return value
 }
 
-// Neither what an object inherits nor the length of a list is a field.
+// Inherited properties and the length of a list are not fields.
 const hasField = (value: object, name: string): boolean =>
   Object.prototype.propertyIsEnumerable.call(value, name)
 
 type Comparison = (actual: unknown) => boolean
 
-/** A filter meets every entry there is: what the wanted value is, is found out once. */
+/** A filter runs on every entry, so the wanted value is interpreted only once. */
 const compileComparison = (operator: (typeof operators)[number], wanted: string): Comparison => {
   if (operator === ':') {
     const part = wanted.toLowerCase()
@@ -182,7 +182,7 @@ const compileComparison = (operator: (typeof operators)[number], wanted: string)
   }
   const findOrder = compileOrder(wanted)
   const holds = orders[operator]
-  // A field that is not there equals nothing and stands in no order.
+  // A missing field equals nothing and has no order.
   return (actual) => (actual === undefined ? operator === '!=' : holds(findOrder(toText(actual))))
 }
 
@@ -197,7 +197,7 @@ const orders: Record<Exclude<(typeof operators)[number], ':'>, (order: number) =
 
 const toText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Below 0, 0 or above: by severity, as numbers, as times or as text, whichever both are. */
+/** Below 0, 0 or above: compared by severity, as numbers, as times or as text, whichever both values are. */
 const compileOrder = (wanted: string): ((actual: string) => number) => {
   const rank = rankOf(wanted.toUpperCase())
   const number = isNumber(wanted) ? Number(wanted) : undefined

@@ -99,10 +99,10 @@ const listLogEntries = async (
   }
 }
 
-// Few enough for the largest filter to take some milliseconds: between two of these, others are served.
+// Few enough for the largest filter to take some milliseconds; other requests are served between two slices.
 const slice = 200
 
-/** Goes through everything there is by its numbers, with a turn of the event loop after each part. */
+/** Reads all rows in the order of their numbers, with a turn of the event loop after each page. */
 async function* readInPages<Row extends { readonly id: number }>(
   read: (query: { after: number; limit: number }) => Row[]
 ): AsyncGenerator<Row[]> {

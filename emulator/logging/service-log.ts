@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { isSeverity, type LogEntry } from './log-entry.ts'
 import type { Store } from '../store.ts'
 
-/** Keeps what services write, line by line, numbered on from an earlier start. */
+/** Keeps the lines that services write; the numbers continue those of an earlier start. */
 export const createServiceLog = (
   project: string,
   clock: Pick<Clock, 'now' | 'virtual'>,
@@ -30,12 +30,12 @@ export interface ServiceLine {
 }
 
 /**
- * A line of a service as Cloud Run's logging agent turns it into an entry: a JSON object's special fields are the
- * entry's own, the rest is its jsonPayload, a message that stands alone its textPayload; any other line is text
+ * A line of a service as Cloud Run's logging agent turns it into an entry: a JSON object's special fields become the
+ * entry's own, the rest its jsonPayload, a message that stands alone its textPayload; any other line is text
  * (https://cloud.google.com/logging/docs/structured-logging#special-payload-fields).
  *
- * @param now the instant of a line that gives no `time`, and of each where the clock is virtual: the service's own clock
- *   knows nothing of that.
+ * @param now the instant of a line that gives no `time`, and of every line under a virtual clock, of which the service's
+ *   own clock knows nothing.
  */
 export const describeServiceEntry = (
   { service, region, stream, text }: ServiceLine,
@@ -53,7 +53,7 @@ export const describeServiceEntry = (
   const isText = typeof message === 'string' && Object.keys(others).length === 0
   const received = now.toISOString()
   return {
-    // Behind those of attempts, whose numbers are padded the same: an instant's entries sort as they came.
+    // Sorts after the attempts' entries, whose numbers are padded the same: entries of one instant stay in order.
     insertId: `s${String(sequence).padStart(12, '0')}`,
     logName: `projects/${project}/logs/run.googleapis.com%2F${stream}`,
     resource: {

@@ -14,7 +14,7 @@ export interface PublishedMessage {
   readonly attributes?: Readonly<Record<string, string>>
 }
 
-/** Publishes what jobs with a Pub/Sub target say. */
+/** Publishes the messages of jobs with a Pub/Sub target. */
 export interface Publisher {
   publish(topic: string, message: MessageContent, deadline: AbortSignal): Promise<Answer>
   /** The last messages of one topic or of all, the oldest first; none of those that went to an emulator of Pub/Sub. */

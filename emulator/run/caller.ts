@@ -16,7 +16,7 @@ export type Decision =
 
 export type TokenHeader = 'x-serverless-authorization' | 'authorization'
 
-/** @param rawHeaders names and values in turn, as Node.js gives them: there a second header of a name can be seen. */
+/** @param rawHeaders names and values in turn, as Node.js gives them: this form shows a repeated header. */
 export type CallerCheck = (rawHeaders: readonly string[], now: Date) => Promise<Decision>
 
 /**
@@ -58,11 +58,11 @@ const checkCaller = async (
 export const removeSignature = (value: string): string =>
   `${value.slice(0, value.lastIndexOf('.') + 1)}SIGNATURE_REMOVED_BY_GOOGLE`
 
-/** The claims of a token that holds for the service now, or what is wrong with it. */
+/** The claims of a token that is valid for the service now, or what is wrong with it. */
 type TokenVerifier = (token: string, now: Date) => Promise<JWTPayload | string>
 
-// Of a minute's thousands of calls nearly all carry the same few tokens; a signature costs a tenth of a millisecond to
-// verify. What is remembered of one depends on its text alone: its times are looked at with each call.
+// Nearly all of a minute's thousands of calls carry the same few tokens, and verifying a signature takes a tenth of a
+// millisecond. What is remembered of a token depends on its text alone: its times are checked on each call.
 const maxRemembered = 1_000
 
 const createTokenVerifier = (
@@ -82,7 +82,7 @@ const createTokenVerifier = (
   }
 }
 
-/** Whether a token that once held does so now; one that does not is verified anew, for the reason. */
+/** Whether a token that was valid once still is; one that is not is verified again, to find the reason. */
 const isCurrent = ({ exp = 0, nbf = 0, iat = Infinity }: JWTPayload, now: Date): boolean => {
   const seconds = now.getTime() / 1000
   return Math.floor(seconds) < exp && nbf <= Math.floor(seconds) && iat <= seconds
@@ -94,7 +94,7 @@ const verify = async (
   identity: Pick<Identity, 'publicKey' | 'keyId'>,
   now: Date
 ): Promise<JWTPayload | string> => {
-  // Decoders read past stray bits at the end of a part: one token would have several spellings.
+  // Decoders ignore stray bits at the end of a part: one token would have several spellings.
   if (token.split('.').some((part) => Buffer.from(part, 'base64url').toString('base64url') !== part)) {
     return 'not in canonical base64url'
   }

@@ -2,14 +2,14 @@ import type { FastifyInstance } from 'fastify'
 import { ApiError } from '../google-api/api-error.ts'
 import { sendError } from '../google-api/error-handler.ts'
 
-/** An execution of a Cloud Run job, as much of it as its reader needs. */
+/** An execution of a Cloud Run job, limited to what its reader needs. */
 export interface Execution {
   readonly startTime: Date
   /** undefined while it executes. */
   readonly completionTime?: Date
 }
 
-/** Finds an execution by its full name, `projects/P/locations/L/jobs/J/executions/E`; undefined: there is none. */
+/** Finds an execution by its full name, `projects/P/locations/L/jobs/J/executions/E`; undefined when there is none. */
 export type FindExecution = (name: string) => Promise<Execution | undefined> | Execution | undefined
 
 const path = '/v2/projects/:project/locations/:location/jobs/:job/executions/:execution'

@@ -6,7 +6,7 @@ export const refuseCaller = (
   outgoing: ServerResponse,
   statusCode: 401 | 403
 ): void => {
-  // The body is not read: the connection can't be used again.
+  // The body is not read, so the connection can't be used again.
   outgoing.setHeader('Connection', 'close')
   if (statusCode === 401) {
     outgoing.setHeader(
@@ -21,7 +21,7 @@ export const refuseCaller = (
   }
 }
 
-/** The page for a request that is not passed on, whoever sends it. */
+/** The page for a request that is not passed on, no matter who sends it. */
 export const refuseRequest = (
   outgoing: ServerResponse,
   { statusCode, text }: { readonly statusCode: 400 | 501; readonly text: string }

@@ -11,7 +11,7 @@ export interface Passage {
   readonly target: string
   readonly agent: ServiceAgent
   readonly deadline: AbortSignal
-  /** The header whose token was checked: it goes on without its signature. */
+  /** The header whose token was checked: it is passed on without the token's signature. */
   readonly header: TokenHeader
 }
 
@@ -23,8 +23,8 @@ export const passOn = (
 ): Promise<void> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(passage.target)
-    // The signal is the time-out's only. A caller that goes away does not stop the service's work, as on Cloud Run;
-    // but a body that will never be whole must not be waited for.
+    // The signal is the time-out's only. As on Cloud Run, a caller that goes away does not stop the service's work;
+    // but a body that will never be complete must not be waited for.
     const request = requestHttp({
       host: hostname.replace(/^\[|\]$/g, ''),
       port,
@@ -43,8 +43,8 @@ export const passOn = (
         response.statusMessage,
         withoutHopByHop(response.rawHeaders)
       )
-      // A body that came along with the headers goes on in one packet with them; one that is still to come must not
-      // hold them back.
+      // A body that came with the headers leaves in one packet with them; one that is still to come must not hold them
+      // back.
       setImmediate(() => {
         if (!outgoing.writableEnded) outgoing.flushHeaders()
       })
@@ -64,8 +64,8 @@ export const passOn = (
   })
 
 /**
- * Why a request can't be passed on as one that the service reads the same way; undefined when it can. Node.js has
- * refused a length that is none, two of them, and a length beside chunks.
+ * Why the service might read a request in another way than the front; undefined when it can't. Node.js has already
+ * refused an invalid length, two lengths, and a length beside chunks.
  */
 export const findRequestFault = ({
   url,
@@ -75,7 +75,7 @@ export const findRequestFault = ({
   if (hasTwoHosts(rawHeaders)) return { statusCode: 400, text: 'A request must have one Host header.' }
   if (!url?.startsWith('/')) return { statusCode: 400, text: 'The path must begin with /.' }
   const coding = headers['transfer-encoding']
-  // Any other coding is still on the body, and would go on without its name.
+  // Node.js does not undo any other coding, and the header that names it is not passed on.
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
     return { statusCode: 501, text: 'The transfer encoding must be chunked.' }
   }
@@ -98,7 +98,7 @@ const hopByHop = new Set([
   'upgrade'
 ])
 
-// They say where a message ends and whom it is for: whatever a Connection header names, the body goes on with them.
+// They say where a message ends and whom it is for: they are passed on even where a Connection header names them.
 const kept = new Set(['content-length', 'host'])
 
 /** Names and values in turn, without those that belong to one connection: the fixed ones and what Connection names. */
@@ -133,7 +133,7 @@ const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingH
   }
   // A body of unknown length goes on in chunks, as it came.
   if (incoming.headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
-  // Node.js draws the randomness of UUIDs in stores of a hundred; that of each randomBytes is a system call.
+  // Node.js draws the randomness of a hundred UUIDs at once; each randomBytes is a system call.
   const traceId = randomUUID().replaceAll('-', '')
   const spanId = randomUUID().replaceAll('-', '').slice(-16)
   headers['x-forwarded-for'] = [headers['x-forwarded-for'], incoming.socket.remoteAddress]

@@ -23,7 +23,7 @@ export interface ServiceOptions {
   readonly audiences?: readonly string[]
   /** Where the service listens, or how it is started. */
   readonly upstream: string | WorkerCommand
-  /** 300 by default, at most 3,600; waiting for a worker that starts is counted. */
+  /** 300 by default, at most 3,600; includes the wait for a worker that is starting. */
   readonly timeoutSeconds?: number
   /** By default that of EmulatorOptions.frontPort for the first service, any for the others. */
   readonly port?: number
@@ -32,11 +32,11 @@ export interface ServiceOptions {
 /** The door of one service. */
 export interface Front {
   readonly service: string
-  /** Where the front listens; as good an audience as the two below. */
+  /** Where the front listens; as valid an audience as the two below. */
   readonly url: string
   /** The URLs that Cloud Run would give the service; audiences only, nothing listens there. */
   readonly cloudRunUrls: readonly [string, string]
-  /** Stops the worker, which may end the requests it has; the front still passes their answers on. */
+  /** Stops the worker, which may finish the requests it has; the front still passes their answers on. */
   stopWorker(): Promise<void>
   /** Stops the worker, then closes every connection. */
   stop(): Promise<void>
@@ -61,7 +61,7 @@ const maxTimeout = 3_600
 
 /**
  * Starts the worker, if there is one to start, and listens in front of it: checks each caller as Cloud Run does and
- * passes what it lets in on, with any method, path and body, as a stream.
+ * passes admitted requests on as streams, with any method, path and body.
  */
 export const startFront = async (service: ServiceOptions, options: FrontOptions): Promise<Front> => {
   const { identity, clock, log } = options
@@ -103,7 +103,7 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
       )
       return refuseCaller(incoming, outgoing, decision.statusCode)
     }
-    // AbortSignal.timeout leaves a timer behind, for minutes, with each request.
+    // AbortSignal.timeout would leave a timer behind for minutes after each request.
     const limit = new AbortController()
     const deadline = limit.signal
     const timer = setTimeout(() => limit.abort(), timeout * 1000).unref()
@@ -175,7 +175,7 @@ const openUpstream = async (
   return { findUrl: async () => upstream, stop: async () => undefined }
 }
 
-/** The two forms in which Cloud Run gives a service its URL; the hash and the number are made of the project's name. */
+/** The two forms in which Cloud Run gives a service its URL; the hash and the number are derived from the project's name. */
 const buildCloudRunUrls = (
   { name, region }: ServiceOptions,
   { project, projectNumber }: FrontOptions

@@ -8,9 +8,9 @@ import type { Duplex } from 'node:stream'
 const idleLimit = 100
 
 /**
- * Connections to one service. One that the service closes at the moment in which it is used again would be a failed
- * attempt, and nobody could tell whether the service has seen the request; so a connection is used again only where
- * the service promised to keep it (`Keep-Alive: timeout=5`), and only at once. To all others each request has its own.
+ * Connections to one service. If the service closed one just as it is used again, the attempt would fail, and nobody
+ * could tell whether the service has seen the request; so a connection is used again only where the service promised
+ * to keep it (`Keep-Alive: timeout=5`), and only at once. Otherwise each request has a connection of its own.
  */
 export class ServiceAgent extends Agent {
   readonly #promised = new WeakSet<Duplex>()
@@ -19,13 +19,13 @@ export class ServiceAgent extends Agent {
     super({ keepAlive: true, timeout: idleLimit })
   }
 
-  /** To be told of each answer when its headers are there. */
+  /** To be called for each answer when its headers have arrived. */
   takePromise({ headers, socket }: IncomingMessage): void {
     if (headers['keep-alive'] === undefined) this.#promised.delete(socket)
     else this.#promised.add(socket)
   }
 
-  // Node.js asks this when an answer is complete; its own look refuses a promise of one second.
+  // Node.js calls this when an answer is complete; its own check refuses a promise of one second.
   override keepSocketAlive(socket: Duplex): boolean {
     return this.#promised.has(socket) && Boolean(super.keepSocketAlive(socket))
   }

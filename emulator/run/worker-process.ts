@@ -30,7 +30,7 @@ export interface Worker {
 const defaultKillAfter = 10_000
 const healthLimit = 60_000
 const askEvery = 25
-// A worker that ends at once every time must not keep the machine busy.
+// A worker that keeps ending at once must not keep the machine busy.
 const restartWaits = [0, 1_000, 2_000, 5_000, 10_000]
 const forgivenAfter = 60_000
 const keptLines = 10
@@ -65,7 +65,7 @@ export const startWorker = async (
       await wait(pause, undefined, { signal: stopping.signal })
       return watch(await launch(options))
     } catch (error) {
-      // The launch of a stopped worker ends here; one that the machine refuses is the front's 503.
+      // The launch of a stopped worker ends here, too; a launch that the machine refuses becomes the front's 503.
       if (!stopping.signal.aborted) log.warn({ err: error, worker: name }, `worker ${name} can't be started`)
       return undefined
     }
@@ -95,7 +95,7 @@ export const startWorker = async (
 interface Instance {
   readonly child: ChildProcess
   readonly url: string
-  /** Becomes true when the health path has answered; stays open for ever when the process ends before. */
+  /** Becomes true when the health path has answered; never settles when the process ends first. */
   readonly healthy: Promise<true>
   /** Becomes the reason, `exit code 1` or `signal SIGKILL`. */
   readonly ended: Promise<string>
@@ -158,7 +158,7 @@ const askHealth = async (url: string, ended: Promise<string>): Promise<true> => 
       await response.body?.cancel()
       if (response.ok) return true
     } catch (error) {
-      // It does not listen yet, or it has ended: both show at the next turn.
+      // It does not listen yet, or it has ended: the next turn shows which.
       if (!(error instanceof TypeError || end.signal.aborted)) throw error
     }
     await wait(askEvery)
@@ -171,7 +171,7 @@ const endInstance = async ({ child, ended, closed }: Instance, killAfter: number
   const timeout = setTimeout(() => sendSignal(child, 'SIGKILL'), killAfter)
   await ended
   clearTimeout(timeout)
-  // What the worker itself has started and left behind.
+  // Ends what the worker itself has started and left behind.
   sendSignal(child, 'SIGKILL')
   await closed
 }

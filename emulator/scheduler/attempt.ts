@@ -7,7 +7,7 @@ export interface Attempt {
   readonly job: string
   readonly scheduleTime: string
   readonly start: string
-  /** Not there while the attempt is under way. */
+  /** Absent while the attempt is under way. */
   readonly end?: string
   /** Made by `:run`, outside the schedule. */
   readonly forced: boolean

@@ -35,7 +35,7 @@ export const waitBeforeRetry = (
 }
 
 /**
- * When the next attempt of a run is made; undefined when the run is given up.
+ * When the next attempt of a run is made; undefined when there is none.
  *
  * With both limits set, retries go on until both are reached; with a duration alone, until it is; with neither there
  * are none (job.proto). A retry that would begin after the duration is not made.

@@ -32,7 +32,7 @@ export const applyMask = (stored: JobInput, sent: JobInput, mask: string | undef
   return updated
 }
 
-/** Fields of which a message has one: whatever is set, the others go (job.proto and target.proto, `oneof`). */
+/** Fields of which a message has only one: setting one clears the others (job.proto and target.proto, `oneof`). */
 const targets = ['httpTarget', 'pubsubTarget', 'appEngineHttpTarget']
 const tokens = ['oidcToken', 'oauthToken']
 
@@ -57,7 +57,7 @@ const copyField = (to: Tree, from: Tree | undefined, [name = '', ...rest]: reado
     return
   }
   const inner = to[name] as Tree | undefined
-  // A field cleared in a message that is not set leaves it unset: no empty message comes into being.
+  // Clearing a field of a message that is not set leaves the message unset: no empty message is created.
   if (inner === undefined && findValue(value as Tree | undefined, rest) === undefined) return
   to[name] = { ...inner }
   copyField(to[name] as Tree, value as Tree | undefined, rest)

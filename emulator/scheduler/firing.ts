@@ -4,10 +4,10 @@ import { readRetryPolicy } from './job-definition.ts'
 import type { JobDefinition } from './job-definition.ts'
 
 /**
- * What a job is up to. All instants are milliseconds since 1970, so that it can be kept as JSON.
+ * The state of a job. All instants are milliseconds since 1970, so that it can be kept as JSON.
  *
- * The rules, each with its source in docs/parity.md: runs of a schedule never overlap, a late one delays the next and
- * takes the ticks in between with it; retries of a run end at the next tick; a forced run goes its own way.
+ * The rules, each with its source in docs/parity.md: runs of a schedule never overlap; a late one delays the next, and
+ * the ticks in between are dropped; retries of a run end at the next tick; a forced run is independent of all others.
  */
 export interface Firing {
   /** The tick that comes next; none while paused. */
@@ -27,7 +27,7 @@ export interface Run {
   readonly attemptId?: number
   /** When the next attempt is made. */
   readonly retryAt?: number
-  /** The next tick at the time of the first attempt: no retry is made then or later. */
+  /** The tick that was next at the first attempt: no retry is made at that tick or later. */
   readonly retriesEnd?: number
 }
 
@@ -39,10 +39,10 @@ export interface Start {
   readonly forced: boolean
 }
 
-/** What a job's schedule and retries are decided by. */
+/** What decides a job's schedule and retries. */
 export type FiringRules = Pick<JobDefinition, 'schedule' | 'timeZone' | 'retryConfig'>
 
-/** A tick missed because the emulator was down is made up for this long; an older one is left out, as after a pause. */
+/** How late a tick missed while the emulator was down is still made up; an older one is left out, as after a pause. */
 export const lateStartLimit = 60_000
 
 /** The state of a job that begins to follow its schedule now: whatever was due before is left out. */

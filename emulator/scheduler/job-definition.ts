@@ -75,7 +75,7 @@ const defineDeadline = (text: string | undefined): string => {
   return formatDuration(deadline)
 }
 
-// Zero is unset, as protobuf has it: a field of no presence can't tell them apart, so 0 doublings are the default 5.
+// Zero means unset: protobuf can't tell the two apart in a field without presence, so 0 doublings are the default 5.
 const defineRetryConfig = (input: NonNullable<JobInput['retryConfig']>): RetryConfig => {
   const retryCount = readRange('retryCount', input.retryCount ?? 0, maxRetries)
   const maxDoublings = readRange('maxDoublings', input.maxDoublings ?? 0, maxInt32)

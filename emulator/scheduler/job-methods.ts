@@ -30,7 +30,7 @@ export interface JobMethods {
   pause(name: string): Job
   resume(name: string): Job
   run(name: string): Job
-  /** Ids of the locations that are served; when any is, of those that hold a job. */
+  /** Ids of the locations that are served; where every location is, of those that hold a job. */
   listLocations(project: string): string[]
   getLocation(project: string, location: string): string
 }
@@ -132,7 +132,7 @@ export const createJobMethods = (realm: Realm, scheduler: Scheduler, clock: Cloc
     },
     resume: (name) => {
       const job = find(name)
-      // The Pulumi and Terraform provider resumes every job that it has created: that of an ENABLED one succeeds.
+      // The Pulumi and Terraform provider resumes every job that it has created: resuming an ENABLED one succeeds.
       if (job.state === 'ENABLED') return describeJob(job)
       const now = clock.now().getTime()
       const resumed: StoredJob = {
@@ -166,7 +166,7 @@ const describeJob = (job: StoredJob): Job => {
   const { nextTick: next, run } = job.firing
   // job.proto: "this may be a retry of a previously failed attempt or the next execution time".
   const scheduleTime = run?.retryAt ?? next
-  // A copy down to its last object, so that no caller changes what is kept; structuredClone takes six times as long.
+  // A deep copy, so that no caller changes what is kept; structuredClone takes six times as long.
   return {
     name,
     ...(description === undefined ? {} : { description }),
@@ -187,7 +187,7 @@ const describeJob = (job: StoredJob): Job => {
 const copyHttpTarget = ({ headers, oidcToken, oauthToken, ...rest }: HttpTarget): HttpTarget => ({
   ...rest,
   headers: { ...headers },
-  // A read shows the audience of a token even where none was given: the provider takes no notice of that difference.
+  // A read shows the audience of a token even where none was given: the provider ignores that difference.
   ...(oidcToken ? { oidcToken: { audience: rest.uri, ...oidcToken } } : {}),
   ...(oauthToken ? { oauthToken: { ...oauthToken } } : {})
 })

@@ -7,11 +7,11 @@ import type { Job } from './job-message.ts'
 import { describeLocation } from './job-name.ts'
 import type { JobMethods } from './job-methods.ts'
 
-/** Cloud Scheduler v1 over REST, at Google's paths. To be registered as a plugin of its own: it reads bodies its own way. */
+/** Cloud Scheduler v1 over REST, at Google's paths. Register it as a plugin of its own: it reads bodies its own way. */
 export const registerSchedulerRoutes =
   (jobs: JobMethods) =>
   async (server: FastifyInstance): Promise<void> => {
-    // Google's front end takes JSON whatever type it is sent as: curl -d sends a form's.
+    // Google's front end takes JSON under any content type: curl -d sends that of a form.
     server.removeAllContentTypeParsers()
     readJsonBodies(server, '*')
 
@@ -42,7 +42,7 @@ export const registerSchedulerRoutes =
       jobs.delete(readName(request))
       return {}
     })
-    // `:pause` after a job's id is one segment to the router.
+    // To the router, a job's id and the `:pause` after it are one segment.
     server.post(`${parent}/jobs/:job`, (request) => {
       readQuery(request, [])
       const [, name, verb = ''] = /^(.*):([a-z]+)$/i.exec(readName(request)) ?? []
@@ -111,7 +111,7 @@ const readParent = (request: FastifyRequest): string => {
 const readName = (request: FastifyRequest): string =>
   `${readParent(request)}/jobs/${(request.params as Record<string, string>).job}`
 
-/** Enums are names, or numbers for clients that ask so: `$alt=json;enum-encoding=int`. */
+/** Enums are names, or numbers for clients that ask for them: `$alt=json;enum-encoding=int`. */
 const printJob = (job: Job, request: FastifyRequest): object => {
   const { alt, $alt } = request.query as Record<string, string | undefined>
   if (!($alt ?? alt ?? '').includes('enum-encoding=int')) return job

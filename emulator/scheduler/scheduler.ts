@@ -45,7 +45,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const commits = createGroupCommit(store)
   const jobs = new Map<string, StoredJob>(store.readJobs().map((job) => [job.definition.name, job]))
   const underWay = new Map<number, { abort: AbortController; done: Promise<void> }>()
-  // Sorted when it is asked for: a list of 5,000 jobs is ten pages, and each begins behind the last one's end.
+  // Sorted on demand, then kept: a list of 5,000 jobs is ten pages, and each begins where the last one ended.
   let sorted: string[] | undefined
   let lastId = store.lastAttemptId()
   let armed: { at: number; cancel: () => void } | undefined
@@ -70,7 +70,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     const due = [...jobs.values()]
       .map((job) => ({ job, at: findDue(job.firing) ?? Infinity }))
       .filter(({ at }) => at <= now)
-    // In the order of the ticks, so that one that is late goes before one that is due now.
+    // In the order of the ticks, so that a late one goes before one that is due now.
     due.sort((a, b) => a.at - b.at)
     take(due.map(({ job }) => ({ job, step: tick(job.definition, job.firing, now, takeId) })))
     arm(findEarliest([...jobs.values()].map((job) => findDue(job.firing))))
@@ -123,7 +123,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     let release = clock.hold()
     const abort = new AbortController()
     const expire = (): void => {
-      // Virtual time may have lost its patience with the attempt; it waits again for its end to be recorded.
+      // Virtual time may have stopped waiting for the attempt; it waits again until the attempt's end is recorded.
       release()
       release = clock.hold()
       abort.abort()
@@ -145,7 +145,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     underWay.set(attempt.id, { abort, done: complete() })
   }
 
-  /** Keeps what came of an attempt, before anybody is told: at once, or in a crowd together with others. */
+  /** Stores the outcome of an attempt before anybody is told: at once, or in a crowd together with others. */
   const record = async (changes: Changes): Promise<void> =>
     underWay.size < crowd ? commits.write(changes) : commits.writeSoon(changes)
 
@@ -226,8 +226,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 }
 
-// From so many attempts under way on, an answer waits a turn of the event loop for others to share its transaction with.
-// With fewer nobody would come, and a year of virtual time would wait a turn for each of its ticks.
+// With this many attempts under way, an answer waits a turn of the event loop for others that share its transaction.
+// With fewer, no other would come, and a year of virtual time would wait a turn for each of its ticks.
 const crowd = 32
 
 const findEarliest = (instants: readonly (number | undefined)[]): number | undefined => {
