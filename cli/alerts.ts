@@ -4,10 +4,10 @@ import { formatWallClock } from '../schedule/time-zone.ts'
 import type { Answer } from './answer.ts'
 import type { Session } from './session.ts'
 
-// More of one kind tells nothing new.
+// More lines of one kind would add nothing.
 const mostLines = 1_000
 
-/** `alerts`: what fires now, judged from the stage's log by the alerts' own filters, with its entry of the runbook. */
+/** `alerts`: what fires now, judged from the stage's log by the alerts' own filters, with its runbook entry. */
 export const answerAlerts = async (
   { target, log }: Pick<Session, 'target' | 'log'>,
   now: Date

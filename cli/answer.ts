@@ -5,7 +5,7 @@ export interface Answer {
   /** What `--json` prints. */
   readonly json: unknown
   readonly blocks: readonly (string | Rows)[]
-  /** What a person should know besides; goes to stderr, so that it stays out of a pipe. */
+  /** What else a person should know; goes to stderr, so that it stays out of a pipe. */
   readonly notes?: readonly string[]
   /** Whether the exit code is 1. */
   readonly failed?: boolean
@@ -17,7 +17,7 @@ export interface Rows {
   readonly rows: readonly (readonly string[])[]
 }
 
-/** An answer as text: with tables for people, and with a line a row, tabs between its parts, for other programs. */
+/** An answer as text: tables for people; for other programs one line per row, with tabs between its parts. */
 export const formatAnswer = ({ blocks }: Answer, isForPeople: boolean): string =>
   blocks
     .map((block) =>
@@ -42,7 +42,7 @@ const formatTable = ({ columns, rows }: Rows): string => {
     .join('\n')
 }
 
-// Columns by distance alone: what is copied from a terminal is then the text.
+// Columns without lines between them: what is copied from a terminal is then plain text.
 const lines = {
   top: '',
   'top-mid': '',

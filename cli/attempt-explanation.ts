@@ -9,7 +9,7 @@ export interface Explanation {
   readonly fix: string
 }
 
-/** Explains a call of Cloud Scheduler that failed; `STAGE` and `JOB` in the fix stand for the ones of the call. */
+/** Explains a call of Cloud Scheduler that failed; `STAGE` and `JOB` in the fix stand for those of the call. */
 export const explainAttempt = (
   { httpStatus, status = '', debugInfo }: Pick<AttemptLine, 'httpStatus' | 'status' | 'debugInfo'>,
   { stage, job }: { readonly stage: string; readonly job: string }

@@ -1,4 +1,4 @@
-/** Why a command can't do what it was asked, in a sentence for people: exit code 1. */
+/** Why a command can't do what it was asked to, in a sentence for people: exit code 1. */
 export class CommandError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)

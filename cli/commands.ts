@@ -44,7 +44,7 @@ export interface Shell extends Surroundings {
   readonly isForPeople: boolean
 }
 
-/** Runs one command line: 0 it is done, 1 it failed, 2 it was given what it does not take. */
+/** Runs one command line. Returns 0 when it is done, 1 when it failed, 2 when it was used wrongly. */
 export const runCommandLine = async (words: readonly string[], given: Shell): Promise<number> => {
   const shell = keepUrl(words, given)
   let exitCode = 0
@@ -59,9 +59,9 @@ export const runCommandLine = async (words: readonly string[], given: Shell): Pr
     await buildProgram(shell, reply).parseAsync(words, { from: 'user' })
     return exitCode
   } catch (error) {
-    // Commander has said its own already.
+    // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    // Unless it has something to say of what it could not take back.
+    // Unless the command has to say what it could not undo.
     if (shell.signal.aborted && !(error instanceof CommandError)) {
       shell.err('interrupted\n')
       return 1
@@ -71,7 +71,7 @@ export const runCommandLine = async (words: readonly string[], given: Shell): Pr
   }
 }
 
-/** Whatever is printed: a command that it tells to run is for the system that this one was told of. */
+/** Adds the given --url to every command that the output tells people to run: it is for the same system. */
 const keepUrl = (words: readonly string[], shell: Shell): Shell => {
   const position = words.findIndex((word) => word === '--url' || word.startsWith('--url='))
   const url = words[position]?.slice('--url='.length) || words[position + 1]
@@ -303,7 +303,7 @@ interface RangeFlags {
   readonly limit: number
 }
 
-/** Without --stage, a job's full name tells the stage. A wrong name is told before anything is sent. */
+/** Without --stage, a job's full name tells the stage. A wrong name is reported before anything is sent. */
 const findTarget = async (
   { stage, url }: CommonOptions,
   text: string
@@ -317,7 +317,7 @@ const requireStage = (stage: string | undefined): string => {
   throw new UsageError('--stage must be given: dev, staging, prod or local')
 }
 
-// Of Google Cloud a day is enough to begin with; the local log is all of this start.
+// For Google Cloud a day is enough to begin with; the local log holds only what happened since the start.
 const presetHours = 24
 
 const readRange = (
@@ -330,7 +330,7 @@ const readRange = (
   return { since: local ? undefined : new Date(now.getTime() - presetHours * 3_600_000), limit }
 }
 
-/** The jobs of one stage for the list; what can't be read of one stage does not hide the others. */
+/** The jobs of one stage for the list; a stage that can't be read does not hide the others. */
 const readStage = async (name: string, { url, json }: CommonOptions, shell: Shell): Promise<StageJobs> => {
   const target = await openStage(name, url)
   const { declaration, local } = target
@@ -348,7 +348,7 @@ const readStage = async (name: string, { url, json }: CommonOptions, shell: Shel
   }
 }
 
-/** Without the right to read the log, the list is worth showing too. */
+/** Without the right to read the log, the list is still worth showing. */
 const lookForTroubles = async (
   session: Session,
   found: readonly ScheduledJob[],

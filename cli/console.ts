@@ -6,7 +6,7 @@ import { openSession } from './session.ts'
 import type { StageTarget } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
 
-/** What `console` is told of a stage in Google Cloud. */
+/** The options of `console` for a stage in Google Cloud. */
 export interface ConsoleOptions {
   /** 0 for any that is free. */
   readonly port: number
@@ -65,7 +65,7 @@ const listen = async (
   }
 }
 
-/** Opens an address in the browser of whoever works here; where there is none, nothing happens. */
+/** Opens an address in this user's browser; without a browser, nothing happens. */
 export const openBrowser = (url: string): void => {
   const command = { darwin: 'open', win32: 'explorer' }[process.platform as string] ?? 'xdg-open'
   const child = spawn(command, [url], { stdio: 'ignore', detached: true })

@@ -6,10 +6,10 @@ import type { Session } from './session.ts'
 import type { StageTarget } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
 
-/** What `delete-all` is told. */
+/** The options of `delete-all`. */
 export interface DeleteAllOptions {
   readonly isConfirmed: boolean
-  /** Opens Pulumi's workspace; undefined to delete through Cloud Scheduler whatever Pulumi knows. */
+  /** Opens Pulumi's workspace; undefined to delete through Cloud Scheduler, without regard to Pulumi. */
   readonly openWorkspace: (() => Promise<LocalWorkspace>) | undefined
 }
 
@@ -36,8 +36,8 @@ export const refuseDeletion = (
 }
 
 /**
- * `delete-all`: deletes the stage's jobs of the catalogue and nothing else; where Pulumi manages the stage, through it,
- * so that its state stays true.
+ * `delete-all`: deletes the stage's jobs of the catalogue and nothing else; through Pulumi where it manages the stage, so
+ * that its state stays true.
  *
  * @throws CommandError when the answer is not the stage's name; nothing is deleted then.
  */

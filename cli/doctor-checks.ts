@@ -27,10 +27,10 @@ export interface Finding {
   readonly fix: string
 }
 
-/** Judges what was read. Pure: a check that finds nothing wrong is one line, otherwise it is one a trouble. */
+/** Judges what was read. Pure: a check that finds nothing wrong gives one line, otherwise one line per trouble. */
 export const examine = (facts: Facts): Finding[] => checks.flatMap((check) => lookAt(check, facts))
 
-/** Judges what a deployment makes, and nothing that went before it. What could not be looked at is not proven. */
+/** Judges only what a deployment makes, nothing older. What could not be looked at is not proven. */
 export const examineDeployment = (facts: Facts): Finding[] =>
   checks
     .filter(({ isOfDeployment }) => isOfDeployment !== false)
@@ -63,7 +63,7 @@ const deploy = ({ stage }: Facts, ...options: string[]): string =>
     ? "start the local system again: 'npm start'"
     : `'npm run pulumi -- up --stack ${[stage, ...options].join(' ')}'`
 
-/** What there is to say where something could not be read; otherwise what the check makes of it. */
+/** Says why something could not be read, or else how the check judges it. */
 const given = <Value>(
   reading: Reading<Value>,
   missing: Judgement | Judgement[],
@@ -103,7 +103,7 @@ const pairUp = (declared: readonly DeclaredJob[], found: readonly ScheduledJob[]
     return job ? [{ declared: one, job }] : []
   })
 
-/** Alerts that no check below tells of. */
+/** Alerts that no check below covers. */
 const untold = new Set(['retries-exhausted', 'over-budget', 'nothing-fired'])
 
 const checks: readonly Check[] = [
@@ -119,7 +119,7 @@ const checks: readonly Check[] = [
     name: 'database',
     isOfDeployment: false,
     look: (facts) =>
-      // Of a stage in Google Cloud, whose worker only Cloud Scheduler reaches, its failed runs tell.
+      // In Google Cloud only Cloud Scheduler reaches the worker: its failed runs show it.
       given(facts.database, [], (fault) =>
         fault === ''
           ? ok('it answers the worker')
@@ -300,7 +300,7 @@ const checks: readonly Check[] = [
       given(facts.failures, skip('not looked at'), (failures) => {
         const period =
           facts.stage === 'local' ? 'no call has failed' : `no call has failed for ${failureHours} hours`
-        // The oldest first, so that each kind of failure of a job is told once, by its last.
+        // The oldest first, so that each kind of failure of a job is reported once, by its last line.
         const told = new Map(
           failures.map((line) => [`${line.jobName} ${line.httpStatus ?? line.status}`, line])
         )
@@ -340,7 +340,7 @@ const checks: readonly Check[] = [
     look: (facts) =>
       given(facts.troubles, skip('not looked at'), (lines) =>
         orElse(
-          // A run that failed is told by its call.
+          // A failed run is reported with its call.
           lastOfEach(lines.filter(({ event }) => event !== events.failed)).map((line) =>
             judgeRun(line, facts)
           ),
@@ -378,7 +378,7 @@ const checks: readonly Check[] = [
   }
 ]
 
-/** The last line of each job and event: what repeats is told once. */
+/** The last line of each job and event: what repeats is reported once. */
 const lastOfEach = (lines: readonly WorkerLine[]): WorkerLine[] => [
   ...new Map(lines.map((line) => [`${line.jobId} ${line.event}`, line])).values()
 ]
@@ -388,7 +388,7 @@ const causeOf = ({ message, fields }: WorkerLine): string => {
   return typeof cause === 'string' ? cause : message
 }
 
-/** The worker's guard of what a later release of the application has says so in its sentence. */
+/** Where the worker's guard refuses a later release of the application, its sentence has the word `release`. */
 const isReleaseTrouble = (line: WorkerLine): boolean =>
   line.event === events.failed && /\brelease\b/.test(causeOf(line))
 
@@ -431,7 +431,7 @@ const judgePlace = ({ key, bucket, folder, found }: PlaceFacts, facts: Facts): J
 
 const judgeBucket = ({ bucket, deleters }: BucketFacts, facts: Facts): Judgement | Judgement[] => {
   const runtime = emailOf(facts.declaration, facts.declaration.accounts.runtime.accountId)
-  // That there is no such bucket is said of its places.
+  // A missing bucket is reported with its places.
   return given(deleters, [], (members) =>
     members.includes(`serviceAccount:${runtime}`)
       ? ok(`${runtime} may delete in gs://${bucket}`)
@@ -442,7 +442,7 @@ const judgeBucket = ({ bucket, deleters }: BucketFacts, facts: Facts): Judgement
   )
 }
 
-/** What the next `up` does not mend: its state has the revision that failed, or nothing of what was done by hand. */
+/** What the next `up` does not mend: Pulumi's state has the revision that failed, or does not know what was done by hand. */
 const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: Facts): Judgement[] => {
   const { service, region, project } = declaration
   return [
@@ -463,7 +463,7 @@ const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: F
   ]
 }
 
-/** After an `up` whose request was refused, the next one takes it for done. */
+/** After an `up` whose request was refused, the next `up` takes the change for done. */
 const judgeDefinition = ({ definition }: ServiceFacts, facts: Facts): Judgement[] => {
   if (!definition) return []
   const declared = describeDeclaredService(facts.declaration, facts.image)

@@ -17,7 +17,7 @@ export type Reading<Value> =
   | { readonly kind: 'read'; readonly value: Value }
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable'; readonly why: string }
-  /** Locally there is nothing of the kind. */
+  /** There is nothing of the kind on this machine. */
   | { readonly kind: 'not applicable' }
 
 /** The worker on Cloud Run; locally, its front. */
@@ -29,7 +29,7 @@ export interface ServiceFacts {
   readonly ingress: string
   /** Why it does not serve; undefined where it does. */
   readonly trouble?: string
-  /** What the program decides of it, by the name of the setting; undefined locally. */
+  /** The settings that the program decides, by their names; undefined locally. */
   readonly definition?: Readonly<Record<string, string>>
   /** The newest revision, and the newest that can serve; undefined locally. */
   readonly revisions?: { readonly created: string; readonly ready: string }
@@ -49,12 +49,12 @@ export interface PlaceFacts {
   /** The key of the configuration that names it. */
   readonly key: 'uploadsUrl' | 'bundlesUrl'
   readonly bucket: string
-  /** Where the names that rows carry begin, with a slash at its end: something must lie under it. */
+  /** Where the names in the rows begin, ending with a slash: something must lie under it. */
   readonly folder: string
   readonly found: Reading<{ readonly isEmpty: boolean }>
 }
 
-/** A bucket of stored files, and who may delete in it by the role that the program gives. */
+/** A bucket of stored files, and who may delete in it through the role that the program grants. */
 export interface BucketFacts {
   readonly bucket: string
   readonly deleters: Reading<readonly string[]>
@@ -65,7 +65,7 @@ export interface Facts {
   readonly stage: string
   readonly declaration: Declaration
   readonly now: Date
-  /** The image that has to run, by digest; undefined where nobody said which. */
+  /** The image that has to run, by digest; undefined where none was given. */
   readonly image?: string
   readonly jobs: Reading<readonly ScheduledJob[]>
   readonly accounts: readonly AccountFacts[]
@@ -75,11 +75,11 @@ export interface Facts {
   readonly places: readonly PlaceFacts[]
   readonly buckets: readonly BucketFacts[]
   readonly failures: Reading<readonly AttemptLine[]>
-  /** The last ends of runs that failed, were refused, or in which rows or files were amiss; the oldest first. */
+  /** The last lines of runs that failed, were refused, or had failed rows or missing files; the oldest first. */
   readonly troubles: Reading<readonly WorkerLine[]>
   /** What needs a person, by the alerts and by the state of the jobs. */
   readonly open: Reading<readonly Trouble[]>
-  /** Why the database does not answer the worker, empty where it does; missing where nobody here can ask. */
+  /** Why the database does not answer the worker, empty where it does; missing where it can't be asked from here. */
   readonly database: Reading<string>
   /** Jobs for whose last tick no run has completed. */
   readonly overdue: Reading<readonly OverdueJob[]>
@@ -91,12 +91,12 @@ export interface OverdueJob {
   readonly tick: Date
 }
 
-/** How far back failures are told, in hours. */
+/** How far back failures are reported, in hours. */
 export const failureHours = 24
 const mostFailures = 500
 const mostTroubles = 500
 
-/** Reads all that can be read; what can't be is said to be so, and keeps nothing else from being read. */
+/** Reads all that can be read; what can't be read is reported as such, and the rest is read nevertheless. */
 export const gatherFacts = async (session: Session, now: Date): Promise<Facts> => {
   const { target, jobs, log } = session
   const { declaration, local } = target
@@ -141,13 +141,13 @@ export const gatherFacts = async (session: Session, now: Date): Promise<Facts> =
   }
 }
 
-/** Only the local worker lets anyone in but Cloud Scheduler. */
+/** Only the local worker lets in anyone other than Cloud Scheduler. */
 const readDatabase = async (session: Session): Promise<Reading<string>> =>
   session.target.local
     ? { kind: 'read', value: (await findDatabaseFault(session)) ?? '' }
     : { kind: 'missing' }
 
-/** One small question a job: whether a run has completed since its last tick. */
+/** One small query per job: whether a run has completed since its last tick. */
 const readOverdue = async (
   { log, target }: Session,
   found: Reading<readonly ScheduledJob[]>,
@@ -359,7 +359,7 @@ const describeTemplate = (template: ServiceTemplate): Record<string, string> => 
   const { cpu = '', memory = '' } = resources?.limits ?? {}
   return {
     image,
-    // Google may say 1000m of one CPU.
+    // Google may write one CPU as 1000m.
     cpu: cpu.replace(/000m$/, ''),
     memory,
     timeout: template.timeout ?? '',
@@ -376,7 +376,7 @@ const describeTemplate = (template: ServiceTemplate): Record<string, string> => 
   }
 }
 
-/** What a stage's declaration decides of its service; the image only where it is known. */
+/** The settings of the service that a stage's declaration decides; the image only where it is known. */
 export const describeDeclaredService = (
   { service }: Pick<Declaration, 'service'>,
   image: string | undefined

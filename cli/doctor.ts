@@ -12,7 +12,7 @@ export const answerDoctor = async (
 ): Promise<Answer> => {
   const facts = { ...(await gatherFacts(session, now)), ...(image ? { image } : {}) }
   const found = isProof ? examineDeployment(facts) : examine(facts)
-  // What needs a person leads; the rest stays in the order in which it was looked at.
+  // What needs a person comes first; the rest stays in the order of the checks.
   const findings = found.toSorted((a, b) => rankOf(a) - rankOf(b))
   return {
     json: findings,
@@ -31,7 +31,7 @@ export const answerDoctor = async (
 interface DoctorOptions {
   readonly now: Date
   readonly isForPeople: boolean
-  /** Whether it proves a deployment, and says nothing of what ran before. */
+  /** Whether it proves a deployment, and ignores what ran before. */
   readonly isProof: boolean
   /** The image that has to run, by digest. */
   readonly image: string | undefined

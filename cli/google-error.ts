@@ -6,11 +6,11 @@ export interface Call {
   readonly doing: string
   readonly project: string
   readonly permission: string
-  /** The least of Google's roles that holds the permission. */
+  /** The smallest of Google's roles that holds the permission. */
   readonly role: string
 }
 
-/** Google's error codes that mean something to a command; the others are said as they are. */
+/** Google's error codes that mean something to a command; the others are shown as they are. */
 export const codes = {
   deadlineExceeded: 4,
   notFound: 5,
@@ -30,7 +30,7 @@ export const callGoogle = async <Value>(call: Call, request: () => Promise<Value
   }
 }
 
-/** An answer of Google with a code, as a sentence; the code is kept for who knows better what it means. */
+/** An error answer of Google, as a sentence; the code is kept for callers who know better what it means. */
 export class GoogleError extends CommandError {
   readonly code: number | undefined
 
@@ -78,7 +78,7 @@ const explainGoogleError = (error: unknown, { doing, project, permission, role }
   }
   if (
     /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|fetch failed/.test(message) ||
-    // The client library's own, after some tries.
+    // The client library's own codes, after some tries.
     code === codes.deadlineExceeded ||
     code === codes.unavailable
   ) {
@@ -95,7 +95,7 @@ interface Problem {
   readonly reason: string | undefined
 }
 
-/** Of a client library: the code of gRPC. Of a plain request: HTTP's status, and what is in the answer. */
+/** From a client library, the gRPC code; from a plain request, the HTTP status and what the answer says. */
 const readError = (error: unknown): Problem => {
   if (!(error instanceof Error)) return { code: undefined, message: String(error), reason: undefined }
   const { code, reason, response } = error as {

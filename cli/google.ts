@@ -14,10 +14,10 @@ export interface Endpoints {
   readonly auth: GoogleAuth
 }
 
-/** Cloud Run's, version 2, IAM's and Cloud Storage's, version 1. */
+/** Cloud Run version 2, IAM and Cloud Storage version 1. */
 export type RestApi = 'run' | 'iam' | 'storage'
 
-/** The clients of one stage. Google's own for every stage: the local one speaks the same protocol. */
+/** The clients of one stage: Google's own for every stage, since the local one speaks the same protocol. */
 export interface Google {
   readonly scheduler: CloudSchedulerClient
   readonly logging: Logging
@@ -59,10 +59,10 @@ export const openGoogle = async (
 
 const perCall = 30_000
 
-/** How long a call that changes something is waited for. It is not made again: who asked may look first. */
+/** How long to wait for a call that changes something. It is not repeated: the user may look first. */
 export const writing = { timeout: perCall, retry: null }
 
-/** How long a call that only reads is waited for, and tried. Left to themselves, the client libraries try for ten minutes. */
+/** How long to wait for, and repeat, a call that only reads. By default the client libraries try for ten minutes. */
 export const reading = {
   retry: {
     // UNAVAILABLE.

@@ -8,13 +8,13 @@ import type { AttemptLine, WorkerLine } from './run-log.ts'
 import { runEvents } from './run-log.ts'
 import type { Session } from './session.ts'
 
-/** What the log is asked for: from when, undefined for all there is, and at most how many lines. */
+/** The part of the log to read: from when (undefined for all there is), and at most how many lines. */
 export interface LogRange {
   readonly since: Date | undefined
   readonly limit: number
 }
 
-// Due rows that someone held, and that must not be touched yet; stored files that were not there.
+// `held` and `waiting` are due rows that someone held or that must not be touched yet; `missing` are stored files.
 const counts = ['affected', 'failed', 'held', 'waiting', 'missing'] as const
 
 /** A run that ended, or a call that never became one; null for what is not known. */
@@ -27,7 +27,7 @@ interface HistoryRow extends Readonly<Record<(typeof counts)[number], number | n
   readonly dryRun: boolean | null
   readonly durationMs: number | null
   readonly runId: string | null
-  /** By which its rows were due, to the microsecond; null where the log does not go back to its beginning. */
+  /** The instant by which its rows were due, to the microsecond; null where the log does not reach back to its beginning. */
   readonly instant: string | null
   /** What its rows were chosen with, presets included. */
   readonly parameters: Readonly<Record<string, unknown>> | null
@@ -84,7 +84,7 @@ export const answerHistory = async (
           row.job,
           row.kind,
           row.outcome,
-          // Zeros would hide the few that are not.
+          // Zeros would hide the few counts that matter.
           ...counts.map((name) => (name === 'affected' || row[name] ? String(row[name] ?? '') : '')),
           row.durationMs === null ? '' : (row.durationMs / 1000).toFixed(1),
           row.instant ?? '',
@@ -115,7 +115,7 @@ export const describeRange = (
     : [`${stage} has no ${what} in the log${since ? ` since ${since.toISOString()}` : ''}.`]
 }
 
-/** A failed call that is told already, by the worker's own line. */
+/** A failed call that the worker's own line reports already. */
 const isAnswerOf = (call: AttemptLine, id: string, run: WorkerLine): boolean =>
   call.httpStatus === 500 &&
   run.event === events.failed &&
@@ -179,7 +179,7 @@ const describeNumbers = (fields: WorkerLine['fields']) => {
 const readInstant = (instant: unknown): string | null =>
   typeof instant === 'string' ? instant.replace(/\+00(:00)?$/, 'Z') : null
 
-/** What was asked for, over what the job's predicate counts with: its texts and switches are not the operator's. */
+/** The numbers that the job's predicate used, then what was asked for: its texts and switches are not the operator's. */
 const readParameters = ({ input, parameters }: WorkerLine['fields']): Record<string, unknown> => {
   const numbers = Object.entries(input ?? {}).filter(([, value]) => typeof value === 'number')
   return { ...Object.fromEntries(numbers), ...(parameters as object | undefined) }

@@ -33,7 +33,7 @@ interface ListedJob {
   readonly mark: 'not in the catalogue' | 'one-shot' | 'not deployed' | 'overdue' | null
 }
 
-/** `list`: what needs a person, then every job of the stages, those that only the catalogue or only Cloud Scheduler knows marked. */
+/** `list`: what needs a person, then every job; one that only the catalogue or only Cloud Scheduler knows is marked. */
 export const answerList = (stages: readonly StageJobs[], isForPeople: boolean): Answer => {
   const jobs = stages.flatMap(listStage)
   const faults = stages.flatMap(({ fault }) => fault ?? [])
@@ -115,7 +115,7 @@ const listStage = ({ stage, declaration, found, now, fault }: StageJobs): Listed
   return [...declared, ...others]
 }
 
-/** As far as Cloud Scheduler knows: the call for the last tick was not made, or failed. The doctor asks the runs. */
+/** As far as Cloud Scheduler knows: the call for the last tick was not made, or failed. The doctor also looks at the runs. */
 const isOverdue = (declared: DeclaredJob, job: ScheduledJob, now: Date): boolean => {
   const tick = findExpectedTick(declared, job, now)
   return tick !== undefined && !(job.lastAttempt && job.lastAttempt >= tick && job.lastCode === 0)
@@ -127,7 +127,7 @@ const describe = (stage: string, job: ScheduledJob, mark: ListedJob['mark']): Li
   schedule: job.schedule,
   timeZone: job.timeZone,
   state: job.state,
-  // Cloud Scheduler keeps the time of a paused job; it does not come.
+  // Cloud Scheduler keeps the next time of a paused job, but does not fire it.
   nextRun: job.state === 'ENABLED' ? (job.nextRun?.toISOString() ?? null) : null,
   lastAttempt: job.lastAttempt?.toISOString() ?? null,
   outcome: job.lastCode === undefined ? null : describeCode(job.lastCode),

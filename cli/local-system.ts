@@ -1,6 +1,6 @@
 import { CommandError } from './command-error.ts'
 
-/** What a running `npm start` says of itself. */
+/** How a running `npm start` describes itself. */
 export interface LocalSystem {
   readonly consoleUrl: string
   readonly schedulerUrl: string

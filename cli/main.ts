@@ -9,10 +9,10 @@ import { keepLoopback } from '../machine/loopback.ts'
 keepLoopback()
 endAtClosedPipe()
 
-// npm passes a Ctrl-C on that the terminal has sent to the whole group already: one press comes twice.
+// npm passes on a Ctrl-C that the terminal has already sent to the whole group: one press arrives twice.
 const echoMilliseconds = 500
 
-/** Aborts at the first Ctrl-C, so that what was made can be taken back; a second one ends this process at once. */
+/** Aborts at the first Ctrl-C, so that what was made can be undone; a second one ends this process at once. */
 const listenForInterruption = (): AbortSignal => {
   const controller = new AbortController()
   let first = 0

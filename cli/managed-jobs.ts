@@ -12,7 +12,7 @@ export interface ManagedJobs {
 /**
  * Opens the project's own Pulumi workspace, as the CLI on PATH would.
  *
- * @throws CommandError when there is no CLI: nobody could tell then whether Pulumi manages the stage.
+ * @throws CommandError when there is no CLI: then nothing shows whether Pulumi manages the stage.
  */
 export const openWorkspace = async (): Promise<LocalWorkspace> => {
   // Loading it takes half a second, which the other commands are spared.
@@ -45,7 +45,7 @@ export const findManagedJobs = async (
   return {
     names: jobs.map(({ name }) => name),
     destroy: async (progress) => {
-      // Selecting a stack is remembered for whoever works here.
+      // Pulumi remembers the selected stack: this puts the user's own selection back.
       const selected = await workspace.stack()
       const stack = await callPulumi(doing, () => Stack.select(stage, workspace))
       try {
@@ -87,7 +87,7 @@ const callPulumi = async <Value>(doing: string, request: () => Promise<Value>): 
   }
 }
 
-/** Of all that the engine writes, its own line about the reason. */
+/** Finds the line about the reason in all that the engine writes. */
 const readReason = (error: unknown): string => {
   const text = error instanceof Error ? error.message : String(error)
   return (/^ *error: (.*)$/m.exec(text)?.[1] ?? text.split('\n')[0] ?? '').trim()

@@ -10,12 +10,12 @@ interface Tick {
   readonly job: string
   readonly tick: string
   readonly local: string
-  /** What daylight saving does to it; a skipped one has no instant, and does not come. */
+  /** What daylight saving does to it; a skipped tick has no instant and never comes. */
   readonly mark: 'comes twice' | 'skipped' | null
 }
 
 const day = 86_400_000
-// Of one job on one day; more are told in a line.
+// Per job and day; more are summed up in one line.
 const mostInFull = 6
 
 /** `next`: every tick in the days to come, by the configuration; what daylight saving skips or doubles is marked. */

@@ -7,8 +7,8 @@ import type { Surroundings } from './surroundings.ts'
 const day = 86_400_000
 
 /**
- * Makes a job that has the body that `:run` can't take, for as long as it is used. It is deleted whatever happens, at
- * Ctrl-C too; only a killed process leaves it, and the doctor finds it.
+ * Makes a job with the body that `:run` can't take, and deletes it after use whatever happens, even at Ctrl-C; only a
+ * killed process leaves it behind, and the doctor finds it.
  *
  * @throws CommandError when the job itself is not deployed, or the one for this run can't be made or deleted.
  */
@@ -19,7 +19,7 @@ export const withOneShot = async <Value>(
   { clock, signal }: Pick<Surroundings, 'clock' | 'signal'>,
   use: (name: string) => Promise<Value>
 ): Promise<Value> => {
-  // Its address, caller and audience are known only to the job that is deployed.
+  // Only the deployed job knows the address, the caller and the audience.
   const { uri, audience, serviceAccountEmail, attemptDeadline } = await jobs.get(job.name)
   const name = nameOneShot(declaration, job.id, clock.now())
   signal.throwIfAborted()
@@ -51,7 +51,7 @@ export const withOneShot = async <Value>(
   return result.value
 }
 
-/** The day before yesterday: nearly a year off, whatever zone it is read in. */
+/** The date of the day before yesterday: nearly a year off, in any time zone. */
 const chooseFarSchedule = (now: Date): string => {
   const then = new Date(now.getTime() - 2 * day)
   return `${then.getUTCMinutes()} ${then.getUTCHours()} ${then.getUTCDate()} ${then.getUTCMonth() + 1} *`

@@ -5,7 +5,7 @@ import type { Session } from './session.ts'
 
 type Verb = 'pause' | 'resume'
 
-/** `pause` and `resume` of one job: the same call as gcloud's, and what it means for the next deployment. */
+/** `pause` and `resume` of one job: makes the same call as gcloud, and says what it means for the next deployment. */
 export const answerPause = async (session: Session, verb: Verb, job: DeclaredJob): Promise<Answer> => {
   const { target } = session
   const result = await session.jobs[verb](job.name)
@@ -48,7 +48,7 @@ const tryTo = async (verb: Verb, name: string, { jobs }: Session): Promise<strin
   }
 }
 
-/** What is done by hand and not written down is taken for a mistake sooner or later. */
+/** Sooner or later, what is done by hand and not written down is taken for a mistake. */
 const describeDrift = ({ target }: Session, verb: Verb, jobs: readonly DeclaredJob[]): string[] => {
   const differing = jobs.filter(({ paused }) => paused !== (verb === 'pause'))
   if (target.local || differing.length === 0) return []

@@ -9,8 +9,8 @@ export interface Patience {
 }
 
 /**
- * How often the log of a stage is looked at: lines take some seconds to get into Cloud Logging, and whoever reads it more
- * than 60 times a minute is turned away. Locally they are there at once.
+ * How often to look at the log of a stage: lines take some seconds to get into Cloud Logging, which refuses more than 60
+ * reads a minute. Locally they are there at once.
  */
 export const paceOf = ({ local }: Pick<StageTarget, 'local'>): Omit<Patience, 'total'> =>
   local ? { firstWait: 100, longestWait: 1_000 } : { firstWait: 2_000, longestWait: 10_000 }

@@ -1,10 +1,10 @@
 import pThrottle from 'p-throttle'
 
-// Of the 60 reads of Cloud Logging that a project has a minute: the alerts' links and others at work have the rest.
+// A project has 60 reads of Cloud Logging per minute: the rest is left for the alerts' links and for colleagues.
 // https://cloud.google.com/logging/quotas
 export const readsPerMinute = 45
 
-/** Has a read of Cloud Logging wait until the minute before it holds fewer than `readsPerMinute`. */
+/** Delays a read of Cloud Logging until there were fewer than `readsPerMinute` in the last minute. */
 export type ReadPace = <Value>(read: () => Promise<Value>) => Promise<Value>
 
 export const createReadPace = (): ReadPace => {

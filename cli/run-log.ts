@@ -15,14 +15,14 @@ export interface WorkerLine {
   readonly severity: string
   readonly jobId: string
   readonly runId: string
-  /** Of a run that Cloud Scheduler's clock asked for; undefined for one made by hand. */
+  /** The tick of a run that Cloud Scheduler's clock asked for; undefined for one made by hand. */
   readonly tick?: string
   readonly event: string
   readonly message: string
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** What Cloud Scheduler says of a call that it has ended. */
+/** What Cloud Scheduler says about a call that has ended. */
 export interface AttemptLine {
   readonly kind: 'attempt'
   readonly key: string
@@ -36,14 +36,14 @@ export interface AttemptLine {
   readonly debugInfo: string
 }
 
-/** What Cloud Scheduler says of a call that it begins. */
+/** What Cloud Scheduler says about a call that begins. */
 export interface CallLine {
   readonly kind: 'call'
   readonly key: string
   readonly at: Date
   /** The job's name in Cloud Scheduler. */
   readonly jobName: string
-  /** Of a forced run, the next tick's, or none. */
+  /** For a forced run the next tick's time, or none. */
   readonly scheduledTime?: string
 }
 
@@ -56,9 +56,9 @@ export type HistoryLine = LogLine | CallLine
 export interface LogQuery {
   /** undefined for all there are. */
   readonly since: Date | undefined
-  /** Up to and with this instant; undefined for no end. */
+  /** Up to and including this instant; undefined for no end. */
   readonly until?: Date | undefined
-  /** At most so many, the newest. */
+  /** At most this many, the newest. */
   readonly limit: number
   /** More conditions of Cloud Logging's query language. */
   readonly conditions?: readonly string[]
@@ -73,8 +73,8 @@ export interface RunLog {
   /** What Cloud Scheduler says of its calls of these jobs. */
   readAttempts(jobNames: readonly string[], query: LogQuery): Promise<AttemptLine[]>
   /**
-   * Every line of [since, until] about the calls of the declared jobs, or about their runs: page by page, each one read, the
-   * newest line first.
+   * Every line of [since, until] about the calls of the declared jobs, or about their runs: page by page, one read for each
+   * page, the newest line first.
    */
   pageHistory(side: HistorySide, since: Date, until: Date): AsyncIterable<HistoryLine[]>
 }
@@ -95,7 +95,7 @@ export const runEvents = eventsOf(
   events.refused,
   events.skipped
 )
-/** The condition for all that tells of a run: its beginning, its end, and that it never came. */
+/** The condition for all lines about a run: its beginning, its end, and that it never came. */
 const runHistory = eventsOf(
   events.started,
   events.completed,
@@ -104,9 +104,9 @@ const runHistory = eventsOf(
   events.skipped,
   events.overdue
 )
-/** The condition for the ends of runs that a person should know of: failed, refused, with rows or files that are amiss. */
+/** The condition for runs whose end a person should know of: failed, refused, or with failed rows or missing files. */
 export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
-/** The condition for runs that completed for what they were asked; a dry run by hand is nobody's tick. */
+/** The condition for runs that completed what they were asked to do; a dry run by hand counts for no tick. */
 export const completedRuns = `${eventsOf(events.completed)} AND (labels.tick:* OR ${numberOf('dry_run')}=false)`
 /** The condition for runs that no tick has asked for. */
 export const byHand = 'NOT labels.tick:*'
@@ -147,7 +147,7 @@ export const openRunLog = (
       filter: [
         ...conditions,
         ...more,
-        // Without a time of ours the client would add one of its own: the last day.
+        // Without a time from us the client would add its own limit, the last day.
         `timestamp>="${(since ?? new Date(0)).toISOString()}"`,
         ...(until ? [`timestamp<="${until.toISOString()}"`] : [])
       ].join('\n'),

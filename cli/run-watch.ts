@@ -23,24 +23,24 @@ export interface RunEnd {
 /** Which run is waited for. */
 interface Watched {
   readonly id: string
-  /** In Cloud Scheduler: of the job itself, or of the one that was made for this run. */
+  /** The name in Cloud Scheduler of the job itself, or of the one that was made for this run. */
   readonly name: string
-  /** The body of its request: of runs by hand at one time, it tells this one from the others. */
+  /** The body of its request: it tells this run from others by hand at the same time. */
   readonly body: Readonly<Record<string, unknown>>
 }
 
-// Clocks differ, and lines reach Cloud Logging late: what is older than this is surely another run's.
+// Clocks differ, and lines reach Cloud Logging late: an older line surely belongs to another run.
 const margin = 10 * 60_000
 const newest = 200
-// The worker's line about a failed run may come after Cloud Scheduler's about its answer.
+// The worker's line about a failed run may come after Cloud Scheduler's line about its answer.
 const graceLooks = 4
-// Then whoever waits is told that it goes on.
+// After this silence, the waiting user is told that the run goes on.
 const silence = 30_000
 
 /**
- * Looks at what the log holds already, and gives back a function that waits for the end of the run that comes after it.
+ * Notes what the log holds already, and returns a function that waits for the end of the run that comes after it.
  *
- * Runs by hand carry no tick, so a run that the schedule starts meanwhile is not taken for it.
+ * Runs by hand carry no tick, so a run that the schedule starts at the same time is not taken for it.
  */
 export const watchRun = async (
   { log, target }: Pick<Session, 'log' | 'target'>,
@@ -48,8 +48,8 @@ export const watchRun = async (
   surroundings: Surroundings
 ): Promise<(patience: Patience) => Promise<RunEnd>> => {
   const { clock, progress } = surroundings
-  // The local log is small, and its clock may be a virtual one: behind the worker's, a run by hand is taken for the tick to
-  // come, whose time it carries.
+  // The local log is small, and its clock may be a virtual one. If it is behind the worker's, a run by hand is taken for
+  // the next tick, whose time it carries.
   const localTime = target.local && (await readLocalTime(target.local))
   const since = localTime ? undefined : new Date(clock.now().getTime() - margin)
   const readRuns = async () => {
@@ -69,7 +69,7 @@ export const watchRun = async (
     const others = new Set(all.filter((line) => isOther(line, body)).map(({ runId }) => runId))
     const lines = all.filter(({ runId }) => !others.has(runId))
     const begun = new Set(lines.filter(({ event }) => event === events.started).map(({ runId }) => runId))
-    // Lines may arrive in any order: whose run has completed is known only once its beginning is there.
+    // Lines may arrive in any order: which run has completed is known only once its first line is there.
     const end = lines.find(
       ({ event, runId }) => event !== events.started && (event !== events.completed || begun.has(runId))
     )

@@ -12,7 +12,7 @@ import type { StageTarget } from './stage.ts'
 import { suggest } from './suggestion.ts'
 import type { Surroundings } from './surroundings.ts'
 
-/** What `run` is told. */
+/** The options of `run`. */
 export interface RunOptions {
   readonly wait: boolean
   /** Of this run; `dry_run` among them. */
@@ -22,9 +22,9 @@ export interface RunOptions {
 }
 
 /**
- * Refuses, before anything is sent, what the worker would: the schema is its own.
+ * Refuses, before anything is sent, what the worker would refuse: it uses the worker's own schema.
  *
- * @throws UsageError that names each parameter that the job does not take, or not so.
+ * @throws UsageError that names each parameter that the job does not take, or whose value is not valid.
  */
 export const refuseParameters = (id: string, parameters: Readonly<Record<string, unknown>>): void => {
   const job = catalogue.find((one) => one.id === id)
@@ -38,7 +38,7 @@ export const refuseParameters = (id: string, parameters: Readonly<Record<string,
     )
 }
 
-/** `run`: forces a job now. With parameters it is done through a job made for this run, and awaited. */
+/** `run`: forces a job now. With parameters it goes through a job made for this run, and waits. */
 export const answerRun = async (
   session: Session,
   job: DeclaredJob,
@@ -71,7 +71,7 @@ export const answerRun = async (
   return describeRunEnd(target.name, job, end)
 }
 
-// The log's lines come some seconds after what they tell.
+// Lines reach the log some seconds after the events that they report.
 const logSeconds = 60
 
 const choosePatience = (

@@ -114,7 +114,7 @@ export const openScheduledJobs = (client: CloudSchedulerClient, target: StageTar
   }
 }
 
-/** The least of Google's roles, where it is not roles/cloudscheduler.admin. */
+/** The smallest of Google's roles, where it is not roles/cloudscheduler.admin. */
 const roles: Readonly<Record<string, string>> = {
   list: 'roles/cloudscheduler.viewer',
   get: 'roles/cloudscheduler.viewer',
@@ -126,7 +126,7 @@ const howToMake = ({ name, local }: StageTarget): string =>
     ? "start the local system again: 'npm start'"
     : `deploy the stage: 'npm run pulumi -- up --stack ${name}'`
 
-/** Cloud Scheduler refuses to pause what is paused; it is as it was asked to be. */
+/** Cloud Scheduler refuses to pause a paused job, which then already is as asked. */
 const change = async (request: () => Promise<unknown>): Promise<'done' | 'was so'> => {
   try {
     await request()

@@ -13,7 +13,7 @@ export interface Session extends AsyncDisposable {
   readonly log: RunLog
 }
 
-// One for all stages that a command looks at: they may share a project, whose quota it is.
+// One for all stages that a command looks at: they may share a project, and with it the quota.
 const readPace = createReadPace()
 
 /** Opens a stage for a command; the clients are closed with it. */

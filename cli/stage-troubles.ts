@@ -2,7 +2,7 @@ import { findTroubles, type Trouble } from '../infra/troubles.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 import type { Session } from './session.ts'
 
-// More of one kind tells nothing new.
+// More lines of one kind would add nothing.
 const mostLines = 1_000
 
 /**

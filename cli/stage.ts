@@ -10,7 +10,7 @@ export const stageNames: readonly string[] = [...stages, 'local']
 export interface StageTarget {
   /** As it was asked for: `dev`, `local`. */
   readonly name: string
-  /** Of the stage; locally, of the one that is played, in the local project. */
+  /** The stage's declaration; locally, that of the stage being played, in the local project. */
   readonly declaration: Declaration
   readonly local?: LocalSystem
 }
@@ -19,7 +19,7 @@ export interface StageTarget {
  * Finds a stage: from its configuration, or by asking the local system.
  *
  * @param url of the local system.
- * @throws ConfigurationError or CommandError that says what is wrong with it.
+ * @throws ConfigurationError or CommandError that says what is wrong with the stage.
  */
 export const openStage = async (name: string, url: string): Promise<StageTarget> => {
   if (name !== 'local') return { name, declaration: readDeclaration(name) }

@@ -1,11 +1,11 @@
 import { closest, distance } from 'fastest-levenshtein'
 
-// Beyond that a word is another one.
+// A word that differs by more than this share of its letters is another word.
 const nearShare = 0.4
 
 /**
- * What somebody may have meant, as it follows `got 'clear-session'`: the one known word that has theirs in it, or the
- * nearest.
+ * What somebody may have meant, as it follows `got 'clear-session'`: the only known word that contains theirs, or the
+ * nearest one.
  *
  * @returns `: did you mean 'clear-sessions'?`, or nothing where no known word is near.
  */

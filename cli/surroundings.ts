@@ -2,12 +2,12 @@ import type { LocalWorkspace } from '@pulumi/pulumi/automation/index.js'
 import type { Endpoints } from './google.ts'
 import type { StageTarget } from './stage.ts'
 
-/** What a command gets of the process around it. */
+/** What a command gets from the process around it. */
 export interface Surroundings {
   readonly clock: Clock
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal
-  /** Says how far it is, to a person who waits. */
+  /** Reports progress to a person who waits. */
   readonly progress: (text: string) => void
   /** Asks a person and waits for the line; undefined where nobody is there to answer. */
   readonly ask: ((question: string) => Promise<string>) | undefined

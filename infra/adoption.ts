@@ -7,7 +7,7 @@ export const resourceNameOf = (
 ): string => `projects/${project}/locations/${region}/jobs/${job.name}`
 
 /**
- * What to tell whoever adopts jobs: the engine ignores an import of what it has already, and says of a missing job only
+ * Hints for people who adopt jobs: the engine ignores an import of what it has already, and of a missing job says only
  * that it does not exist.
  *
  * @param managed ids of the jobs that are in the stack's state.

@@ -11,29 +11,29 @@ export interface Alert {
   readonly severity: 'CRITICAL' | 'ERROR' | 'WARNING'
   /** What has happened, in a sentence or two. */
   readonly meaning: string
-  /** What to do, in order. `STAGE` and `JOB` stand for the ones of the incident. */
+  /** What to do, in order. `STAGE` and `JOB` stand for those of the incident. */
   readonly steps: readonly string[]
   /** What makes it fire; undefined when there is nothing to watch in this stage. */
   readonly condition: (declaration: Declaration) => Condition | undefined
 }
 
-/** Log lines that match, or requests that fail to come. */
+/** Log lines that match, or requests that fail to arrive. */
 export type Condition =
   | { readonly kind: 'log'; readonly filter: string; readonly jobLabel: string }
   | {
       readonly kind: 'absence'
       readonly filter: string
       readonly seconds: number
-      /** The log lines that requests leave, where no metric can be asked. */
+      /** The log lines that requests leave, used where no metric can be read. */
       readonly trace: string
     }
 
-/** How long it may be quiet, in seconds: several ticks of the most frequent job. */
+/** How long there may be no request, in seconds: several ticks of the most frequent job. */
 const longestQuiet = 1_800
 
 const matchAttempts = ({ jobs, region }: Declaration): Condition => ({
   kind: 'log',
-  // Names in full: those of prod are the beginnings of the other stages'.
+  // Names in full: prod's names are prefixes of the other stages'.
   filter: [
     'resource.type="cloud_scheduler_job"',
     `resource.labels.location="${region}"`,
@@ -64,7 +64,7 @@ const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
   if (!isFrequent) return undefined
   return {
     kind: 'absence',
-    // Counts what reaches the worker: a caller that is turned away is quiet, too.
+    // Counts what reaches the worker: a caller that is turned away counts as silence, too.
     filter: [
       'resource.type="cloud_run_revision"',
       `resource.labels.service_name="${service.name}"`,
@@ -84,7 +84,7 @@ const seeLogs = '`npm run scheduler -- logs JOB --stage STAGE`'
 const capitalize = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 const seeDoctor = 'Let the doctor look: `npm run scheduler -- doctor --stage STAGE`.'
 
-/** Every alert there is. The policies of a stage, their messages and docs/runbook.md are made from it. */
+/** Every alert. The policies of a stage, their messages and docs/runbook.md are made from it. */
 export const alerts: readonly Alert[] = [
   {
     id: 'failed-attempt',
@@ -217,7 +217,7 @@ export const describeAlert = ({ title, meaning, steps }: Alert, stage: string, j
     `\nRunbook: docs/runbook.md, *${title}*.`
   ].join('\n')
 
-/** docs/runbook.md up to its entries without an alert, which are written by hand. */
+/** docs/runbook.md up to the entries without an alert, which are written by hand. */
 export const describeRunbook = (): string =>
   [
     '# Runbook',

@@ -4,14 +4,14 @@ import { placeholderProject } from './configuration.ts'
 import { describeAffectedJobs } from './daylight-saving.ts'
 import type { Declaration } from './declaration.ts'
 
-/** Tells whoever previews or deploys what the plan itself does not show. */
+/** Tells the person who previews or deploys what the plan itself does not show. */
 export const announce = async (declaration: Declaration, now: Date): Promise<void> => {
   const hints = declaration.adopt.length > 0 ? describeAdoption(declaration, await listManagedJobs()) : []
   const sentences = [...hints, ...describeGapsOfSetup(declaration), ...describeAffectedJobs(declaration, now)]
   for (const sentence of sentences) await log.warn(sentence)
 }
 
-/** What can be deployed, and is not what anybody wants. */
+/** Settings that can be deployed, but that nobody wants. */
 const describeGapsOfSetup = ({ alertChannels, project, stage }: Declaration): string[] => [
   ...(project === placeholderProject
     ? [

@@ -23,7 +23,7 @@ export interface StageConfiguration extends Readonly<
   readonly bundlesUrl: readonly URL[]
 }
 
-/** A configuration that can't be deployed. The message is for people: every fault, each on its line. */
+/** A configuration that can't be deployed. The message is for people: every fault on its own line. */
 export class ConfigurationError extends Error {
   constructor(stage: string, faults: readonly string[]) {
     super(
@@ -34,10 +34,10 @@ export class ConfigurationError extends Error {
 }
 
 /**
- * Checks the configuration of a stage: the one place that does, for the engine, the local runner and the commands.
+ * Checks the configuration of a stage, for the engine, the local runner and the commands alike.
  *
- * @param values by key as in Pulumi.yaml: `app`, `gcp:project`. An empty text stands for nothing.
- * @throws ConfigurationError with every fault: the key, what it must be and what it got.
+ * @param values by key as in Pulumi.yaml: `app`, `gcp:project`. An empty text counts as not set.
+ * @throws ConfigurationError with every fault: the key, what its value must be and what it is.
  */
 export const parseConfiguration = (
   stage: string,
@@ -59,10 +59,10 @@ export const parseConfiguration = (
 }
 
 /**
- * Turns configuration values into what they mean: the engine hands all of them over as text, and its command line writes
+ * Turns configuration values into what they mean: the engine passes all of them as text, and its command line writes
  * numbers and booleans into the stage's file as text.
  *
- * @param values by key with its namespace, `scheduled-jobs:cpu`. Those of other namespaces but `gcp:project` are not ours.
+ * @param values by key with its namespace, `scheduled-jobs:cpu`. Those of other namespaces, except `gcp:project`, are not ours.
  */
 export const decodeConfiguration = (
   namespace: string,
@@ -90,7 +90,7 @@ const jobIds = catalogue.map((job) => job.id)
 const resourceName = /^[a-z]([-a-z0-9]*[a-z0-9])?$/
 const bucketsForm = 'one or several of gs://bucket[/prefix], separated by spaces'
 
-// The order of Pulumi.yaml, which is the order of the faults. Google's own limits.
+// In the order of Pulumi.yaml, which is also the order of the faults. The limits are Google's own.
 const schema = z.object({
   'gcp:project': must(
     'a project id of 6 to 30 lower-case letters, digits and hyphens',
@@ -113,11 +113,11 @@ const schema = z.object({
   ).exactOptional(),
   vpcNetwork: must('the name or path of a network', matching(/^[-a-z0-9/]+$/)).exactOptional(),
   vpcSubnetwork: must('the name or path of a subnetwork', matching(/^[-a-z0-9/]+$/)).exactOptional(),
-  // What they hold is checked by its own faults.
+  // Each place in them is checked on its own, with faults of its own.
   uploadsUrl: must(bucketsForm, z.string()),
   bundlesUrl: must(bucketsForm, z.string()),
   askExecutions: z.boolean(),
-  // Not less: alerts match warnings, the history and the proof of a deployment the end-of-run lines.
+  // No higher level: alerts match warnings; the history and the proof of a deployment match the end-of-run lines.
   logLevel: must('debug or info', z.enum(['debug', 'info'])),
   timeoutSeconds: must('a whole number of seconds from 1 to 3600', whole(1, 3600)),
   cpu: must('one of 1, 2, 4', z.literal([1, 2, 4])),
@@ -146,10 +146,10 @@ const replacedKeys: Readonly<Record<string, string>> = {
     'storageBucket must be left out: uploadsUrl and bundlesUrl say where the uploads and the bundles of runs are'
 }
 
-// Stages that other people depend on run what was tried before: one digest, promoted.
+// Stages that other people depend on run what was tried before: one image, promoted by its digest.
 const stagesThatBuild: readonly string[] = ['dev'] satisfies Stage[]
 
-/** What the stages' files say until a person has put in a project of their own. */
+/** What the stages' files say until somebody has put in a project of their own. */
 export const placeholderProject = 'your-google-project'
 
 const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>>): string[] => {
@@ -173,7 +173,7 @@ const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>
   return faults
 }
 
-/** A part of a stage that was filled in: the rest would be deployed to, or read from, somebody else's project. */
+/** Placeholders left in a stage that is partly filled in: they would deploy to, or read from, somebody else's project. */
 const findPlaceholders = (values: Readonly<Record<string, unknown>>): string[] =>
   values['gcp:project'] === placeholderProject
     ? []

@@ -14,7 +14,7 @@ export const describeAffectedTicks = (schedule: Schedule, now: Date): string =>
 /**
  * Warns of jobs whose time of day is skipped or comes twice when daylight saving changes.
  *
- * @returns a sentence a job, with the dates of the coming 13 months.
+ * @returns one sentence per job, with the dates of the coming 13 months.
  */
 export const describeAffectedJobs = ({ jobs }: Pick<Declaration, 'jobs'>, now: Date): string[] =>
   jobs.flatMap((job) => {

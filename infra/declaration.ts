@@ -10,7 +10,7 @@ import { formerJobIds } from './renames.ts'
 export type { DeclaredJob, DeclaredService, Declaration } from './declared-stage.ts'
 
 /**
- * Computes what a stage consists of. Pure: the same configuration gives the same declaration, wherever it is asked for.
+ * Computes what a stage consists of. Pure: the same configuration always gives the same declaration.
  *
  * @param jobs the catalogue; a test may give another.
  * @throws ConfigurationError with every name or number that Google, or the order of the time limits, would not allow.
@@ -51,7 +51,7 @@ export const declare = (configuration: StageConfiguration, jobs: readonly Job[] 
 }
 
 const backOff = {
-  // No limit of time: with one, Cloud Scheduler would retry until both limits are reached.
+  // No time limit: with one, Cloud Scheduler would retry until both limits are reached.
   maxRetryDuration: '0s',
   minBackoffDuration: '30s',
   maxBackoffDuration: '300s',
@@ -89,7 +89,7 @@ const declareService = (configuration: StageConfiguration, jobs: readonly Job[])
       APP_IS_WORKER: 'true',
       ASK_EXECUTIONS: String(askExecutions),
       BUNDLES_URL: joinUrls(bundlesUrl),
-      // For the trace of a log line; Cloud Run does not tell.
+      // For the trace of a log line; Cloud Run does not set it.
       GOOGLE_CLOUD_PROJECT: project,
       ...(Object.keys(settings).length > 0 ? { JOB_SETTINGS: JSON.stringify(sortKeys(settings)) } : {}),
       LOG_LEVEL: logLevel,

@@ -1,23 +1,23 @@
 import type { ParameterValues } from '../jobs/parameters.ts'
 
-/** Everything that a stage consists of, as plain data: what the engine makes of it, and what the local runner runs. */
+/** Everything that a stage consists of, as plain data: the engine deploys it, the local runner runs it. */
 export interface Declaration {
   readonly app: string
   readonly stage: string
   readonly project: string
   readonly region: string
   readonly timeZone: string
-  /** Whether previews refuse to delete or replace the service and the jobs. */
+  /** Whether a preview refuses to delete or replace the service and the jobs. */
   readonly protect: boolean
   readonly repositoryId: string
   readonly service: DeclaredService
   readonly accounts: { readonly runtime: DeclaredAccount; readonly caller: DeclaredAccount }
-  /** Every bucket that stored files are in, once, the first one of the uploads first. */
+  /** Every bucket that holds stored files, each once, the first one of the uploads first. */
   readonly storageBuckets: readonly string[]
   /** Whether the worker may look at the executions of the project's Cloud Run jobs. */
   readonly askExecutions: boolean
   readonly jobs: readonly DeclaredJob[]
-  /** Ids of jobs to import, made by hand before. */
+  /** Ids of jobs to import, which were made by hand before. */
   readonly adopt: readonly string[]
   readonly alertChannels: readonly string[]
 }
@@ -68,6 +68,6 @@ export interface DeclaredJob {
     readonly maxDoublings: number
   }
   readonly paused: boolean
-  /** Ids that the job had before: the engine knows it by them. */
+  /** Ids that the job had before: the engine may still know it by them. */
   readonly formerIds: readonly string[]
 }

@@ -2,7 +2,7 @@ import type { EngineEvent } from '@pulumi/pulumi/automation/index.js'
 
 /** What differs between a stage's state and Google Cloud. */
 export interface Drift {
-  /** Ids of jobs of which nothing but the pause differs: somebody paused or resumed them by hand. */
+  /** Ids of jobs whose only difference is the pause: somebody paused or resumed them by hand. */
   readonly pauses: readonly string[]
   /** `service: template`, `clear-sessions: gone`. */
   readonly others: readonly string[]
@@ -42,8 +42,8 @@ export const describeDrift = (stage: string, { pauses, others }: Drift): string 
   ].join('\n')
 
 /**
- * How a pause by hand becomes part of the configuration, as it follows 'or'. The provider asks for the pause of a job
- * that its state has as enabled, and Cloud Scheduler refuses to pause what is paused; by then the service has changed.
+ * How to make a pause by hand part of the configuration, as a phrase that follows 'or'. Without `--refresh` the provider
+ * asks to pause a job that Cloud Scheduler has paused already, which it refuses; by then the service has changed.
  */
 export const describeLastingPause = (stage: string, job: string): string =>
   `make it lasting: jobs.${job}.paused: true in Pulumi.${stage}.yaml, then 'pulumi up --stack ${stage} --refresh', or ` +

@@ -2,7 +2,7 @@ import { output, type ResourceTransformation, RunError } from '@pulumi/pulumi'
 
 /**
  * Refuses, in the preview, a resource that would fall into a known trap of the provider, open the worker to the public
- * or take something away from others. It sees every resource of the stack, whichever file declares it.
+ * or take something away from others. It sees every resource of the stack, no matter which file declares it.
  */
 export const refuseTraps: ResourceTransformation = ({ type, name, props, opts }) => {
   const faults = findTraps(type, props, opts)
@@ -161,7 +161,7 @@ const traps: Readonly<Record<string, readonly Trap[]>> = {
   ]
 }
 
-/** What an answer in JSON leaves out, anywhere in it: 0, false, an empty text, an empty list. */
+/** Whether a value holds, anywhere in it, what an answer in JSON leaves out: 0, false, an empty text, an empty list. */
 const hasZero = (value: unknown): boolean =>
   typeof value === 'object' && value !== null
     ? (Array.isArray(value) && value.length === 0) || Object.values(value).some(hasZero)
@@ -170,7 +170,7 @@ const hasZero = (value: unknown): boolean =>
 const eachContainer = (template: Properties, holds: (container: Properties) => boolean): boolean =>
   template?.containers?.length > 0 && template.containers.every(holds)
 
-/** What is known only once other resources are: checked as soon as it is. */
+/** Checks values that depend on other resources as soon as they are known. */
 const checkLater = (type: string, name: string, props: Properties): Properties => {
   if (/iammember$/i.test(type)) {
     const member = output(props.member).apply((value: string) => {

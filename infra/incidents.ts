@@ -6,7 +6,7 @@ export interface Incident {
   readonly alert: Alert
   /** What the alert's message names: the job's id or its name in Cloud Scheduler; undefined where it names none. */
   readonly job?: string
-  /** Of the first and of the last line; of silence, of the last sign. */
+  /** The time of the first and of the last line; in silence, that of the last sign of life. */
   readonly first: Date
   readonly last: Date
   readonly lines: number
@@ -14,7 +14,7 @@ export interface Incident {
   readonly entry?: LoggedEntry
 }
 
-/** Of an entry of Cloud Logging, what an alert looks at. */
+/** The parts of a Cloud Logging entry that an alert looks at. */
 export interface LoggedEntry {
   readonly timestamp: string
   readonly [field: string]: unknown
@@ -24,8 +24,8 @@ export interface LoggedEntry {
 export const autoClose = 86_400
 
 /**
- * Evaluates the alerts of a stage as Cloud Monitoring does, over the entries that its log gives for a filter: each
- * filter is judged by the log itself, here as there.
+ * Evaluates the alerts of a stage as Cloud Monitoring does, over the entries that its log returns for a filter: here, too,
+ * the log itself applies the filters.
  *
  * @param readEntries the entries since an instant that match a filter, in the order of time.
  */
@@ -58,7 +58,7 @@ const groupByJob = (alert: Alert, { jobLabel }: LogCondition, entries: readonly 
     ...entryOf(lines)
   }))
 
-/** As for a metric: where there never was a sign, none is missed. */
+/** As with a metric: where there never was a sign of life, none is missed. */
 const findSilence = (
   alert: Alert,
   { seconds }: Absence,

@@ -8,7 +8,7 @@ const readDeclaration = (): Declaration => {
   try {
     return declare(parseConfiguration(getStack(), decodeConfiguration(getProject(), runtime.allConfig())))
   } catch (error) {
-    // The engine shows a RunError without its stack, of which nobody would learn anything.
+    // The engine shows a RunError without its stack, which would help nobody.
     throw error instanceof ConfigurationError ? new RunError(error.message) : error
   }
 }

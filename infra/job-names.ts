@@ -2,8 +2,8 @@ import type { Declaration } from './declaration.ts'
 import { stages } from './stages.ts'
 
 /**
- * Whether a name in Cloud Scheduler is one of this application's in this stage. The stages may share a project, and prod
- * has no suffix: its names are the ones that have none of the others'.
+ * Whether a name in Cloud Scheduler belongs to this application in this stage. The stages may share a project, and prod
+ * has no suffix: its names are those without another stage's suffix.
  */
 export const isNameOfStage = ({ app, stage }: Pick<Declaration, 'app' | 'stage'>, name: string): boolean => {
   if (!name.startsWith(`${app}-`)) return false

@@ -4,10 +4,10 @@ import type { Declaration } from './declared-stage.ts'
 import { stages } from './stages.ts'
 
 /**
- * Finds what Google would refuse only when it is deployed, or what would go wrong only when it runs: names, the order
- * of the time limits, names that are taken.
+ * Finds what Google would refuse only at deployment, or what would fail only at run time: names, the order of the time
+ * limits, names that are taken.
  *
- * @returns each fault with the resource, what it must be and what it got.
+ * @returns each fault with the resource, what it must be and what it is.
  */
 export const findDeclarationFaults = (declaration: Declaration): string[] => [
   ...findNameFaults(declaration),
@@ -16,7 +16,7 @@ export const findDeclarationFaults = (declaration: Declaration): string[] => [
   ...findSizeFaults(declaration)
 ]
 
-/** Finds what a preview may have and a deployment may not: the image that stands in for the first promoted one. */
+/** Finds what is allowed in a preview but not in a deployment: the image that stands in for the first promoted one. */
 export const findDeploymentFaults = ({ service }: Declaration): string[] =>
   service.image?.includes('/not-yet-promoted/')
     ? [
@@ -29,7 +29,7 @@ const nameLimits = {
     pattern: /^[a-z][-a-z0-9]{4,28}[a-z0-9]$/,
     must: '6 to 30 lower-case letters, digits and hyphens'
   },
-  // Cloud Run adds a hash to it for the host name, whose parts end at 63 characters.
+  // Cloud Run adds a hash to it for the host name, whose parts have at most 63 characters.
   service: {
     pattern: /^[a-z]([-a-z0-9]{0,47}[a-z0-9])?$/,
     must: 'at most 49 lower-case letters, digits and hyphens'
@@ -58,8 +58,8 @@ const listNames = ({ accounts, service, repositoryId, jobs }: Declaration) => [
 ]
 
 /**
- * The services and accounts of the original, in the same project, serve other things as well: none of ours may be one
- * of them. And no stage's job may have the name of another stage's.
+ * The original's services and accounts, in the same project, serve other purposes as well: none of ours may have one of
+ * their names. And no stage's job may have the name of another stage's job.
  */
 const findTakenNames = (declaration: Declaration): string[] => {
   const { app, jobs } = declaration
@@ -80,7 +80,7 @@ const findTakenNames = (declaration: Declaration): string[] => {
   ]
 }
 
-/** Each limit must end before the one around it: then the inner one is what is seen, with its reason. */
+/** Each limit must end before the one around it: then people see the inner one, with its reason. */
 const findBudgetFaults = ({ jobs, service, stage }: Declaration): string[] =>
   jobs.flatMap(({ id, attemptDeadline }) => {
     const seconds = Number(attemptDeadline.replace(/s$/, ''))

@@ -2,12 +2,12 @@ import type { DeclaredJob } from './declaration.ts'
 import { ticksBetween } from '../schedule/ticks.ts'
 
 const minute = 60_000
-// Beyond the time that a run may take: its retries, and a log line that comes late.
+// On top of the time that a run may take: for its retries, and a log line that comes late.
 const graceMs = 10 * minute
 // A few ticks are enough to find the last one: the weekly job's are seven days apart, the others' minutes or hours.
 const spans = [60 * minute, 24 * 60 * minute, 8 * 24 * 60 * minute]
 
-/** A job as Cloud Scheduler has it, as far as it tells what has to be done about it. */
+/** The parts of a job in Cloud Scheduler that show whether something has to be done about it. */
 export interface JobState {
   /** The last part of its name. */
   readonly name: string

@@ -4,9 +4,9 @@ import { describeSchedule } from '../schedule/words.ts'
 import { describeAffectedTicks } from './daylight-saving.ts'
 import type { Inputs, Plan, PlannedChange } from './plan.ts'
 
-/** What a preview would do to a stage, in people's words, as Markdown. */
+/** What a preview would do to a stage, in plain words, as Markdown. */
 export const describePlan = (stage: string, { changes, warnings, errors }: Plan, now: Date): string => {
-  // The engine's order is that in which it happened to get to them.
+  // The engine's order is accidental.
   const sorted = changes.toSorted((a, b) => (a.type + a.name < b.type + b.name ? -1 : 1))
   const jobs = sorted.filter(({ type }) => type === types.job)
   const others = sorted.filter(({ type }) => type !== types.job)
@@ -77,7 +77,7 @@ const describeJob = ({ kind, name, before, after }: PlannedChange, now: Date): s
         ]
       : []),
     ...(bodyOf(before) === bodyOf(after) ? [] : [`parameters: ${arrow(bodyOf(before), bodyOf(after))}`]),
-    // Of a new job the rest is as of every job.
+    // The rest of a new job is the same as for every job.
     ...(kind === 'create'
       ? []
       : describeDifferences(
@@ -112,7 +112,7 @@ const bodyOf = ({ httpTarget }: Inputs): string | undefined => {
   return typeof body === 'string' ? Buffer.from(body, 'base64').toString() : undefined
 }
 
-/** What comes or goes whole, in a line a kind and type. */
+/** What is created or deleted as a whole, one line per kind and type. */
 const describeSimple = (changes: readonly PlannedChange[]): string[] =>
   [
     ...Map.groupBy(
@@ -135,7 +135,7 @@ const describeChange = ({ kind, type, name, before, after }: PlannedChange): str
       ]
     : []
 
-/** What other resources give once they are there is told in one line, whatever hangs on it. */
+/** Values that other resources give only once they exist are summed up in one line. */
 const describeDifferences = (differences: readonly Difference[]): string[] => {
   const known = differences.filter(({ is }) => !isUnknown(is))
   return [
@@ -196,13 +196,13 @@ interface Difference {
   readonly is: unknown
 }
 
-/** Every value that differs, by its path; what has a name in a list, by that. */
+/** Every value that differs, by its path; list entries with a name go by that name. */
 const findDifferences = (before: unknown, after: unknown): Difference[] => {
   const was = new Map(flatten('', before))
   const is = new Map(flatten('', after))
   return (
     [...new Set([...was.keys(), ...is.keys()])]
-      // A name that labels its place says nothing more.
+      // Such a name is already part of the path.
       .filter((path) => !path.endsWith('].name'))
       .filter((path) => JSON.stringify(was.get(path)) !== JSON.stringify(is.get(path)))
       .map((path) => ({ path, was: was.get(path), is: is.get(path) }))
@@ -222,7 +222,7 @@ const labelOf = (item: unknown): string | undefined => {
   return typeof name === 'string' ? name : undefined
 }
 
-// The engine's, for a value that other resources give once they are there.
+// The engine's placeholder for a value that other resources give once they exist.
 const unknownValue = '04da6b54-80e4-46f7-96ec-b56ff0331ba9'
 const longestValue = 300
 

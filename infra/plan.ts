@@ -5,17 +5,17 @@ export interface PlannedChange {
   readonly kind: 'create' | 'import' | 'update' | 'replace' | 'delete'
   /** `gcp:cloudscheduler/job:Job`. */
   readonly type: string
-  /** In the program: of a job its id. */
+  /** Its name in the program; a job's is its id. */
   readonly name: string
   readonly before: Inputs
   readonly after: Inputs
-  /** Of a replacement: whether the old one goes before the new one comes. */
+  /** For a replacement: whether the old one goes before the new one comes. */
   readonly leavesGap: boolean
 }
 
 export type Inputs = Readonly<Record<string, unknown>>
 
-/** What the engine would do to a stage, and what it and the program say of it. */
+/** What the engine would do to a stage, and what it and the program say about that. */
 export interface Plan {
   readonly changes: readonly PlannedChange[]
   readonly warnings: readonly string[]
@@ -23,11 +23,11 @@ export interface Plan {
   readonly errors: readonly string[]
 }
 
-/** Reads a plan from the events of a preview: the engine's own, and so nothing that the program only meant to do. */
+/** Reads a plan from the engine's own events of a preview, so that it has nothing that the program only meant to do. */
 export const readPlan = (events: readonly EngineEvent[]): Plan => {
   const steps = events
     .flatMap(({ resourcePreEvent }) => resourcePreEvent?.metadata ?? [])
-    // Components, the stack and providers are nothing that is deployed.
+    // Components, the stack and providers are not deployed.
     .filter(({ type }) => !/^(pulumi|scheduled-jobs):/.test(type))
   const replaced = (op: string, urn: string): number =>
     steps.findIndex((step) => step.op === op && (step.urn === urn || step.old?.urn === urn))
@@ -59,7 +59,7 @@ export const readPlan = (events: readonly EngineEvent[]): Plan => {
   return { changes, warnings: said('warning'), errors: said('error') }
 }
 
-// Of a replacement the engine tells three steps; one is enough.
+// The engine reports a replacement in three steps; one is enough.
 const kinds: Readonly<Record<string, PlannedChange['kind'] | undefined>> = {
   create: 'create',
   import: 'import',

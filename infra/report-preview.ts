@@ -3,7 +3,7 @@ import { type EngineEvent, LocalWorkspace } from '@pulumi/pulumi/automation/inde
 import { describePlan } from './plan-description.ts'
 import { readPlan } from './plan.ts'
 
-// GitHub takes 65,536 characters a comment, and three stages share one.
+// GitHub takes 65,536 characters per comment, and three stages share one.
 const longestDiff = 12_000
 
 /**
@@ -29,14 +29,14 @@ const main = async (): Promise<void> => {
     fault = error
   }
   const plan = readPlan(events)
-  // The engine may fail before it has an event to tell.
+  // The engine may fail before it has sent any event.
   const errors = fault && plan.errors.length === 0 ? [messageOf(fault)] : plan.errors
   await writeFile(file, `${describePlan(stackName, { ...plan, errors }, new Date())}\n\n${foldDiff(diff)}\n`)
   process.stdout.write(`${diff}\n`)
   process.exitCode = fault ? 1 : 0
 }
 
-/** The diff for who wants every field of it. */
+/** The diff, folded, for readers who want every field of it. */
 const foldDiff = (diff: string): string => {
   const text = diff.trim().replaceAll('```', "'''")
   const shown = text.length > longestDiff ? `${text.slice(0, longestDiff)}\n… the rest is in the log` : text

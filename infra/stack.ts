@@ -12,9 +12,9 @@ import { refuseTraps } from './guards.ts'
 import { findDeploymentFaults } from './limits.ts'
 
 /**
- * Every resource of a stage, in the order in which they need each other.
+ * Every resource of a stage; each comes after those that it needs.
  *
- * @throws RunError when it would be deployed with what only a preview may have.
+ * @throws RunError when a deployment has what only a preview may have.
  */
 export const declareStack = (declaration: Declaration) => {
   const faults = runtime.isDryRun() ? [] : findDeploymentFaults(declaration)

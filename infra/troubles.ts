@@ -8,11 +8,11 @@ import { findExpectedTick, type JobState } from './overdue.ts'
 
 /** Something about a stage that needs a person. */
 export interface Trouble {
-  /** `warn`: it may be meant so, or is over by itself. */
+  /** `warn`: it may be intended, or goes away by itself. */
   readonly level: 'fail' | 'warn'
   /** `database`, `paused`, `overdue`, `leftover`, `stranger`, `not deployed`, or the id of an alert. */
   readonly kind: string
-  /** Its id in the catalogue; its name in Cloud Scheduler where it is not in it. Undefined where it is no job's. */
+  /** The job's id in the catalogue, else its name in Cloud Scheduler. Undefined where no job is concerned. */
   readonly job?: string
   readonly what: string
   /** What to do about it, most often a command. */
@@ -34,7 +34,7 @@ export interface StageFacts {
 }
 
 /**
- * All that needs a person in a stage, the worst first: what the state of its jobs tells, and the alerts that have fired and
+ * All that needs a person in a stage, the worst first: what the state of its jobs shows, and the alerts that have fired and
  * that no run has made good since. The console, `list` and `doctor` show the same.
  */
 export const findTroubles = async (facts: StageFacts): Promise<Trouble[]> => {
@@ -50,7 +50,7 @@ export const findTroubles = async (facts: StageFacts): Promise<Trouble[]> => {
   return found.toSorted((a, b) => Number(a.level === 'warn') - Number(b.level === 'warn'))
 }
 
-/** An end of a run that did what it was asked for. */
+/** The end of a run that did what it was asked to do. */
 interface Completion {
   readonly job: string | undefined
   readonly run: string | undefined
@@ -72,7 +72,7 @@ const findOpenIncidents = async (facts: StageFacts): Promise<[Incident[], Comple
   return [incidents.filter((incident) => !isMadeGood(incident, completions, facts)), completions]
 }
 
-/** A dry run by hand is nobody's tick; that of a stage in the shadow is. */
+/** A dry run by hand counts for no tick; a dry run of a stage in the shadow does. */
 const matchCompletions = ({ service, region }: Declaration): string =>
   [
     'resource.type="cloud_run_revision"',
@@ -82,7 +82,7 @@ const matchCompletions = ({ service, region }: Declaration): string =>
     '(labels.tick:* OR jsonPayload.dry_run=false)'
   ].join('\n')
 
-/** A later run that did what it was asked for makes good what failed before it; what was missing stays missing. */
+/** A later run that did what it was asked to do makes good what failed before it; what was missing stays missing. */
 const isMadeGood = (
   incident: Incident,
   completions: readonly Completion[],
@@ -99,7 +99,7 @@ const isMadeGood = (
 
 const lasting = new Set(['files-missing', 'nothing-fired'])
 
-/** Of what one fault sets off, its cause; while the database does not answer, that alone. */
+/** Of several incidents with one cause, keeps the cause alone; while the database does not answer, only that. */
 const tellOnce = (incidents: readonly Incident[], facts: StageFacts): Incident[] => {
   const told = new Set(incidents.map((one) => `${one.alert.id} ${idOf(one, facts.declaration)}`))
   return incidents.filter((incident) => {
@@ -163,7 +163,7 @@ const findOverdue = (
   completions: readonly Completion[],
   open: readonly Incident[]
 ): Trouble[] => {
-  // The database is why, and is told.
+  // The database is the cause, and is reported already.
   if (databaseFault !== undefined) return []
   const told = new Set(open.map((incident) => idOf(incident, declaration)))
   const oldest = now.getTime() - autoClose * 1_000
@@ -171,7 +171,7 @@ const findOverdue = (
     const tick = findExpectedTick(declared, job, now)
     if (!tick || told.has(id)) return []
     const isDone = completions.some((one) => one.job === id && one.at >= tick)
-    // Of a tick that is older than the log that was read, Cloud Scheduler knows.
+    // For a tick that is older than the log that was read, Cloud Scheduler's last call decides.
     const isCalled = job.lastAttempt !== undefined && job.lastAttempt >= tick && job.lastCode === 0
     if (isDone || (tick.getTime() < oldest && isCalled)) return []
     return [
@@ -186,7 +186,7 @@ const findOverdue = (
   })
 }
 
-/** Jobs that are declared and not there. */
+/** Jobs that are declared but do not exist. */
 export const findMissingJobs = ({
   declaration,
   jobs,
@@ -202,7 +202,7 @@ export const findMissingJobs = ({
       fix: deployFix(stage)
     }))
 
-/** Jobs that are paused, or are not, against the configuration. */
+/** Jobs that are paused or enabled contrary to the configuration. */
 export const findPauses = ({
   declaration,
   jobs,
@@ -215,7 +215,7 @@ export const findPauses = ({
     const fail = (what: string, fix: string): Trouble[] => [{ ...found, level: 'fail', what, fix }]
     if (state !== 'PAUSED' && state !== 'ENABLED') return fail(`${id} is ${state}`, deployFix(stage))
     if (paused) {
-      // By hand, or because the deployment that had to pause it failed there. It does what it must not.
+      // By hand, or because the deployment failed when it had to pause the job. The job does what it must not.
       return fail(
         `${id} is ENABLED; the configuration says PAUSED`,
         `'npm run scheduler -- pause ${id} --stage ${stage}'`
@@ -231,7 +231,7 @@ export const findPauses = ({
     ]
   })
 
-/** Jobs of the stage's names that it does not declare. One made for a run is given its time. */
+/** Jobs with the stage's names that it does not declare. A job made for one run is left alone while it may be in use. */
 export const findLeftovers = ({
   declaration,
   jobs,
@@ -261,7 +261,7 @@ const deployFix = (stage: string): string =>
 // Runs are awaited for up to half an hour.
 const youngMs = 40 * 60_000
 
-/** Whether a name is that of a job made for one run that may still be under way: it has the instant. */
+/** Whether a name belongs to a job made for one run that may still be under way, by the instant in the name. */
 export const isYoungOneShot = (name: string, now: Date): boolean => {
   const [, date = '', time = ''] = /-once-(\d{8})t(\d{6})\d{3}z/.exec(name) ?? []
   const madeAt = Date.parse(

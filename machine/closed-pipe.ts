@@ -1,6 +1,6 @@
 /**
- * Lets this program end quietly once nobody reads what it prints, as `… | head` does after its first lines: they have what they
- * wanted. To be called before anything is printed.
+ * Ends this program quietly once nobody reads what it prints any more, as with `… | head` after its first lines. Call it
+ * before anything is printed.
  */
 export const endAtClosedPipe = (): void => {
   for (const stream of [process.stdout, process.stderr]) {

@@ -43,7 +43,7 @@ export const parseCron = (expression: string): Cron => {
   return new Cron(expression.trim(), { utcOffset: 0, paused: true, mode: '5-part' })
 }
 
-/** Whether the expression names hours: then a change of daylight saving may skip or double a tick. */
+/** Whether the expression names hours: if so, a change of daylight saving may skip or double a tick. */
 export const hasFixedHour = (expression: string): boolean =>
   !/^\*(\/1)?$/.test(expression.trim().split(/\s+/)[1] ?? '')
 

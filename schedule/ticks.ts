@@ -17,7 +17,7 @@ export interface Schedule {
  *
  * The daylight-saving rule: **an instant is a tick when its wall-clock minute matches the expression.** So a time that
  * does not exist is skipped to the next day that has it, one that comes twice fires twice, and intervals keep ticking.
- * It is the rule of Google's own App Engine cron, the one primary source there is; Cloud Scheduler documents none.
+ * It is the rule of Google's own App Engine cron, the only primary source; Cloud Scheduler documents none.
  *
  * @throws RangeError when the expression or the zone is not valid.
  */

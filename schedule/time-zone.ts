@@ -62,7 +62,7 @@ export interface OffsetChange {
 /**
  * The first change of the zone's offset in (after, until].
  *
- * Looks once a day, so two changes within a day of each other that cancel out are not seen; no zone has such.
+ * Looks once a day, so it misses two changes within a day that cancel each other out; no zone has any.
  */
 export const nextOffsetChange = (timeZone: string, after: Date, until: Date): OffsetChange | undefined => {
   const before = offsetAt(timeZone, after)

@@ -4,7 +4,7 @@ import { explainAttempt } from '../attempt-explanation.ts'
 import type { AttemptLine, CallLine } from '../run-log.ts'
 import { type RunsOfLog, tickKey } from './runs-of-log.ts'
 
-/** A call of Cloud Scheduler as its log has it: begun, and ended or not. */
+/** A call of Cloud Scheduler as its log shows it: begun, and ended or not. */
 interface Call {
   readonly job: string
   readonly start: CallLine
@@ -13,17 +13,17 @@ interface Call {
   readonly tick?: string
 }
 
-// Cloud Scheduler fires no tick early: a call that carries a later time is one by hand.
+// Cloud Scheduler fires no tick early: a call that carries a later time was made by hand.
 const earlyMs = 5_000
-// The clocks of Cloud Scheduler and of the worker are two.
+// Cloud Scheduler and the worker have different clocks.
 const skewMs = 10_000
-// Beyond its deadline a call has a minute for the line that tells its end.
+// After its deadline a call has a minute until the line about its end must be there.
 const lateMs = 60_000
 
 /**
- * Puts the two lines of each call together, and the run that answered it. Cloud Scheduler's log names neither: its lines
- * are paired in their order, for calls of a job end in the order in which they began unless someone forces one meanwhile;
- * a run is found by its tick and by the answer that it must have had, or for a call by hand by its time.
+ * Joins the two lines of each call, and finds the run that answered it. Cloud Scheduler's log identifies neither: its
+ * lines are paired in their order, since calls of a job end in the order in which they began unless someone forces one in
+ * between; a run is found by its tick and by the answer that it must have had, or for a call by hand by its time.
  */
 export const readAttemptsOfLog = (
   lines: readonly (CallLine | AttemptLine)[],
@@ -61,7 +61,7 @@ export const readAttemptsOfLog = (
   })
 }
 
-/** Of a delivery, the id in the console: what Cloud Logging calls its first line. */
+/** A delivery's id in the console: the id that Cloud Logging gives its first line. */
 const idOf = ({ key }: CallLine): string => key.replaceAll(/[^A-Za-z0-9._~-]/g, '_').slice(0, 200)
 
 const pairLines = (job: string, lines: readonly (CallLine | AttemptLine)[]): Call[] => {
@@ -87,7 +87,7 @@ const pairLines = (job: string, lines: readonly (CallLine | AttemptLine)[]): Cal
   )
 }
 
-/** A run, and whether its answer was given again. */
+/** A run's answer to a delivery, which may repeat the answer to an earlier one. */
 interface RunAnswer {
   readonly run: Run
   readonly isRepeat: boolean
@@ -118,7 +118,7 @@ const findAnswers = (
     const answersOf = answersByTick.get(key) ?? []
     // The worker counts the runs of a tick; its lines may come late.
     const left = isTick ? answersOf.toSorted((a, b) => a.run.attempt - b.run.attempt) : [...answersOf]
-    // The last first: a call before it may have reached nobody.
+    // The last call first: an earlier one may never have reached the worker.
     for (const call of ofTick.toReversed()) {
       const index = left.findLastIndex(
         (answer) => isAnswerOf(answer, call) && (isTick || isWithin(answer.at, call))
@@ -136,12 +136,12 @@ const byHand = ' by hand'
 const tickKeyOf = (job: string, tick: string | undefined): string =>
   tick === undefined ? `${job}${byHand}` : tickKey(job, tick)
 
-/** Whether a call was answered as a run of this state is. */
+/** Whether a call got the answer that a run in this state gives. */
 const isAnswerOf = ({ run, isRepeat }: RunAnswer, { end }: Call): boolean => {
   if (!end) return run.state === 'running'
   const isSuccess = end.status === undefined && end.severity !== 'ERROR'
   if (isRepeat || run.state === 'completed' || run.state === 'skipped') return isSuccess
-  // A refusal is an answer, a failure is not; of both the ledger says that they failed.
+  // A refused run answers with success, a failed one does not; the ledger calls both failed.
   return run.state === 'failed' ? isSuccess || end.httpStatus === 500 : !isSuccess
 }
 

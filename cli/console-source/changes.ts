@@ -19,7 +19,7 @@ export interface WatchedParts extends Pick<Surroundings, 'clock' | 'signal'> {
 
 const recent = 200
 
-/** Looks again and again, and tells of what differs from the look before. Nobody is told of what was there at first. */
+/** Looks repeatedly and reports what differs from the look before. What was there at the first look is not reported. */
 export const watchChanges = async (
   { look, listJobs, freshness, describeTrouble, pace, clock, signal }: WatchedParts,
   onChange: (change: Change) => void

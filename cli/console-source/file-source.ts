@@ -20,10 +20,10 @@ import {
 } from './kept-records.ts'
 
 /**
- * The console's source of what `history --json` has printed: the jobs are those that the stage declares, time stands at the
- * last row, and nothing acts.
+ * The console's source for the output of `history --json`: the jobs are those that the stage declares, time stands still at
+ * the last row, and nothing acts.
  *
- * @throws UsageError that says where the file is not what that prints.
+ * @throws UsageError that says where the file differs from such output.
  */
 export const readFileSource = async (
   target: StageTarget,
@@ -96,7 +96,7 @@ export const readFileSource = async (
 
 const count = z.number().nullable()
 
-// What answerHistory makes; a later version may say more.
+// What answerHistory prints; a later version may add to it.
 const historyRow = z.object({
   at: z.iso.datetime(),
   job: z.string(),
@@ -199,10 +199,10 @@ const nameRow = (index: number): string =>
 
 const hour = 3_600_000
 const spans = [hour, 24 * hour, 8 * 24 * hour]
-// A clock may be slow by as much.
+// A clock may be slow by this much.
 const skewMs = 10_000
 
-/** The export does not say which tick: the last one before it, by the schedule that the stage declares. */
+/** The export does not name the tick: it is the last one before the run, by the schedule that the stage declares. */
 const findTick = (job: DeclaredJob, at: Date): Date | undefined => {
   const until = new Date(at.getTime() + skewMs)
   for (const span of spans) {

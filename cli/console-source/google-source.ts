@@ -31,14 +31,14 @@ import { readRunsOfLog } from './runs-of-log.ts'
 export interface GoogleParts {
   readonly session: Session
   readonly surroundings: Pick<Surroundings, 'clock' | 'signal'>
-  /** There once requests come in. */
+  /** Works once requests come in. */
   readonly consoleUrl: () => string
 }
 
 const day = 86_400_000
-// The last tick of the weekly job lies in it.
+// Long enough for the last tick of the weekly job.
 const firstDays = 8
-// A look at the log is two reads, of the 60 that a project has a minute.
+// A look at the log takes two of the 60 reads that a project has per minute.
 const freshFor = 10_000
 const mostLines = 200
 const mostSamples = 3
@@ -48,8 +48,8 @@ const alertsFreshFor = 120_000
 const margin = 60_000
 
 /**
- * The console's source of a stage in Google Cloud: Cloud Scheduler's jobs, and of its log and the worker's all that they
- * tell of calls and runs. It asks as the operator, and names the right that is missing.
+ * The console's source for a stage in Google Cloud: Cloud Scheduler's jobs, and the calls and runs that its log and the
+ * worker's show. It asks as the operator, and names the right that is missing.
  */
 export const createGoogleSource = ({ session, surroundings, consoleUrl }: GoogleParts): ConsoleSource => {
   const { target, log } = session
@@ -82,7 +82,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
   const buildRecords = (): KeptRecords & Parameters => {
     const lines = history.lines()
     const now = clock.now()
-    // What is under way may be given up by now, though no line has come.
+    // What is under way may have passed its deadline by now, though no line has come.
     if (built && built.lines === lines && now.getTime() - built.at < margin) return built.records
     const found = readRunsOfLog(
       lines.filter((line) => line.kind === 'worker'),
@@ -96,7 +96,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
     return records
   }
 
-  /** Reads on where what is asked for is not there yet, or what is there is old. */
+  /** Reads more when the requested time is not covered yet, or when what is kept is old. */
   const look = async (from?: Date): Promise<KeptRecords & Parameters> => {
     const now = clock.now().getTime()
     const start = new Date(Math.min(now - firstDays * day, from?.getTime() ?? now))
@@ -128,7 +128,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
     string,
     { readonly at: number; readonly entries: Promise<readonly LoggedEntry[]> }
   >()
-  /** The alerts ask a dozen questions each time: what was answered a moment ago is answered again. */
+  /** The alerts make a dozen queries each time: a recent answer is used again. */
   const readEntries = async (filter: string, since: Date): Promise<readonly LoggedEntry[]> => {
     const now = clock.now().getTime()
     const known = answers.get(filter)
@@ -232,7 +232,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
     listRunsByHand: async (from, until) => findRunsByHand(await look(from), from, until),
     listPoints: async (job, limit) => findPoints(await look(), job, limit),
 
-    // Only Cloud Scheduler reaches the worker; that it fails for want of its database the runs tell.
+    // Only Cloud Scheduler reaches the worker; its runs show it when the database does not answer.
     findDatabaseFault: async () => undefined,
     readEntries,
     listLogLines: async (subject) => {
@@ -292,7 +292,7 @@ const toConsoleError = (error: CommandError): ConsoleError => {
   return new ConsoleError(status, message, { cause: error })
 }
 
-/** A job made by hand may have a schedule that only Cloud Scheduler can read: the week has no place for it. */
+/** A job made by hand may have a schedule that only Cloud Scheduler can read: the week leaves it out. */
 const isReadable = (job: ScheduledJob, now: Date): boolean => {
   try {
     nextTick(job, now)
@@ -340,7 +340,7 @@ const changeJob = async ({ jobs }: Session, name: string, verb: JobVerb): Promis
   return verb === 'pause' ? 'PAUSED' : 'ENABLED'
 }
 
-/** As `run --dry-run` and `--param` do it: through a job that is made for it, since Cloud Scheduler's `:run` takes no body. */
+/** Like `run --dry-run` and `--param`, goes through a job made for it, since Cloud Scheduler's `:run` takes no body. */
 const requestRun = async (
   session: Session,
   name: string,
@@ -385,7 +385,7 @@ const requestRun = async (
   }
 }
 
-/** What is sent, as the job is now: the requests of the past are kept nowhere. */
+/** What the job sends now: past requests are kept nowhere. */
 const describeRequest = (job: ScheduledJob | undefined, scheduleTime: string): AttemptDetails['request'] => ({
   method: job?.httpMethod ?? 'POST',
   url: job?.uri ?? '',
@@ -398,7 +398,7 @@ const describeRequest = (job: ScheduledJob | undefined, scheduleTime: string): A
   body: job?.body ?? ''
 })
 
-/** Each bounded by the times that are known of the run and of the attempt. */
+/** Each is bounded by the known times of the run and of the attempt. */
 const describeLogQueries = (
   { target: { declaration } }: Session,
   { runId, attemptId }: LogSubject,

@@ -25,7 +25,7 @@ export const findAttempts = ({ attempts }: KeptRecords, filter: AttemptFilter): 
       isIn(filter.tickIn, one.scheduleTime)
   )
 
-/** @throws ConsoleError when the page is not one that was given before. */
+/** @throws ConsoleError when the page is not one that was handed out before. */
 export const pageRuns = ({ runs }: KeptRecords, filter: RunFilter, { page, limit }: PageRequest): RunPage => {
   const { job, outcome, from, until, withRows } = filter
   const span = { from: toDate(from), until: toDate(until) }

@@ -8,8 +8,8 @@ export interface LogHistory {
   /** All that is kept, in no order; the same array until there is more. */
   lines(): readonly HistoryLine[]
   /**
-   * Reads on into the past until what is kept begins at an instant or before it, as far as Cloud Logging keeps lines. What
-   * could be read is kept whatever happens; what could not is asked for again from there on.
+   * Reads back until the kept lines begin at an instant or before it, as far as Cloud Logging keeps lines. What could be
+   * read is kept whatever happens; the next call continues from there.
    */
   reachBack(from: Date): Promise<void>
   /** Reads what has come since the last time. */
@@ -18,34 +18,34 @@ export interface LogHistory {
 }
 
 export interface HistoryState {
-  /** From when on it is whole; undefined while nothing has been read. */
+  /** Since when it is complete; undefined while nothing has been read. */
   readonly from?: Date
   /** When it was read last. */
   readonly asOf?: Date
   readonly trouble?: Trouble
 }
 
-/** Why Google's answers fail, until one does not. */
+/** Why Google's answers fail; ends with the first that does not. */
 export interface Trouble {
   /** A sentence without its end. */
   readonly message: string
-  /** Nothing is asked before. */
+  /** Nothing is asked before this time. */
   readonly retryAt: Date
 }
 
 const day = 86_400_000
 /** How long Cloud Logging keeps lines, unless a project pays for longer. */
 const keptDays = 30
-// Lines may reach Cloud Logging out of order, some seconds after what they tell.
+// Lines may reach Cloud Logging out of order, some seconds after the events that they report.
 const lateMs = 2 * 60_000
 // The clock of this machine may be slow.
 const aheadMs = 10 * 60_000
 
 interface Side {
   readonly name: HistorySide
-  /** From when on its lines are all here. */
+  /** Since when all of its lines are here. */
   from?: Date
-  /** Of the newest line when it was last read to its end. */
+  /** The time of the newest line when the log was last read to its end. */
   newest?: Date
 }
 
@@ -55,7 +55,7 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
   let lines: readonly HistoryLine[] = []
   let asOf: Date | undefined
   const watch = createTroubleWatch(clock)
-  // Whoever asks meanwhile finds what the first has read.
+  // A call that waits for another finds what that one has read.
   const oneByOne = pLimit(1)
 
   const keep = (some: readonly HistoryLine[]): void => {
@@ -88,7 +88,7 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
       keep(some)
       newest ??= some[0]?.at
     }
-    // Only now: what lies between a part and what was known would be taken for read.
+    // Only now: after a part alone, the lines between it and the known ones would be taken for read.
     if (newest && newest > side.newest) side.newest = newest
   }
 
@@ -127,9 +127,9 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
 
 const hasBegun = (side: Side): side is Side & { readonly newest: Date } => side.newest !== undefined
 
-/** Remembers that Google refuses, and asks nothing more until there is hope. */
+/** Remembers that Google refuses, and asks nothing more until an answer is likely again. */
 export interface TroubleWatch {
-  /** @throws GoogleError of the question, or of the last one where it is too early to ask again. */
+  /** @throws GoogleError of this question, or of the last one where it is too early to ask again. */
   ask<Value>(question: () => Promise<Value>): Promise<Value>
   trouble(): Trouble | undefined
 }
@@ -151,7 +151,7 @@ export const createTroubleWatch = (clock: Pick<Clock, 'now'>): TroubleWatch => {
         return answer
       } catch (error) {
         if (!(error instanceof GoogleError)) throw error
-        // A quota is a minute's, and a right is not given sooner; a server may be back at once.
+        // A quota lasts a minute, and a right takes as long to be granted; a server may be back at once.
         const isPassing = error.code === codes.unavailable || error.code === codes.deadlineExceeded
         last = { error, retryAt: new Date(clock.now().getTime() + (isPassing ? wait : minute)) }
         if (isPassing) wait = Math.min(wait * 2, longestWait)

@@ -4,19 +4,19 @@ import type { DeclaredJob } from '../../infra/declaration.ts'
 import { events } from '../../jobs/events.ts'
 import type { WorkerLine } from '../run-log.ts'
 
-/** What the worker's lines tell of its runs. */
+/** What the worker's lines say about its runs. */
 export interface RunsOfLog {
   readonly runs: readonly Run[]
   /** The parameters of a run, by its id. */
   readonly parameters: ReadonlyMap<string, object>
-  /** Of a delivery that was answered with the answer of an earlier run: the id that it got, and that of the run. */
+  /** For a delivery that got the answer of an earlier run: its own id, and the id of that run. */
   readonly repeats: ReadonlyMap<string, { readonly firstRunId: string; readonly line: WorkerLine }>
 }
 
-// Beyond its deadline a run has a minute for the line that tells its end.
+// After its deadline a run has a minute until the line about its end must be there.
 const lateMs = 60_000
 
-/** Puts the lines of each run together. What only the ledger knows, the batches so far among it, is not in them. */
+/** Joins the lines of each run. What only the ledger knows, such as the batches so far, is not in them. */
 export const readRunsOfLog = (
   lines: readonly WorkerLine[],
   jobs: readonly DeclaredJob[],
@@ -55,7 +55,7 @@ export const readRunsOfLog = (
   return { runs, parameters, repeats }
 }
 
-/** Of a tick, what all its deliveries share: the fractions of its second may differ. */
+/** The part of a tick that all its deliveries share: the seconds and their fractions may differ. */
 export const tickKey = (job: string, tick: string): string =>
   `${job} ${Math.floor(Date.parse(tick) / 60_000)}`
 
@@ -151,7 +151,7 @@ const describeMissed = ({ jobId: job, message, at }: WorkerLine, tick: string): 
   durationMs: 0
 })
 
-/** Nobody gave it an id: one that is the same each time it is asked for. */
+/** Makes an id for a tick that never had a run; it is the same each time. */
 const nameMissed = (job: string, tick: string): string =>
   createHash('sha256')
     .update(tickKey(job, tick))

@@ -7,8 +7,8 @@ import { autoClose } from '../incidents.ts'
 import type { Apis } from './apis.ts'
 
 /**
- * The alert policies of a stage. They name service and jobs by plain strings: were they to depend on the resources, no
- * job could be destroyed by itself.
+ * The alert policies of a stage. They name service and jobs by plain strings: if they depended on the resources, no job
+ * could be destroyed by itself.
  */
 export class Alerts extends ComponentResource {
   readonly titles: readonly string[]
@@ -31,7 +31,7 @@ export class Alerts extends ComponentResource {
     this.registerOutputs({ policies: policies.map((policy) => policy.displayName) })
   }
 
-  /** An address gets a channel of the stage's own; a channel that is there is used as it is. */
+  /** An email address gets a channel of the stage's own; an existing channel is used as it is. */
   private openChannel(channel: string, { app, stage }: Declaration, apis: Apis): Input<string> {
     if (channel.startsWith('projects/')) return channel
     return new NotificationChannel(
@@ -57,9 +57,9 @@ const buildPolicy = (
   severity: alert.severity,
   conditions: [{ displayName: alert.title, ...buildCondition(condition) }],
   alertStrategy: {
-    // A day: whoever looks in the morning still finds it open.
+    // A day: in the morning it is still open.
     autoClose: `${autoClose}s`,
-    // One message an hour: a job that fails every five minutes is one problem. Only for log lines may it be written.
+    // One message an hour: a job that fails every five minutes is one problem. Google allows this limit for log lines only.
     ...(condition.kind === 'log' ? { notificationRateLimit: { period: '3600s' } } : {})
   },
   documentation: {
@@ -78,7 +78,7 @@ const buildCondition = (condition: Condition) =>
         conditionAbsent: {
           filter: condition.filter,
           duration: `${condition.seconds}s`,
-          // Summed over the revisions: an old one falls silent with every deployment.
+          // Summed over the revisions: with every deployment an old one falls silent.
           aggregations: [
             { alignmentPeriod: '300s', perSeriesAligner: 'ALIGN_DELTA', crossSeriesReducer: 'REDUCE_SUM' }
           ],

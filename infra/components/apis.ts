@@ -10,7 +10,7 @@ export class Apis extends ComponentResource {
       (api) =>
         new Service(
           api,
-          // Other stages and other programs of the project use them as well: they stay on when this stage goes.
+          // Other stages and other programs of the project use them as well: they stay enabled when this stage goes.
           { service: `${api}.googleapis.com`, disableOnDestroy: false },
           { parent: this }
         )

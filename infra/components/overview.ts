@@ -69,7 +69,7 @@ const buildDashboard = ({ app, stage, service, jobs }: Declaration) => {
   }
 }
 
-/** Without zeros, which Google leaves out of its answer: the provider would take each for a change, for ever. */
+/** Leaves out zeros, as Google's answer does: otherwise the provider would take each for a change in every preview. */
 const at = (position: { readonly xPos?: number; readonly yPos?: number }) =>
   Object.fromEntries(Object.entries(position).filter(([, value]) => value !== 0))
 

@@ -13,7 +13,7 @@ interface Target {
   readonly caller: Caller
 }
 
-/** The Cloud Scheduler jobs, one an entry of the catalogue. A job's id is its logical name: a contract. */
+/** The Cloud Scheduler jobs, one per entry of the catalogue. A job's id is its logical name: a contract. */
 export class ScheduledJobs extends ComponentResource {
   /** Job id → name in Cloud Scheduler. */
   readonly names: Readonly<Record<string, string>>
@@ -29,7 +29,7 @@ export class ScheduledJobs extends ComponentResource {
           { region, ...buildJob(job, target) },
           {
             parent: this,
-            // The caller with its binding: a tick before it would be answered 403.
+            // The caller with its binding: a tick before the binding would be answered 403.
             dependsOn: [apis, caller],
             ...buildOptions(declaration, job)
           }
@@ -43,7 +43,7 @@ export class ScheduledJobs extends ComponentResource {
 const buildOptions = (declaration: Declaration, job: DeclaredJob): CustomResourceOptions => ({
   protect: declaration.protect,
   aliases: job.formerIds.map((name) => ({ name })),
-  // A job that was paused when it was adopted stays so until it leaves the list.
+  // A job that was paused when it was adopted stays paused until it leaves the list.
   ...(declaration.adopt.includes(job.id)
     ? { import: resourceNameOf(declaration, job), ignoreChanges: ['paused'] }
     : {})
@@ -55,11 +55,11 @@ const buildJob = (job: DeclaredJob, { worker, caller }: Target) => ({
   schedule: job.schedule,
   timeZone: job.timeZone,
   attemptDeadline: job.attemptDeadline,
-  // All five: with some left out the provider does not apply any on the first deployment.
+  // All five: if some are left out, the provider applies none on the first deployment.
   retryConfig: { ...job.retryConfig },
-  // Always written: left out later, the job would stay paused.
+  // Always written: if it were left out later, the job would stay paused.
   paused: job.paused,
-  // No headers: with a token they differ for ever. The worker reads a body of any content type as JSON.
+  // No headers: with a token they would differ in every preview. The worker reads a body of any content type as JSON.
   httpTarget: {
     uri: interpolate`${worker.url}${job.path}`,
     httpMethod: job.httpMethod,

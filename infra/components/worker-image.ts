@@ -5,8 +5,8 @@ import type { Declaration } from '../declaration.ts'
 import type { Apis } from './apis.ts'
 
 /**
- * The worker's image, built from worker/Dockerfile and kept in a registry of the stage's own: what a stage that takes
- * no promoted image runs. It is built at `up`, which needs a Docker engine; a preview needs none.
+ * The worker's image, built from worker/Dockerfile and kept in a registry of the stage's own, for stages that take no
+ * promoted image. It is built at `up`, which needs a Docker engine; a preview needs none.
  */
 export class WorkerImage extends ComponentResource {
   /** By digest: a name with a tag would never bring a new revision. */
@@ -35,7 +35,7 @@ export class WorkerImage extends ComponentResource {
         build: {
           context: projectDirectory,
           dockerfile: 'worker/Dockerfile',
-          // What Cloud Run runs, whatever the machine that builds.
+          // What Cloud Run runs, whatever machine builds it.
           platform: 'linux/amd64',
           builderVersion: 'BuilderBuildKit'
         }
@@ -50,7 +50,7 @@ export class WorkerImage extends ComponentResource {
 // Relative, so that a preview says the same on every machine: the engine runs the program in the project's folder.
 const projectDirectory = '.'
 
-// The last ten stay however old they are: one of them runs.
+// The last ten stay, however old: one of them is running.
 const cleanupPolicies = [
   { id: 'keep-recent', action: 'KEEP', mostRecentVersions: { keepCount: 10 } },
   { id: 'delete-old', action: 'DELETE', condition: { tagState: 'ANY', olderThan: `${30 * 86_400}s` } }

@@ -28,7 +28,7 @@ export class Worker extends ComponentResource {
         location: region,
         description: `Cleans the database of ${app} when Cloud Scheduler calls (${stage})`,
         labels: { app, stage },
-        // Cloud Scheduler of the same project is let in; the internet is not.
+        // Lets in Cloud Scheduler of the same project, but not the internet.
         ingress: 'INGRESS_TRAFFIC_INTERNAL_ONLY',
         deletionProtection: protect,
         scaling: { minInstanceCount: service.minInstances, maxInstanceCount: service.maxInstances },
@@ -36,10 +36,10 @@ export class Worker extends ComponentResource {
       },
       {
         parent: this,
-        // Without them the first revision can't read its secret or reach the database, and never gets ready.
+        // Without the grants the first revision can't read its secret or reach the database, and never gets ready.
         dependsOn: [apis, ...grants],
         protect,
-        // Whoever looks at the service with gcloud or the console rewrites these.
+        // gcloud and Google's console rewrite these when somebody looks at the service.
         ignoreChanges: ['client', 'clientVersion']
       }
     )
@@ -47,7 +47,7 @@ export class Worker extends ComponentResource {
     this.registerOutputs({ url: this.url })
   }
 
-  /** Members only: a binding or a policy would take away what others have been given. */
+  /** Members only: a binding or a policy would take away what others have been granted. */
   private grant(
     { service, project, storageBuckets, askExecutions }: Declaration,
     account: Account,
@@ -62,13 +62,13 @@ export class Worker extends ComponentResource {
           options
         )
     )
-    // The least of Google's roles that deletes and lists objects and sees the bucket: it reads no object.
+    // The smallest of Google's roles that can delete and list objects and see the bucket; it can't read objects.
     for (const [index, bucket] of storageBuckets.entries()) {
       grants.push(
         new BucketIAMMember(
           `deletes-stored-files-${bucket}`,
           { bucket, role: 'roles/storage.legacyBucketWriter', member: account.member },
-          // Once it was the only one. Deleted under its old name after it was created anew, the right would be gone.
+          // Once the only grant's name: without the alias, Pulumi would create the grant again and then delete it.
           { ...options, aliases: index === 0 ? [{ name: 'deletes-stored-files' }] : [] }
         )
       )
@@ -82,7 +82,7 @@ export class Worker extends ComponentResource {
         )
       )
     }
-    // On the project: the validators' jobs are the application's, and new ones come with its releases.
+    // On the project: the validators' jobs belong to the application, and its releases add new ones.
     if (askExecutions) {
       grants.push(
         new IAMMember(
@@ -106,7 +106,7 @@ const buildTemplate = (service: DeclaredService, image: Input<string>, serviceAc
       image,
       resources: {
         limits: { cpu: String(service.cpu), memory: service.memory },
-        // Once resources are written, leaving this out would bill the CPU between the requests as well.
+        // With resources written, leaving this out would bill the CPU between requests as well.
         cpuIdle: true,
         startupCpuBoost: true
       },
@@ -129,14 +129,14 @@ const buildTemplate = (service: DeclaredService, image: Input<string>, serviceAc
 
 const probes = {
   // Up to 32 s for the ledger's migrations and a database that is just waking up. A try waits longer than the worker
-  // waits for its database, so that its 503 is seen, and less than the period, as Cloud Run asks.
+  // waits for its database, so that the worker's 503 is seen, and less than the period, as Cloud Run requires.
   startupProbe: {
     httpGet: { path: '/health/ready' },
     periodSeconds: 4,
     timeoutSeconds: 3,
     failureThreshold: 8
   },
-  // Not the database: restarting the worker would not mend it.
+  // Does not check the database: restarting the worker would not mend that.
   livenessProbe: {
     httpGet: { path: '/health/live' },
     periodSeconds: 30,
