@@ -5,10 +5,10 @@ import { instant } from './schemas.ts'
 import type { ConsoleSource, VirtualTime } from './source.ts'
 import { findNights } from './week.ts'
 
-// A week of the catalogue is 3,200 attempts: minutes of work, which is all that one click may ask for.
+// A week of the catalogue is 3,200 attempts: minutes of work, and one click may not ask for more.
 const maxAdvance = 7 * 86_400
 const hour = 3_600_000
-// Before the change: far enough for both of the doubled ticks of 02:00 to lie ahead.
+// Before the change: early enough for both of the doubled ticks of 02:00 to lie ahead.
 const leadHours = 2
 const year = 366 * 86_400_000
 

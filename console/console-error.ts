@@ -9,11 +9,11 @@ export class ConsoleError extends Error {
   }
 }
 
-/** Whether what was asked for can't be had for now, or not of this source at all. */
+/** Whether this source can't give what was asked for, now or at all. */
 const isUnavailable = (error: unknown): error is ConsoleError =>
   error instanceof ConsoleError && error.status === 'UNAVAILABLE'
 
-/** What an answer holds, or something in its place where it can't be had for now. */
+/** The answer's value, or a substitute where it is not available for now. */
 export const orWithout = async <Value>(answer: Promise<Value>, without: Value): Promise<Value> => {
   try {
     return await answer

@@ -16,14 +16,14 @@ import { registerTroubleRoutes } from './trouble-routes.ts'
 import { registerWeekRoutes } from './week-routes.ts'
 
 /**
- * The web console: one page, and the JSON endpoints that it is made from, under `/api/`.
+ * The web console: one page, and the JSON endpoints behind it, under `/api/`.
  *
- * Register it on a server whose own hook refuses foreign Origins and rebound Hosts, as that of the emulator's first port
- * does.
+ * Register it on a server that itself refuses foreign Origins and rebound Hosts, like the server of the emulator's first
+ * port.
  */
 export const registerConsole = async (server: FastifyInstance, source: ConsoleSource): Promise<void> => {
   const routes: RouteOptions[] = []
-  // A scope of its own: neither the headers nor the document are for Google's paths beside it.
+  // A scope of its own: the headers and the document must not reach Google's paths on the same server.
   await server.register(async (scope) => {
     scope.addHook('onRequest', refuseOtherSites)
     scope.addHook('onSend', setSecurityHeaders)

@@ -1,7 +1,7 @@
 import { orWithout } from './console-error.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
 
-/** The jobs that Cloud Scheduler has; those of the declaration, and the reason, where it can't be asked. */
+/** The jobs that Cloud Scheduler has; where it can't be asked, those of the declaration and the reason. */
 export const findJobs = async (
   source: ConsoleSource
 ): Promise<{ readonly jobs: readonly SourceJob[]; readonly fault?: string }> => {
@@ -14,7 +14,7 @@ export const findJobs = async (
   return jobs ? { jobs } : { jobs: listDeclaredJobs(source), fault }
 }
 
-/** Nobody knows their state. */
+/** The declared jobs, with an unknown state. */
 export const listDeclaredJobs = ({
   declaration: { jobs, project, region }
 }: Pick<ConsoleSource, 'declaration'>): SourceJob[] =>

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ConsoleError, type ErrorStatus, httpCodes } from './console-error.ts'
 
-/** Answers with an error in the form of Google's API; of a fault of ours no more than that there is one. */
+/** Answers with an error in the form of Google's API; a fault of ours shows no details. */
 export const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const { status, message } = toConsoleError(error)
   const code = httpCodes[status]
@@ -16,9 +16,9 @@ const toConsoleError = (error: unknown): ConsoleError => {
     statusCode = 500,
     message = ''
   } = error as { status?: string; statusCode?: number; message?: string }
-  // Of the server that the console is registered on, or of what it asks: errors of Google's API.
+  // Errors of Google's API, from the server that the console is registered on or from what it asks.
   if (isStatus(status)) return new ConsoleError(status, message)
-  // Of Fastify: what was sent is not what it must be.
+  // From Fastify: the request is not valid.
   return statusCode < 500
     ? new ConsoleError('INVALID_ARGUMENT', message)
     : new ConsoleError('INTERNAL', 'The console has failed: its terminal has the cause.')

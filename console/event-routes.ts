@@ -3,12 +3,12 @@ import type { FastifyInstance } from 'fastify'
 import { securityHeaders } from './security.ts'
 import type { Change, ConsoleSource } from './source.ts'
 
-// Through a proxy that closes silent connections, and so that a listener that is gone is noticed.
+// Keeps proxies from closing a silent connection, and shows when a listener is gone.
 const pingEvery = 15_000
 
 /**
  * What changes, as server-sent events: `attempt` (begun, ended), `run` (begun, counted a batch, ended), `jobs` (one was
- * paused, made, deleted), `clock`, `freshness`, `trouble`. `hello` comes first: whoever connects again reads everything anew.
+ * paused, made, deleted), `clock`, `freshness`, `trouble`. `hello` comes first: a page that reconnects reads it all again.
  *
  * Nobody looks while nobody listens.
  */
@@ -61,7 +61,7 @@ export const registerEventRoutes = (server: FastifyInstance, source: ConsoleSour
       }
       reply.raw.writeHead(200, { ...securityHeaders, 'content-type': 'text/event-stream; charset=utf-8' })
       reply.raw.write(`retry: 1000\n${formatEvent('hello', { pid: process.pid })}`)
-      // Whoever comes late has not been told.
+      // A late listener has not heard of it.
       if (trouble !== '') reply.raw.write(formatEvent('trouble', { message: trouble }))
       listeners.add(reply.raw)
       reply.raw.on('close', () => {

@@ -102,7 +102,7 @@ export const registerHistoryRoutes = (server: FastifyInstance, source: ConsoleSo
         )
       }
       const { runId } = found.attempt
-      // The attempt is worth showing without its run, too.
+      // The attempt is worth showing even without its run.
       const ran = runId === undefined ? undefined : await orWithout(source.findRun(runId), undefined)
       return {
         ...found,

@@ -33,7 +33,7 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
       const [{ jobs, fault }, attempts, lastRuns] = await Promise.all([
         findJobs(source),
         orWithout(source.listAttempts(), []),
-        // Without the database, what Cloud Scheduler knows.
+        // Without the database, show what Cloud Scheduler knows.
         orWithout(source.listLastRuns(), [])
       ])
       const runs = new Map(lastRuns.map((run) => [run.job, run]))
@@ -118,7 +118,7 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
         const { parameters = {} } = body
         const result = await source.requestRun(params.job, { ...parameters, ...extra })
         if (result.outcome !== 'failed' || result.runId === undefined) return result
-        // The worker tells its caller no more than that it failed; the ledger knows why.
+        // The worker tells its caller only that the run failed; the ledger knows why.
         const ran = await orWithout(source.findRun(result.runId), undefined)
         return ran?.run.error ? { ...result, sentence: ran.run.error } : result
       }
@@ -126,7 +126,7 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
   }
 }
 
-/** Nothing acts on a stage whose name nobody has typed. */
+/** Refuses to act on a stage until its name has been typed. */
 const refuseUnconfirmed = (source: ConsoleSource, { stage }: z.infer<typeof act>): void => {
   const { confirmation } = source.describe()
   if (confirmation === undefined || stage === confirmation) return
@@ -198,7 +198,7 @@ const describeJob = (one: SourceJob, facts: JobFacts): z.infer<typeof job> => {
   }
 }
 
-/** The later of the last attempt and the last run, which may be of another's making; virtual time can't be compared. */
+/** The later of the last attempt and the last run, which may not belong together; virtual time can't be compared. */
 const findLast = ({ attempt: made, run, isVirtual }: JobFacts): z.infer<typeof last> | undefined => {
   if (made && (!run || made.runId === run.id || isVirtual || made.start >= run.startedAt)) {
     return {

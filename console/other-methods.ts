@@ -1,9 +1,9 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 
 /**
- * Answers the methods that paths do not have with 405 and those that they have.
+ * Answers a method that a path does not have with 405 and the methods that it has.
  *
- * @param routes all routes there are.
+ * @param routes all routes.
  */
 export const registerOtherMethods = (server: FastifyInstance, routes: readonly RouteOptions[]): void => {
   for (const [url, ofPath] of Map.groupBy(routes, (route) => route.url)) {
@@ -13,7 +13,7 @@ export const registerOtherMethods = (server: FastifyInstance, routes: readonly R
       method: server.supportedMethods.filter((method) => !known.has(method)),
       url,
       schema: { hide: true },
-      // Before a body is looked at, which may be wrong too.
+      // Before the body is checked, which may be wrong too.
       onRequest: async (request, reply) => {
         await reply
           .code(405)

@@ -8,7 +8,7 @@ const pageFolder = join(import.meta.dirname, 'page')
 const chartFolder = dirname(fileURLToPath(import.meta.resolve('uplot')))
 const chartFiles = ['uPlot.esm.js', 'uPlot.min.css']
 
-/** The page and the files that it is made of, each at a path of its own: nothing else of the disk can be asked for. */
+/** The page and its files, each at a path of its own: no other file on the disk can be requested. */
 export const registerPage = async (server: FastifyInstance): Promise<void> => {
   await server.register(fastifyStatic, { serve: false, cacheControl: false })
   for (const file of await readdir(pageFolder)) {

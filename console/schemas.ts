@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { runCounts } from '../jobs/answer.ts'
 
 /**
- * Writes the schemas of a route as the JSON schemas that Fastify checks, serializes and documents by. A hook `onRoute`,
+ * Turns the schemas of a route into the JSON schemas that Fastify checks, serializes and documents with. An `onRoute` hook,
  * set before those that read them.
  */
 export const writeJsonSchemas = (route: RouteOptions): void => {
@@ -27,7 +27,7 @@ const error = z.object({
   })
 })
 
-/** Every endpoint may give them. */
+/** The error answers that every endpoint may give. */
 const errorAnswers = {
   400: error.describe('a parameter, the body or the state of things is not what it must be'),
   403: error.describe('asked for by a page elsewhere, or a change that is not sent as application/json'),
@@ -38,7 +38,7 @@ const errorAnswers = {
 }
 
 const toJsonSchema = (schema: unknown): unknown => {
-  // The HEAD of a GET has its schemas, which are written by then.
+  // The HEAD of a GET shares its schemas, which are converted by then.
   if (!(schema instanceof z.ZodType)) return schema
   const { $schema: _, ...written } = z.toJSONSchema(schema, { target: 'draft-07', io: 'input' })
   return written
@@ -92,7 +92,7 @@ export const run = z.object({
 })
 export type Run = z.infer<typeof run>
 
-/** The id of a delivery, whose form is the source's own. */
+/** The id of a delivery, in the source's own form. */
 export const attemptId = z.string().regex(/^[A-Za-z0-9._~-]{1,200}$/)
 
 /** A delivery of Cloud Scheduler. */
@@ -150,7 +150,7 @@ export const runPoint = z.object({
 })
 export type RunPoint = z.infer<typeof runPoint>
 
-/** What came of a run that was waited for. */
+/** The outcome of a run that was waited for. */
 export const runResult = z.object({
   outcome,
   found: z.int().describe('rows changed; of a dry run, rows found'),
@@ -177,7 +177,7 @@ export const dueRows = z.object({
 })
 export type DueRows = z.infer<typeof dueRows>
 
-/** How much of the history is at hand, and how old it is; of a source that sees everything at once nothing. */
+/** How much of the history is at hand, and how old it is; empty for a source that sees everything at once. */
 export const freshness = z.object({
   asOf: instant('when it was read last').exactOptional(),
   from: instant('from when on it is whole').exactOptional(),

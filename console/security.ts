@@ -2,8 +2,8 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ConsoleError } from './console-error.ts'
 
 /**
- * Refuses what a page of another site makes a browser send here, besides what the server refuses already (an Origin
- * or a Host that is not ours).
+ * Refuses what a page of another site makes a browser send here, on top of what the server refuses already (an Origin or
+ * a Host that is not ours).
  *
  * A browser says in Sec-Fetch-Site where a request comes from, and a page can't change it. One that says nothing can't
  * send `application/json` to another site without asking first, and the answer to that question is no.
@@ -22,7 +22,7 @@ export const refuseOtherSites = async (request: FastifyRequest): Promise<void> =
   )
 }
 
-/** Nothing but our own files runs, loads or is asked for; nobody shows the page in a frame. */
+/** Only our own files run, load or are requested; no site can show the page in a frame. */
 export const setSecurityHeaders = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
   reply.headers(securityHeaders)
 }
@@ -36,12 +36,12 @@ const contentSecurityPolicy = [
   "base-uri 'none'",
   "form-action 'none'",
   "frame-ancestors 'none'",
-  // Text becomes HTML nowhere on the page: the sinks that would do it are locked.
+  // Nothing on the page turns text into HTML: the sinks that would do so are locked.
   "require-trusted-types-for 'script'",
   "trusted-types 'none'"
 ].join('; ')
 
-/** The headers of every answer of the console, for the one that does not go through Fastify too. */
+/** The headers of every answer of the console, including the one that does not go through Fastify. */
 export const securityHeaders = {
   'content-security-policy': contentSecurityPolicy,
   'cross-origin-opener-policy': 'same-origin',
@@ -49,7 +49,7 @@ export const securityHeaders = {
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
   'x-frame-options': 'DENY',
-  // After an update the page is the new one; data is never kept.
+  // After an update the browser shows the new page; data is never cached.
   'cache-control': 'no-store'
 } as const
 

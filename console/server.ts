@@ -9,7 +9,7 @@ import type { ConsoleSource } from './source.ts'
 
 /** A console on a port of its own. */
 export interface ConsoleServer {
-  /** With the token that lets a browser in: whoever has it may do what the operator may. */
+  /** With the token that lets a browser in: anyone who has it may do what the operator may. */
   readonly url: string
   /** Without the token. */
   readonly origin: string
@@ -17,11 +17,11 @@ export interface ConsoleServer {
 }
 
 /**
- * Serves a console on loopback, to whoever was given its address: a random token in it is exchanged for a cookie that no
- * page of another site makes a browser send, and without either every request is refused.
+ * Serves a console on loopback to anyone who has its address: a random token in the address is exchanged for a cookie that
+ * no page of another site can make a browser send. A request with neither is refused.
  *
  * @param port 0 for any that is free.
- * @throws Error of Node.js when the port can't be had.
+ * @throws Error of Node.js when the port is not available.
  */
 export const startConsole = async (source: ConsoleSource, port: number): Promise<ConsoleServer> => {
   const token = randomBytes(32).toString('base64url')
@@ -49,7 +49,7 @@ export const startConsole = async (source: ConsoleSource, port: number): Promise
   return { url: `${origin}/?token=${token}`, origin, close: () => server.close() }
 }
 
-/** A name of someone else's may lead to 127.0.0.1, and a page of theirs may send a browser here: neither gets an answer. */
+/** A foreign name may resolve to 127.0.0.1, and a foreign page may send a browser here: neither gets an answer. */
 const refuseOtherNames = ({ headers: { host, origin } }: FastifyRequest, port: number): void => {
   const ours = ['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`)
   if (host !== undefined && ours.includes(host) && (origin === undefined || origin === `http://${host}`))
@@ -57,7 +57,7 @@ const refuseOtherNames = ({ headers: { host, origin } }: FastifyRequest, port: n
   throw new ConsoleError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
 }
 
-/** A cookie of a port is sent to the others too: each console has its own, by its name. */
+/** A cookie is sent to all ports of a host: each console has its own, by its name. */
 const letIn = async (
   { headers, method, url }: FastifyRequest,
   reply: FastifyReply,
@@ -80,6 +80,6 @@ const letIn = async (
   )
 }
 
-// Of one length, so that the time it takes tells nothing.
+// Digests have one length, so that the time of the comparison tells nothing.
 const isSame = (given: string, token: string): boolean => timingSafeEqual(digest(given), digest(token))
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()

@@ -15,22 +15,22 @@ import type {
 } from './schemas.ts'
 
 /**
- * What the console shows, and what it can do: of the local system, or of a stage in Google Cloud.
+ * What the console shows and can do, for the local system or for a stage in Google Cloud.
  *
- * A method that can't give what it is asked for, now or at all, rejects with a ConsoleError that says why; with
- * UNAVAILABLE where the console goes on without it and says so in its place.
+ * A method that can't give what it is asked for, now or at all, rejects with a ConsoleError that says why; its status is
+ * UNAVAILABLE where the console goes on without the part and shows the reason in its place.
  */
 export interface ConsoleSource {
   readonly declaration: Declaration
   /** What commands call the stage: `--stage local`. */
   readonly stageOption: string
-  /** There once requests come in, which is after the routes are registered. */
+  /** Works once requests come in, which is after the routes are registered. */
   describe(): SystemAddresses
   /** By the clock that fires the jobs. */
   now(): Date
-  /** What moves that clock; undefined where it goes by itself. */
+  /** Moves that clock; undefined where the clock runs by itself. */
   virtualTime(): VirtualTime | undefined
-  /** How old what it tells of the past is. */
+  /** How old its history is. */
   freshness(): Freshness
 
   /** Every job that Cloud Scheduler has, in any order. */
@@ -60,13 +60,13 @@ export interface ConsoleSource {
   findDatabaseFault(): Promise<string | undefined>
   /** The entries of the log since an instant that match a filter of Cloud Logging, in the order of time. */
   readEntries(filter: string, since: Date): Promise<readonly LoggedEntry[]>
-  /** What both sides say of a run, of an attempt, or of both, the oldest line first. */
+  /** What both sides say about a run, an attempt, or both, the oldest line first. */
   listLogLines(subject: LogSubject): Promise<readonly LogLine[]>
   /** What a run of each job would act on now, or of one of them. */
   countDueRows(job?: string): Promise<DueRows>
 
   /**
-   * Tells of what changes from now on, whoever changes it, until it is stopped.
+   * Reports what changes from now on, no matter who changes it, until it is stopped.
    *
    * @returns the function that stops it.
    */
@@ -77,14 +77,14 @@ export type JobVerb = 'run' | 'pause' | 'resume'
 
 /** A job as Cloud Scheduler has it. */
 export interface SourceJob extends Omit<JobState, 'name'> {
-  /** Of the catalogue; of a job that it does not have, the last part of its name. */
+  /** The id in the catalogue; for a job that is not in it, the last part of its name. */
   readonly id: string
   /** `projects/P/locations/L/jobs/J`. */
   readonly name: string
   readonly description: string
   readonly schedule: string
   readonly timeZone: string
-  /** When it is due next; a paused job does not come. */
+  /** When it is due next; a paused job is never due. */
   readonly next?: string
   /** What it calls, or the topic that it publishes to. */
   readonly url: string
@@ -95,11 +95,11 @@ export interface AttemptFilter {
   readonly job?: string
   readonly startedIn?: Span
   readonly tickIn?: Span
-  /** Whose answer came from this run. */
+  /** Attempts whose answer came from this run. */
   readonly runId?: string
 }
 
-/** [from, until); open where it is left out. */
+/** [from, until); open where an end is left out. */
 export interface Span {
   readonly from?: Date | undefined
   readonly until?: Date | undefined
@@ -148,5 +148,5 @@ export type Change =
   | { readonly kind: 'jobs' }
   | { readonly kind: 'clock'; readonly now: Date }
   | { readonly kind: 'freshness'; readonly freshness: Freshness }
-  /** What stands in the way of telling more; empty once it is over. */
+  /** Why nothing more can be reported; empty once that is over. */
   | { readonly kind: 'trouble'; readonly message: string }

@@ -14,7 +14,7 @@ import {
   type TickRecord
 } from './week.ts'
 
-// Of the week that is shown first: what has been matters more than what will be.
+// In the week that is shown first: the past matters more than the future.
 const daysBack = 5
 const maxTickSpan = 8 * 86_400_000
 
@@ -96,7 +96,7 @@ const readTicks = async (
 ): Promise<Map<string, TickRecord[]>> => {
   const { from, until } = span
   const [runs, attempts, forced, runsByHand] = await Promise.all([
-    // Without the database, what Cloud Scheduler knows.
+    // Without the database, show what Cloud Scheduler knows.
     orWithout(source.listRunsOfTicks(from, until), []),
     source.listAttempts({ tickIn: span }),
     source.listAttempts({ startedIn: span }),

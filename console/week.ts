@@ -6,7 +6,7 @@ import type { AttemptView, Outcome, Run } from './schemas.ts'
 const minute = 60_000
 const hour = 60 * minute
 
-/** `none`: past, and nobody knows anything of it: it was before the start, or jumped over. */
+/** `none`: past, and nothing is known of it: it was before the start, or the clock jumped over it. */
 export type TickState = Outcome | 'none' | 'due'
 
 /** A tick and what became of it. */
@@ -22,8 +22,8 @@ export interface TickRecord {
 }
 
 /**
- * The ticks of a job in [from, until) with what became of each: those of its schedule, and those that it had by an
- * earlier one and that left a trace.
+ * The ticks of a job in [from, until) with what became of each: those of its schedule, and those of an earlier schedule
+ * that left a trace.
  *
  * @param runs of the job, of these ticks.
  * @param attempts of the job, not those made by hand.
@@ -66,7 +66,7 @@ export const recordTicks = (
  * The runs of a job that someone made by hand, at the instants at which they began.
  *
  * @param attempts those made by hand.
- * @param runs those that no tick asked for; what an attempt tells already is left out.
+ * @param runs those that no tick asked for; those that an attempt covers already are left out.
  */
 export const recordByHand = (attempts: readonly AttemptView[], runs: readonly Run[]): TickRecord[] => {
   const told = new Set(attempts.map(({ runId }) => runId))
@@ -90,7 +90,7 @@ export const recordByHand = (attempts: readonly AttemptView[], runs: readonly Ru
   ].toSorted((a, b) => a.at.getTime() - b.at.getTime())
 }
 
-/** The best that came of a tick: a retry that succeeds makes good what failed before it. */
+/** The best outcome of a tick: a retry that succeeds makes good what failed before it. */
 const judgeTick = (
   runs: readonly { outcome: Outcome }[],
   attempts: readonly { outcome: Outcome }[]
@@ -147,7 +147,7 @@ export const dateIn = (timeZone: string, instant: Date, days = 0): string =>
 /** A change of daylight saving, and the ticks that it skips or doubles. */
 export interface OffsetNight {
   readonly at: string
-  /** How far the wall clock is put, in minutes: 60 or -60. */
+  /** How far the wall clock is moved, in minutes: 60 or -60. */
   readonly shiftMinutes: number
   readonly affected: { readonly job: string; readonly effect: string; readonly wallClock: string }[]
 }

@@ -15,7 +15,7 @@ export const describeColumns = ({ timeZone, longestId }: AttemptColumns): string
 
 /**
  * An attempt on one line: when it ended by the stage's wall clock, the job, the status of the answer or why there was
- * none, the rows affected, and what else is worth a word.
+ * none, the rows affected, and other remarks.
  */
 export const describeAttempt = (attempt: Attempt, jobId: string, columns: AttemptColumns): string => {
   const time = formatWallClock(columns.timeZone, new Date(attempt.end ?? attempt.start), true)
@@ -34,7 +34,7 @@ const formatLine = (
   longestId: number,
   remarks: readonly string[]
 ): string =>
-  // Remarks hold what the called service says, and a line of its making must not pass for one of ours.
+  // Remarks hold what the called service says, which must not be able to forge a line of ours.
   escapeControls(
     `${time.padEnd(19)}  ${job.padEnd(longestId)}  ${status.padEnd(6)}  ${rows.padStart(7)}  ${remarks.join(', ')}`.trimEnd()
   )

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
-/** Where everything that the local system keeps is. */
+/** Where the local system keeps everything. */
 export interface DataDirectory {
   readonly path: string
   /** False for a scratch folder, which is gone after the end. */
@@ -44,7 +44,7 @@ export const openDataDirectory = async (kept: string | undefined): Promise<DataD
   }
 }
 
-// Not `recursive`, with which Node.js tries for ever below /proc, where a folder that can't be made is said to be missing.
+// Not `recursive`: below /proc, a folder that can't be made is reported as missing, and Node.js would try for ever.
 const makeFolder = async (path: string): Promise<void> => {
   const isThere = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
@@ -54,8 +54,8 @@ const makeFolder = async (path: string): Promise<void> => {
   await mkdir(path, { mode: 0o700 })
 }
 
-// A lock of the operating system on an open file: it falls with the process, whichever way that ends, where a file with
-// a process id would be left behind by a kill -9.
+// A lock of the operating system on an open file: it goes with the process, however that ends, whereas a kill -9 would
+// leave behind a file with a process id.
 const takeLock = (path: string): DatabaseSync => {
   const database = new DatabaseSync(join(path, 'lock'), { open: false })
   try {

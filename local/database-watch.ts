@@ -3,11 +3,11 @@ import type { Sql } from 'postgres'
 import { limitStatements } from '../worker/database.ts'
 
 const lookEvery = 1_000
-// Of a server that is gone without a word nothing else is heard.
+// Nothing else shows that a server has gone silently.
 const patience = 5_000
 
 /**
- * Tells when the database stops answering and when it answers again, until it is stopped. It is taken to answer at first.
+ * Reports when the database stops answering and when it answers again, until stopped. At first it is taken to answer.
  *
  * @param signal aborts it.
  */

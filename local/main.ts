@@ -47,7 +47,7 @@ const main = async (interruption: AbortSignal): Promise<void> => {
   }
 }
 
-// npm passes a Ctrl-C on that the terminal has sent to the whole group already: one press comes twice.
+// npm passes on a Ctrl-C that the terminal has already sent to the whole group: one press arrives twice.
 const echoMilliseconds = 500
 
 /** Aborts at the first Ctrl-C, or when nobody reads what is printed any more; a second one ends this process at once. */
@@ -56,7 +56,7 @@ const listenForInterruption = (): AbortSignal => {
   let first = 0
   const interrupt = (): void => {
     first ||= Date.now()
-    // What stands behind this process sees its end and follows: worker-leash.ts, postgres-keeper.ts.
+    // The worker and the database notice that this process is gone and end too: worker-leash.ts, postgres-keeper.ts.
     if (controller.signal.aborted && Date.now() - first > echoMilliseconds) process.exit(130)
     controller.abort()
   }
@@ -73,7 +73,7 @@ const waitFor = (signal: AbortSignal): Promise<void> =>
 
 let lastSevere = ''
 
-/** What the worker warns of is for the terminal too, once if it says so at every run; all of it is in its log. */
+/** Prints the worker's warnings on the terminal too, a repeated one only once; the log has them all. */
 const printSevere = (line: string): void => {
   const [, severity] = /^\{.*"severity":"([A-Z]+)"/.exec(line) ?? []
   if (severity === 'DEBUG' || severity === 'INFO') return

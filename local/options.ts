@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { parseFilePlaces } from '../jobs/file-places.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
 
-/** What `npm start` is told. */
+/** The options of `npm start`. */
 export interface LocalOptions {
   readonly stage: string
   /** Of the console, the Scheduler API and the identity server; 0 is any. */
@@ -60,7 +60,7 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
   }
   const databaseUrl = given === true ? (process.env.DATABASE_URL ?? '') : given
   try {
-    // Not an argument's own check, which would show the argument: it may hold a password.
+    // Not an argument parser of Commander's, whose message would show the argument: it may hold a password.
     readDatabaseUrl(
       databaseUrl,
       given === true ? "option '--database-url': DATABASE_URL" : "option '--database-url'"

@@ -2,12 +2,12 @@ import { rename, writeFile } from 'node:fs/promises'
 import type { LocalAddresses } from './system.ts'
 
 /**
- * Tells another process where everything is. The file is whole whenever it is there.
+ * Tells another process where everything is. Whenever the file exists, it is complete.
  *
  * @throws Error of one sentence when it can't be written.
  */
 export const writeReadyFile = async (path: string, addresses: LocalAddresses): Promise<void> => {
-  // Beside the file, since a rename is at once within one file system only. It holds the database's password.
+  // Beside the file, since a rename is atomic only within one file system. It holds the database's password.
   const unfinished = `${path}.${process.pid}`
   try {
     await writeFile(unfinished, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })

@@ -14,7 +14,7 @@ export interface SchedulerTarget {
  * Makes the Scheduler's jobs what the declaration says, as `pulumi up` would: what is missing is created, what is there
  * is updated, what is not declared is deleted. A job that was paused by hand stays so.
  *
- * Nothing here waits, so a tick that is due at the start meets the jobs as they are declared.
+ * Nothing here waits, so a tick that is due at the start finds the jobs as they are declared.
  */
 export const applyJobs = (
   scheduler: JobMethods,

@@ -2,7 +2,7 @@ import type { Declaration } from '../infra/declaration.ts'
 import type { LocalOptions } from './options.ts'
 import type { LocalSystem } from './system.ts'
 
-// Where the commands look unless they are told.
+// Where the commands look by default.
 const presetUrl = 'http://127.0.0.1:8085'
 
 /** Where everything is and how to talk to it, in lines that can be pasted into a shell. */

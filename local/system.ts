@@ -32,7 +32,7 @@ export interface LocalSystem {
   readonly data: DataDirectory
   /** The account that holds run.invoker on the worker. */
   readonly caller: string
-  /** Settles when the database is gone without being asked to. */
+  /** Settles when the database ends without being asked to. */
   readonly databaseEnded: Promise<void>
   /** Stops firing, lets attempts under way end, then the worker, then the database; no process is left. */
   stop(): Promise<void>
@@ -54,7 +54,7 @@ const project = 'local-project'
  *
  * @param signal aborted while it starts, it stops what has been started and rejects with the signal's reason. A worker
  *   that has not become healthy is then left to the end of this process, which takes it along.
- * @throws Error of one sentence when a part can't be had.
+ * @throws Error of one sentence when a part can't be started.
  */
 export const startSystem = async (
   options: LocalOptions,
@@ -93,9 +93,9 @@ export const startSystem = async (
         dataDirectory: data.emulator,
         defaultServiceAccount: caller,
         clock: options.clock ? createVirtualClock(options.clock) : createRealClock(),
-        // The worker's clock is the real one: a time that a virtual clock has still to reach may have passed for it.
+        // The worker's clock is the real one, which may already be past a time that the virtual clock has yet to reach.
         forcedCarriesTime: options.clock === undefined,
-        // Of a database that is not ours the validators are Google's to know.
+        // For a database that is not ours, only Google knows the validators.
         ...(options.databaseUrl === undefined
           ? { findExecution: (name) => findDemoExecution(sql, name) }
           : {}),
@@ -176,8 +176,8 @@ const findDatabase = async (
 }
 
 /**
- * What the declared service gets, but for what exists in Google Cloud only: its secrets and its bucket. The worker
- * connects as the owner of the database. Of a database that is given nobody knows where its files are until it is said.
+ * What the declared service gets, except for what exists in Google Cloud only: its secrets and its bucket. The worker
+ * connects as the owner of the database. Where the files of a given database are is unknown until an option says so.
  */
 const buildEnvironment = (
   { service }: Declaration,
@@ -192,7 +192,7 @@ const buildEnvironment = (
       : {
           UPLOADS_URL: options.uploadsUrl ?? 'unknown',
           BUNDLES_URL: options.bundlesUrl ?? 'unknown',
-          // For files in Google Cloud, and for a server that stands for it.
+          // For files in Google Cloud, or on a server that stands in for it.
           ...pickVariables('GOOGLE_APPLICATION_CREDENTIALS', 'HOME', 'STORAGE_EMULATOR_HOST')
         }
   return { ...service.environment, PORT: '0', DATABASE_URL: databaseUrl, ...files }
@@ -218,10 +218,10 @@ const buildWorkerCommand = (environment: Record<string, string>): WorkerCommand 
   healthPath: '/health/ready'
 })
 
-// The worker starts in two thirds of the time when it finds itself compiled.
+// The worker starts in two thirds of the time when it finds its code already compiled.
 const shareCompileCache = (): Record<string, string> => {
   const folder = getCompileCacheDir()
-  // The one of this process is in a folder of its Node.js version below it.
+  // This process's cache is in a subfolder for its Node.js version.
   return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
 }
 

@@ -1,5 +1,5 @@
 // Preloaded into the worker: ends it when the process that started it is gone. A kill -9 of `npm start` can't tell the
-// worker anything, and it would go on without a front; its parent then is another process.
+// worker anything, and the worker would go on without a front; its parent is then another process.
 const parent = process.ppid
 const lookEvery = 500
 

@@ -6,7 +6,7 @@ let timer
 /** Says something once: on the page for a while, and to a screen reader. */
 export const announce = (text, kind = 'done') => {
   const place = find('announcement')
-  // The same sentence twice is news twice.
+  // Cleared first, so that a sentence that is said twice is announced twice.
   place.textContent = ''
   place.dataset.kind = kind
   setText(place, text)
@@ -18,7 +18,7 @@ export const announce = (text, kind = 'done') => {
   }, shownFor)
 }
 
-/** Shows what stands in the way for as long as it does. */
+/** Shows a trouble for as long as it lasts; an empty text hides it. */
 export const showTrouble = (text) => {
   const place = find('trouble')
   place.hidden = text === ''

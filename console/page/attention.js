@@ -15,7 +15,7 @@ export const createAttention = () => {
     })
   }
   return {
-    /** Says why nothing is told, where the source can't tell. */
+    /** Says why nothing is listed, where the source can't tell what needs a person. */
     leaveOut: (why) => {
       reason = why
       if (why !== undefined) setText(find('attention-note'), why)
@@ -25,7 +25,7 @@ export const createAttention = () => {
       try {
         show((await read('/api/troubles')).troubles)
       } catch (error) {
-        // What was told stays: it may be why nothing can be read.
+        // What is shown stays: it may be the reason why nothing can be read.
         if (!error.isForNow) setText(find('attention-note'), error.message)
       }
     }

@@ -24,7 +24,7 @@ export const createCharts = () => {
     try {
       ;({ points } = await read(`/api/jobs/${encodeURIComponent(select.value)}/points`))
       points.sort((a, b) => (a.at < b.at ? -1 : 1))
-      // Runs of other jobs end too: what they leave the same keeps its cursor and is not drawn again.
+      // Runs of other jobs end too: an unchanged chart keeps its cursor and is not drawn again.
       const digest = JSON.stringify([select.value, timeZone, points])
       if (digest !== drawn) draw()
       drawn = digest
@@ -63,13 +63,13 @@ export const createCharts = () => {
         element('figcaption', {}, 'Duration')
       )
     ]
-    // Before anything changes: the browser lays out the whole page anew to tell a colour after it.
+    // Before anything changes: after a change, the browser lays out the whole page again to compute a colour.
     const colours = ['--muted', '--line', '--accent', '--failed', '--incomplete'].map((name) =>
       findColour(find('charts'), name)
     )
     clear(...frames)
     const times = points.map(({ at }) => Date.parse(at) / 1000)
-    /** A series of its own for each colour of dots: what failed, and what ended with failed rows. */
+    /** One series per colour of dots: for what failed, and for what ended with failed rows. */
     const trouble = (valueOf) => [
       points.map((point) => (isFailed(point) ? valueOf(point) : null)),
       points.map((point) => (point.outcome === 'incomplete' ? valueOf(point) : null))
@@ -114,7 +114,7 @@ export const createCharts = () => {
         cursor: { y: false, points: { size: 6 } },
         scales: {
           x: {
-            // Of one instant uPlot would make a day that begins with it.
+            // From a single instant uPlot would make a day that begins there.
             range: (_plot, from, to) =>
               times.length === 1 ? [times[0] - loneMargin, times[0] + loneMargin] : [from, to]
           },
@@ -200,7 +200,7 @@ export const createCharts = () => {
   }
 }
 
-/** Times of an axis: days where they are days apart, and at each midnight. */
+/** Labels of a time axis: days where the times are days apart, and at each midnight. */
 const describeTimes = (_plot, ticks, _axis, _space, step) =>
   ticks.map((seconds) => {
     const time = timeOfDay(seconds * 1000)
@@ -223,7 +223,7 @@ const summarize = (points) => {
   return `${points.length === 1 ? '1 run' : `the last ${points.length} runs`}: ${count(rows)} rows, the longest ${duration(longest)}, ${failed === 0 ? 'none' : failed} failed${incomplete === 0 ? '' : `, ${incomplete} with rows that failed`}`
 }
 
-/** A colour of the theme as the canvas knows it: a custom property alone is text that is not computed. */
+/** A colour of the theme in a form that the canvas knows: a custom property by itself is uncomputed text. */
 const findColour = (place, name) => {
   const probe = element('span')
   probe.style.color = `var(${name})`

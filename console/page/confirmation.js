@@ -5,7 +5,7 @@ import { element } from './element.js'
  *
  * @param {HTMLDialogElement} dialog
  * @param {{ job: string, text: string, withParameters: boolean }} question
- * @returns {Promise<{ verb: 'run' | 'dry-run', parameters?: object } | undefined>} undefined where it is called off.
+ * @returns {Promise<{ verb: 'run' | 'dry-run', parameters?: object } | undefined>} undefined when cancelled.
  */
 export const askToRun = (dialog, { job, text, withParameters }) => {
   const { promise, resolve } = Promise.withResolvers()
@@ -61,7 +61,7 @@ export const askToRun = (dialog, { job, text, withParameters }) => {
  *
  * @param {HTMLDialogElement} dialog
  * @param {{ stage: string, action: string }} question
- * @returns {Promise<string | undefined>} the name as it was typed; undefined where it is called off.
+ * @returns {Promise<string | undefined>} the name as it was typed; undefined when cancelled.
  */
 export const askStageName = (dialog, { stage, action }) => {
   const { promise, resolve } = Promise.withResolvers()
@@ -75,7 +75,7 @@ export const askStageName = (dialog, { stage, action }) => {
     },
     onkeydown: (event) => {
       if (event.key !== 'Enter') return
-      // Once the dialog is closed, the button that opened it has the focus, and would take the key for a click.
+      // Once the dialog is closed, the button that opened it has the focus and would take this key for a click.
       event.preventDefault()
       confirm.click()
     }
@@ -107,7 +107,7 @@ export const askStageName = (dialog, { stage, action }) => {
   return promise
 }
 
-/** undefined where nothing is written, null where it is no object. */
+/** undefined when the text is empty, null when it is not an object. */
 const readParameters = (text) => {
   if (text.trim() === '') return undefined
   try {

@@ -45,7 +45,7 @@ const shareJobs = (list) => {
 }
 
 const refreshAll = async () => {
-  // The clock first: all other times are shown by it. What the source leaves out is not asked for.
+  // The clock first: all other times depend on it. What the source leaves out is not requested.
   await Promise.all([clock.refresh(), showSystem()])
   await Promise.all([
     attention.refresh(),
@@ -102,7 +102,7 @@ let connection = 'connecting'
 let isPartial = false
 
 const showConnection = (state) => {
-  // What stands in the way is told anew on every connection.
+  // The server reports every trouble again on each connection.
   if (state === 'live' && connection !== 'live') isPartial = false
   const texts = { live: 'live', partial: describePart(), lost: 'not connected' }
   const place = find('connection')
@@ -122,7 +122,7 @@ const showConnection = (state) => {
 startThemeSwitch(find('theme'), () => charts.redraw())
 listen(
   {
-    // On every connection: what happened in between was told to nobody.
+    // On every connection: nobody heard what happened in between.
     hello: () => void refreshAll(),
     attempt: (attempt) => {
       jobs.showAttempt(attempt)
@@ -148,7 +148,7 @@ listen(
       isPartial = message !== ''
       showTrouble(message)
       showConnection(connection)
-      // It is over: what could not be read can be.
+      // The trouble is over: what could not be read now can be.
       if (isPartial) attentionSoon()
       else void refreshAll()
     }

@@ -196,13 +196,13 @@ const describeAttempt = (attempt, run) =>
   facts([
     ['Job', attempt.job],
     ['Outcome', describeOutcome(attempt.outcome)],
-    // The worker tells its caller no more than that it failed; the ledger knows why.
+    // The worker tells its caller only that the run failed; the ledger knows why.
     ['Result', run?.error || attempt.sentence],
     [
       'Began',
       `${wallClock(attempt.start, { seconds: true })} ${zoneAt(attempt.start)}, ${utc(attempt.start)}`
     ],
-    // Virtual time stands still meanwhile: the run knows better.
+    // Virtual time stands still during an attempt: the run knows better.
     [
       'Took',
       run
@@ -231,7 +231,7 @@ const facts = (list) =>
 
 const section = (title, ...children) => element('section', {}, element('h3', {}, title), ...children)
 
-// A region that scrolls has to be reached by the keyboard.
+// A region that scrolls must be reachable by keyboard.
 const block = (title, text) =>
   section(title, element('pre', { tabindex: '0', role: 'region', 'aria-label': title }, text))
 
@@ -277,7 +277,7 @@ const pretty = (text) => {
   try {
     return JSON.stringify(JSON.parse(text), null, 2)
   } catch {
-    // Not JSON, or cut: as it came.
+    // Not JSON, or cut off: shown as it came.
     return text
   }
 }

@@ -73,7 +73,7 @@ const makeRow = ({ job, table, rows, count: number, sample, error }) =>
     element('td', { class: 'note ids' }, error ?? describeSample(number, sample))
   )
 
-/** A name that may break after its underscores, and nowhere else. */
+/** Lets a name break at its underscores, and nowhere else. */
 const breakable = (name) =>
   name.split('_').flatMap((part, index) => (index === 0 ? [part] : ['_', element('wbr'), part]))
 

@@ -1,5 +1,5 @@
 /**
- * Makes an element. Children that are text become text nodes, never HTML: whatever a job is called stays what it says.
+ * Makes an element. Text children become text nodes, never HTML, so a job's name is shown as it is written.
  *
  * @param {string} tag
  * @param {Record<string, string | number | boolean | Function | undefined>} [attributes] functions are listeners of `on…`;
@@ -19,17 +19,17 @@ export const element = (tag, attributes = {}, ...children) => {
 
 const toNode = (child) => (child instanceof Node ? child : document.createTextNode(String(child)))
 
-/** The element with an id; the page has it. */
+/** The element with an id, which the page must have. */
 export const find = (id) => document.getElementById(id)
 
-/** Changes a text only where it differs: a reader's selection, and a screen reader, are left in peace. */
+/** Changes a text only where it differs, so that it disturbs neither a selection nor a screen reader. */
 export const setText = (target, text) => {
   if (target.textContent !== text) target.textContent = text
 }
 
 /**
- * Makes a container's children those of a list. A child whose digest is the same stays the node that it is, so what
- * happens elsewhere in the list takes away neither the focus nor half a click.
+ * Makes a container's children match a list. A child whose digest is the same keeps its node, so that changes elsewhere in
+ * the list take away neither the focus nor a click half made.
  *
  * @param {Element} container
  * @param {readonly unknown[]} items
@@ -62,7 +62,7 @@ export const reconcile = (container, items, { key, digest, make }) => {
   for (const left of known.values()) left.remove()
 }
 
-/** A state that says what to do, in the place of what can't be shown. */
+/** A message that says what to do, in place of what can't be shown. */
 export const describeState = (title, advice, kind = 'empty') =>
   element(
     'div',
@@ -71,13 +71,13 @@ export const describeState = (title, advice, kind = 'empty') =>
     element('p', { class: 'note' }, advice)
   )
 
-/** In the place of what could not be read: a quiet line where the banner has said why, otherwise the reason. */
+/** In place of what could not be read: a quiet line where the banner has said why, otherwise the reason. */
 export const describeFault = (title, error) =>
   error.isForNow
     ? element('p', { class: 'note waiting' }, `${title} It comes back by itself.`)
     : describeState(title, error.message, 'error')
 
-/** Says again what a table's parts are: laid out as cards on a narrow page, browsers take them for plain boxes. */
+/** Restates the roles of a table's parts: laid out as cards on a narrow page, browsers take them for plain boxes. */
 export const keepRoles = (root) => {
   for (const part of [root, ...root.querySelectorAll('thead, tbody, tr, th, td')]) {
     const role = part.scope === 'row' ? 'rowheader' : roles[part.localName]

@@ -50,7 +50,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
             limit: pageSize
           })
       )
-      // An answer that was overtaken by another question is old news.
+      // An answer is dropped when another question was asked after its own.
       if (mine === asking) show(found)
       return ''
     } catch (error) {
@@ -66,7 +66,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
     }
   }
 
-  /** Goes to a page that someone asked for; when it can't be had, what is shown stays, and stays true. */
+  /** Goes to a page that someone asked for; if it can't be read, the page shown before stays. */
   const goTo = async (wanted) => {
     const before = pages
     pages = wanted
@@ -151,7 +151,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
 
   return {
     refresh,
-    /** News belong on the first page; an older one stays as it is while someone reads it. */
+    /** News belongs on the first page; an older page stays as it is while someone reads it. */
     refreshIfLatest: async () => {
       if (pages.length === 1) await refresh()
     },

@@ -14,7 +14,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   const rows = new Map()
   /** Attempts that someone here asked for: their end is worth saying. */
   const asked = new Set()
-  /** Of the source: what must be typed before anything acts, and why nothing does. */
+  /** The source's rules: what must be typed before anything acts, or why nothing acts. */
   let rules = {}
   let body
 
@@ -59,7 +59,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     )
   }
 
-  /** What a button does; meanwhile it does nothing else. */
+  /** What a button does; until that is done, further clicks do nothing. */
   const act = async (row, verb) => {
     const button = row.buttons[verb]
     if (button.getAttribute('aria-disabled') === 'true') return
@@ -78,7 +78,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     }
   }
 
-  /** Asks for something to be done, where it must be under the stage's name; undefined where that is called off. */
+  /** Requests an action, under the stage's name where that must be typed; undefined when that is cancelled. */
   const send = async (path, action, parameters, onSent = () => undefined) => {
     const request = parameters ? { parameters } : {}
     if (rules.confirmation) {
@@ -103,7 +103,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     })
   }
 
-  /** Asks once where rows would go; a run that has nothing to do needs no question. */
+  /** Asks once when rows would be deleted; a run that has nothing to do needs no question. */
   const runAfterAsking = async (row, withParameters) => {
     const isCounted = row.job.isDeclared && rules.leftOut?.due === undefined
     const due = isCounted ? await findDue(row.job.id) : undefined
@@ -170,7 +170,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
       row.shown = undefined
       row.cells.last.replaceChildren(describeOutcome('running', text))
     }
-    /** Below the last outcome, which stays. */
+    /** Shows something below the last outcome, which stays. */
     row.tell = (children) => {
       row.aside.replaceChildren(...children)
       if (!row.aside.isConnected) row.cells.last.append(row.aside)
@@ -239,7 +239,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   }
 
   const fillLast = (row, job) => {
-    // What is under way says more than this does.
+    // What is under way says more than the last outcome.
     if (row.isTrying || (job.isUnderWay && row.isProgressing)) return
     const digest = JSON.stringify([job.last, job.isUnderWay, row.note])
     if (row.shown === digest) return
@@ -269,7 +269,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     )
   ]
 
-  /** Says again how far off things are. */
+  /** Updates how far off things are. */
   const retell = () => {
     for (const row of rows.values()) {
       tellNext(row)
@@ -280,7 +280,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   return {
     refresh,
     retell,
-    /** Takes what the source asks for, and what it can't do. */
+    /** Takes over what the source demands, and what it can't do. */
     useRules: (system) => {
       rules = system
     },
@@ -306,13 +306,13 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   }
 }
 
-/** What became of it: the worker tells its caller no more than that it failed, the ledger knows why. */
+/** Announces the end of an attempt: the worker tells its caller only that the run failed; the ledger knows why. */
 const announceEnd = async ({ id, job, outcome, sentence }) => {
   const found = outcome === 'failed' ? await read(`/api/attempts/${id}`).catch(() => undefined) : undefined
   announce(`${job}: ${outcome}. ${found?.run?.error || sentence}`, outcome)
 }
 
-/** Undefined where it can't be counted: then the question says so. */
+/** Counts what is due; undefined where that fails, and then the question says so. */
 const findDue = async (job) => {
   const { jobs } = await read(`/api/due${toQuery({ job })}`).catch(() => ({ jobs: [] }))
   return jobs[0] ?? { error: 'nobody can count' }
@@ -367,7 +367,7 @@ const tellNext = (row) => {
   for (const [index, text] of texts.entries()) setText(row.next[index], text)
 }
 
-/** Hides one of two and shows the other, which takes over the focus. */
+/** Hides or shows a button and does the opposite with the other, which takes over the focus. */
 const swap = (button, isShown, other) => {
   const isFocused = document.activeElement === (isShown ? other : button)
   button.hidden = !isShown

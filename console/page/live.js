@@ -14,10 +14,10 @@ export const listen = (listeners, onState) => {
   source.addEventListener('open', () => onState('live'))
   source.addEventListener('error', () => {
     onState('lost')
-    // The browser tries again by itself, unless it was answered with something else than events.
+    // The browser tries again by itself, unless the answer was something other than events.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(listeners, onState), retryMs)
   })
-  // A page that is left must not hold a connection; one that comes back from the cache is read anew.
+  // A page that is left must not hold a connection; one that comes back from the cache is loaded again.
   addEventListener('pagehide', () => source.close(), { once: true })
   addEventListener('pageshow', (event) => event.persisted && location.reload(), { once: true })
 }

@@ -1,7 +1,7 @@
 import { element } from './element.js'
 import { count } from './time-text.js'
 
-/** A shape for each outcome, so that none is told by its colour alone. */
+/** A shape for each outcome, so that none is recognised by its colour alone. */
 export const glyphs = {
   completed: '✓',
   incomplete: '◐',

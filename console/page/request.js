@@ -1,23 +1,23 @@
-/** A sentence for people about a request that came to nothing. */
+/** A sentence for people about a failed request. */
 export class RequestError extends Error {
-  /** Whether it is only for now that this can't be had: the page has said so once, and goes on by itself. */
+  /** Whether this is only unavailable for now: the page has said so once, and goes on by itself. */
   isForNow = false
 }
 
 let restart
 
-/** Takes the command that starts again what serves this page, where it is not npm start. */
+/** Takes the command that restarts the server of this page, where that is not npm start. */
 export const useRestart = (command) => {
   restart = command
 }
 
-/** What to do about a page that nobody serves any more. */
+/** What to do when nothing serves the page any more. */
 export const describeRestart = () =>
   restart
     ? `what serves this page has stopped. Start it again with ${restart}, and open the address that it prints.`
     : 'the local system has stopped. Start it with npm start on the same port; this page goes on by itself.'
 
-/** What a connection is called over which not all can be had. */
+/** The name for a connection over which some parts are unavailable. */
 export const describePart = () => (restart ? 'live, without all of it' : 'live, without the database')
 
 const describeSilence = () =>
@@ -28,7 +28,7 @@ const describeSilence = () =>
 /** Reads JSON. */
 export const read = (path) => send(path, {})
 
-/** Asks for something to be done. The type alone keeps pages of other sites from asking the same. */
+/** Requests an action. The content type alone keeps pages of other sites from doing the same. */
 export const ask = (path, body = {}) =>
   send(path, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) })
 
@@ -39,11 +39,11 @@ const send = async (path, options) => {
   const answer = await response.json().catch(() => ({}))
   if (response.ok) return answer
   const message = answer.error?.message ?? `The system answered ${response.status} to ${path}.`
-  // Of a stage elsewhere each part has reasons of its own: a right, a quota, or what is not there at all.
+  // On a remote stage each part has its own reason: a right, a quota, or that the source can't give it at all.
   throw Object.assign(new RequestError(message), { isForNow: response.status === 503 && !restart })
 }
 
-/** A query string of what is set. */
+/** A query string of the parameters that are set. */
 export const toQuery = (parameters) => {
   const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '')
   return set.length === 0 ? '' : `?${new URLSearchParams(set)}`

@@ -1,7 +1,7 @@
 const order = ['system', 'light', 'dark']
 
 /**
- * Lets the button go through the themes: that of the system, light, dark. The choice stays in this browser.
+ * Makes the button cycle through the themes: the system's, light, dark. The choice stays in this browser.
  *
  * @param {HTMLButtonElement} button
  * @param {() => void} onChange called when the page looks different, by the button or by the system.

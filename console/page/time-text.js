@@ -9,7 +9,7 @@ export const useTimeZone = (name) => {
   formatters.clear()
 }
 
-/** Takes the clock that fires the jobs: one that runs as ours does, or a virtual one that stands until it is moved. */
+/** Takes over the clock that fires the jobs: one that runs like ours, or a virtual one that stands still until moved. */
 export const useClock = (now, isVirtual) => {
   offset = Date.parse(now) - Date.now()
   standing = isVirtual ? new Date(now) : undefined
@@ -49,7 +49,7 @@ export const zoneAt = (instant) =>
     .formatToParts(new Date(instant))
     .find((part) => part.type === 'timeZoneName')?.value ?? ''
 
-/** `16:00 UTC`, with the day where it is another one than in the zone. */
+/** `16:00 UTC`, with the day where it differs from the day in the zone. */
 export const utc = (instant) => {
   const text = new Date(instant).toISOString()
   return `${utcDays.format(new Date(instant))} ${text.slice(11, 16)} UTC`
@@ -89,7 +89,7 @@ const timeOf = (seconds) => ({
   ...(seconds ? { second: '2-digit' } : {})
 })
 
-// Making one takes longer than all that it formats in a second.
+// Kept, since making a formatter takes longer than all that it formats in a second.
 const utcDays = new Intl.DateTimeFormat('en-AU', { timeZone: 'UTC', weekday: 'short' })
 const numbers = new Intl.NumberFormat('en-AU')
 const formatters = new Map()
@@ -100,5 +100,5 @@ const formatter = (options) => {
   return formatters.get(key)
 }
 
-// Without the commas of English dates: `Sun 4 Oct 03:00` is one thing.
+// Without the commas of English dates: `Sun 4 Oct 03:00` reads as one thing.
 const format = (options, instant) => formatter(options).format(new Date(instant)).replaceAll(',', '')

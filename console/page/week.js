@@ -7,7 +7,7 @@ const hour = 3_600_000
 const order = ['failed', 'missed', 'incomplete', 'running', 'skipped', 'completed', 'none', 'due']
 
 /**
- * The week: a row a job, a cell a day, a bar an hour.
+ * The week: one row per job, one cell per day, one bar per hour.
  *
  * @param {{ openTicks: (job: string, from: string, until: string) => void }} options
  */
@@ -33,7 +33,7 @@ export const createWeek = ({ openTicks }) => {
     const advice = describeEmptiness(week)
     setText(find('week-advice'), advice ?? '')
     find('week-advice').hidden = advice === undefined
-    // Where nothing has run, nothing is known of any tick: once said, that is no news of each.
+    // Where nothing has run, nothing is known of any tick: said once, it need not be marked on each.
     isEmpty = advice !== undefined
     find('week').classList.toggle('empty', isEmpty)
     if (!grid) {
@@ -89,7 +89,7 @@ export const createWeek = ({ openTicks }) => {
   return { refresh }
 }
 
-/** What to say instead of a field in which nothing is known; undefined where there is something to see. */
+/** What to say about a week in which nothing is known; undefined where there is something to see. */
 const describeEmptiness = ({ jobs, now, days, next }) => {
   const cells = jobs.flatMap((job) => job.cells)
   const states = cells.flatMap(({ counts, byHand }) => [...Object.keys(counts), ...Object.keys(byHand)])
@@ -97,7 +97,7 @@ const describeEmptiness = ({ jobs, now, days, next }) => {
   const [from, until] = [days[0].from, days.at(-1).until]
   if (Date.parse(until) <= Date.parse(now))
     return 'Nothing has run in this week: it is before the first run that is kept, or the system was not running.'
-  // A week to come is worth a look.
+  // A week to come is worth showing.
   if (Date.parse(from) > Date.parse(now)) return undefined
   return next
     ? `Nothing has run in this week yet. The first tick comes ${relative(next.at)}: ${next.job}, ${wallClock(next.at)} ${zoneAt(next.at)}. Runs by hand are shown here, too.`
@@ -167,7 +167,7 @@ const describeDay = (job, day, { nights, now }, isEmpty) => {
     special,
     label,
     length: Math.round((until - from) / hour),
-    // To the hour: the cell is made anew when it changes.
+    // Rounded to the hour: each change makes the cell again.
     nowAt: at >= from && at < until ? Math.floor((at - from) / hour) : undefined
   }
 }

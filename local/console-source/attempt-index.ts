@@ -1,6 +1,6 @@
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 
-/** The attempts that the console looks through: the last of them, kept in memory. */
+/** The last attempts, kept in memory for the console. */
 export interface AttemptIndex {
   /** Takes up what has happened since the last call. @returns the attempts that are new or have ended since. */
   refresh(): readonly Attempt[]
@@ -25,7 +25,7 @@ export const createAttemptIndex = (readLast: (limit: number) => readonly Attempt
   let byId = new Map<number, Attempt>()
   let isFilled = false
 
-  /** All that may differ from what is known: as far back as the oldest attempt that was under way. */
+  /** All attempts that may have changed: as far back as the oldest one that was under way. */
   const readNews = (): readonly Attempt[] => {
     if (!isFilled) return readLast(kept)
     const oldestOpen = attempts.findLast((attempt) => attempt.outcome === 'running')

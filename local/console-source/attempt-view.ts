@@ -45,7 +45,7 @@ const judge = ({ outcome }: Attempt, { status, failed = 0 }: Answer): Outcome =>
   if (outcome === 'running') return 'running'
   if (outcome !== 'succeeded') return 'failed'
   if (status === 'skipped') return 'skipped'
-  // Answered with 200, so that Cloud Scheduler leaves it at that.
+  // Answered with 200, so that Cloud Scheduler does not try again.
   if (status === 'refused') return 'failed'
   return failed > 0 ? 'incomplete' : 'completed'
 }

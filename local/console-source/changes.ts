@@ -5,11 +5,11 @@ import type { Emulator } from '../../emulator/emulator.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { describeAttempt, type JobNames } from './attempt-view.ts'
 
-// As often as someone can follow. It costs a query over twenty rows by an index, and nothing while nobody listens.
+// As often as someone can follow. Costs a query for twenty rows by an index, and nothing while nobody listens.
 const lookEvery = 300
 const recentRuns = 20
 const recentAttempts = 100
-// Without a database, whoever begins to listen must not wait for one.
+// Without a database, a new listener must not have to wait for one.
 const baselineLimit = 1_000
 
 /** What is looked at. */
@@ -24,8 +24,8 @@ export interface WatchedParts {
 }
 
 /**
- * Tells of what changes, by looking rather than by being told, so that what others do is seen too: gcloud, the commands, a
- * worker elsewhere.
+ * Reports what changes, by polling rather than by notification, so that it also sees what others do: gcloud, the commands,
+ * a worker elsewhere.
  */
 export const watchChanges = async (
   parts: WatchedParts,
@@ -42,7 +42,7 @@ export const watchChanges = async (
   return () => clearInterval(timer)
 }
 
-/** One look at everything, which tells what differs from the look before. */
+/** One look at everything, which reports what differs from the look before. */
 const createLook = (
   { emulator, parent, names, attempts, readRecentRuns, describeTrouble }: WatchedParts,
   onChange: (change: Change) => void

@@ -1,7 +1,7 @@
 import { ConsoleError } from '../../console/console-error.ts'
 import { codeOf } from '../../worker/database.ts'
 
-/** Asks the database; tells its absence, and the ledger's, from a fault of ours. */
+/** Asks the database; tells a missing database or ledger apart from a fault of ours. */
 export const askDatabase = async <Value>(ask: () => Promise<Value>): Promise<Value> => {
   try {
     return await ask()

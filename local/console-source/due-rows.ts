@@ -7,7 +7,7 @@ import { countDueRows as countOf } from '../../worker/due-rows.ts'
 import { timeText } from '../../worker/pages.ts'
 import { isUnreachable } from './database-error.ts'
 
-// Someone waits for it, and the page asks after every run.
+// Someone waits for the count, and the page asks for it after every run.
 const timeoutMs = 5_000
 
 /** Counts what is due in each table now, by the jobs' own predicates: of all jobs, or of one. */
@@ -43,7 +43,7 @@ export const countDueRows = async (
   }
 }
 
-// The same words as PostgreSQL's for a missing table or column, which quote no row.
+// PostgreSQL's own words for a missing table or column, which quote no row.
 const describeFault = (error: unknown): string => {
   if (codeOf(error) === '57014') return `no count within ${timeoutMs / 1000} s: a dry run has more time`
   return error instanceof Error ? error.message : String(error)

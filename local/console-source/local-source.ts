@@ -27,7 +27,7 @@ import { findVirtualTime } from './virtual-time.ts'
 
 /** What the source is made of. */
 export interface LocalParts {
-  /** There once requests come in. */
+  /** Works once requests come in. */
   readonly emulator: () => Emulator
   readonly addresses: () => SystemAddresses
   readonly declaration: Declaration
@@ -37,11 +37,11 @@ export interface LocalParts {
   readonly caller: string
   /** The database that the jobs clean, which holds the worker's ledger. */
   readonly sql: Sql
-  /** The emulator's own, whose logs are asked without a socket. */
+  /** The emulator's own server, whose logs are read without a socket. */
   readonly server: FastifyInstance
 }
 
-// More of one kind tells nothing new.
+// More entries of one kind would add nothing.
 const mostEntries = 1_000
 
 /** The console's source on this machine: the emulator, and the ledger in the database. */
@@ -177,7 +177,7 @@ const askEntries =
     return response.json<{ entries?: Awaited<ReturnType<ListEntries>> }>().entries ?? []
   }
 
-/** What was sent, as the job is now: the headers of past requests are kept nowhere. */
+/** What the job sends now: the headers of past requests are kept nowhere. */
 const describeRequest = (
   { jobs }: Pick<Emulator, 'jobs'>,
   parent: string,

@@ -2,7 +2,7 @@ import type { LogLine } from '../../console/schemas.ts'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import type { LoggedEntry } from '../../infra/incidents.ts'
 
-/** Asks entries:list for what matches a filter: the first page of one order, as Cloud Logging names orders. */
+/** Asks entries:list for what matches a filter: the first page, in an order as Cloud Logging names it. */
 export type ListEntries = (
   filter: string,
   pageSize: number,
@@ -31,7 +31,7 @@ export const readLogLines = async (
   return lists.flat().map(describeEntry)
 }
 
-/** Of an entry of Cloud Logging, what is shown. */
+/** The parts of a Cloud Logging entry that are shown. */
 export interface Entry extends LoggedEntry {
   readonly severity?: string
   readonly resource?: { readonly type?: string }

@@ -149,7 +149,7 @@ const readCursor = (page: string): RunCursor => {
   return { id, startedAt }
 }
 
-/** JavaScript takes a 30th of February for the 2nd of March, PostgreSQL for an error. */
+/** JavaScript takes 30 February for 2 March; to PostgreSQL it is an error. */
 const isDate = (text: string): boolean => {
   const date = new Date(`${text}T00:00:00Z`)
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)

@@ -10,9 +10,9 @@ import { type PostgresServer, startPostgres } from './embedded-postgres.ts'
 
 export interface DemoDatabaseOptions {
   readonly directory: string
-  /** Where the stored files go that the rows name. */
+  /** The folder for the stored files that the rows name. */
   readonly storageFolder: string
-  /** A folder that goes with the database, whatever ends it. */
+  /** A folder that is removed with the database, however that ends. */
   readonly removeAtEnd?: string
 }
 
@@ -21,7 +21,7 @@ const name = 'validibot'
 /**
  * Starts an embedded PostgreSQL with the application's tables. They are filled with demo data once, when they are made.
  *
- * @returns the server, its URL being that of the application's database.
+ * @returns the server, with the URL of the application's database.
  * @throws Error of one sentence when it does not start.
  */
 export const startDemoDatabase = async (options: DemoDatabaseOptions): Promise<PostgresServer> => {
@@ -40,7 +40,7 @@ export const startDemoDatabase = async (options: DemoDatabaseOptions): Promise<P
 }
 
 /**
- * Checks that a database of someone else answers and has the tables that the jobs work on. Nothing is written to it.
+ * Checks that a given database answers and has the tables that the jobs work on. Nothing is written to it.
  *
  * @throws Error of one sentence that names what is missing.
  */
@@ -67,7 +67,7 @@ export const checkDatabase = async (address: DatabaseAddress): Promise<void> => 
   }
 }
 
-// Renamed once it is whole: a start that is cut short leaves nothing that the next one would take for it.
+// Renamed once it is complete: a start that is cut short leaves nothing that the next one would take for the database.
 const createOnce = async (serverUrl: string, storageFolder: string): Promise<void> => {
   const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
   try {

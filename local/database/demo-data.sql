@@ -1,6 +1,6 @@
--- Rows in every state that a job knows, around now. What is not due becomes so from a quarter of an hour on, a few rows
--- at a time, so that the ticks of an afternoon have something to do; what is left alone stays.
--- A kind of row is a line of a list of values; its rows are n = 0, 1, 2, …, each one step further from now.
+-- Rows in every state that a job knows, around now. Rows that are not due become due from a quarter of an hour on, a few
+-- at a time, so that the ticks of an afternoon have something to do; rows that the jobs leave alone stay.
+-- A kind of row is one line in a list of values; its rows are n = 0, 1, 2, …, each one step further from now.
 
 insert into users_organization (id)
 select generate_series(1, 3);
@@ -109,7 +109,7 @@ from (
     ('stuck', 'kept for ever', 30, 'RUNNING', interval '-30 minutes -1 second', interval '-2 hours'),
     ('done', 'purged', 80, 'SUCCEEDED', interval '-70 days', interval '-1 hour'),
     ('running', null, 10, 'RUNNING', interval '-1 second', interval '-1 minute'),
-    -- Ten minutes from now it looks stuck, but its validator works on: it is left alone until that ends.
+    -- Ten minutes from now it looks stuck, but its validator is still working: it is left alone until that ends.
     ('executing', null, 1, 'RUNNING', interval '-20 minutes', interval '0'),
     ('running, never started', null, 5, 'RUNNING', null, null)
 ) as kinds (kind, submission_kind, count, status, first, step)
@@ -130,8 +130,8 @@ set latest_run_id = (
   limit 1
 );
 
--- A third of the stuck runs have a validator on Cloud Run that has ended, a third one that Cloud Run knows no longer, the
--- others none. demo_execution_ends_at is what this machine's Cloud Run goes by; the application has no such key.
+-- A third of the stuck runs have a validator on Cloud Run that has ended, a third one that Cloud Run no longer knows, the
+-- others none. This machine's Cloud Run reads demo_execution_ends_at; the application has no such key.
 insert into validations_validationsteprun (
   step_order, status, started_at, ended_at, output, validation_run_id, workflow_step_id
 )
@@ -170,7 +170,7 @@ from (
     ('expired, retry due, run active', 6, 2, interval '-1 minute', interval '-1 minute'),
     ('purged, retry due', 5, 3, interval '-1 hour', interval '-1 hour'),
     ('expired, retry waits', 10, 4, interval '16 minutes', interval '5 minutes'),
-    -- Given up by the application and put off by a year: tried on, a day after its last attempt.
+    -- Abandoned by the application, which put it off by a year: tried again a day after its last attempt.
     ('expired, retry exhausted', 4, 5, interval '364 days', interval '-1 day')
 ) as kinds (submission_kind, count, attempts, first, step),
 generate_series(0, count - 1) n;

@@ -22,18 +22,18 @@ export const writeDemoData = async (sql: Sql, storageFolder: string): Promise<vo
     join submissions_submission submission on submission.id = run.submission_id
     cross join unnest(array['input.json', 'output.json', 'attempts/1/run.log']) file
     where submission.content_purged_at is null`
-  // A place from which all files are gone is still the right one.
+  // So that a place from which all files are gone still counts as the right one.
   const kept = [...uploadFolders.map((folder) => `${folder}/submissions/.keep`), 'runs/.keep']
   const paths = [...files.map(({ path }) => path), ...kept]
   await Promise.all(paths.map((path) => writeStoredFile(join(storageFolder, path))))
 }
 
 /**
- * Cloud Run's part of the demo data: an execution that a step of a run names executes from the step's start until the
- * time that stands beside the name. One that no step gives a time is gone.
+ * Cloud Run's part of the demo data: an execution that a step of a run names executes from the step's start until the time
+ * beside the name. An execution without such a time is gone.
  */
 export const findDemoExecution = async (sql: Sql, name: string): Promise<Execution | undefined> => {
-  // As numbers, which no setting of the database writes otherwise.
+  // As numbers, whose form no setting of the database changes.
   const [row] = await sql<{ start: number; completion: number | null }[]>`
     select extract(epoch from started_at)::float8 as start,
       case when ends_at <= now() then extract(epoch from ends_at)::float8 end as completion

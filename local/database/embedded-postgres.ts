@@ -24,7 +24,7 @@ export interface PostgresOptions {
 export interface PostgresServer {
   /** URL of the database `postgres`, as its owner. */
   readonly url: string
-  /** Settles when the server is gone, asked to or not. */
+  /** Settles when the server is gone, whether it was asked to stop or not. */
   readonly ended: Promise<void>
   /** Ends the connections and stops the server; no process is left. */
   stop(): Promise<void>
@@ -34,8 +34,8 @@ export interface PostgresServer {
 const maxPortTries = 3
 
 /**
- * Starts a PostgreSQL that listens on 127.0.0.1 only, in a directory that is new or was left by an earlier start, be it
- * by a crash. Works as root too: the server then runs as the user postgres, which needs no rights on the folders above.
+ * Starts a PostgreSQL that listens on 127.0.0.1 only, in a directory that is new or left by an earlier start, even by one
+ * that crashed. Works as root too: the server then runs as the user postgres, which needs no rights on the folders above.
  *
  * The server lives under a process of its own, which stops it when this one ends in any way, kill -9 included.
  *

