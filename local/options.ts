@@ -27,7 +27,11 @@ export const parseOptions = (argumentList: readonly string[], stages: readonly s
     .option('--stage <stage>', `the stage to play: ${stages.join(', ')}`, readStage(stages), 'dev')
     .option('--port <port>', 'console, Scheduler API, identity; 0 for any free one', readPort, 8085)
     .option('--worker-port <port>', "the worker's front; 0 for any free one", readPort, 8086)
-    .option('--host <address>', 'where all of it listens: anyone who reaches it may do everything', '127.0.0.1')
+    .option(
+      '--host <address>',
+      'where all of it listens: anyone who reaches it may do everything',
+      '127.0.0.1'
+    )
     .option('--data <folder>', 'keep database, stored files, jobs and attempts here between starts')
     .option(
       '--database-url [url]',

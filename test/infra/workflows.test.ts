@@ -168,3 +168,13 @@ it('the images stand on one base image, by its digest', () => {
   expect(new Set(bases).size).toBe(1)
   expect(bases[0]).toMatch(/^FROM node:24-slim@sha256:[0-9a-f]{64}$/)
 })
+
+it('the workflows, the guide and package.json name one version of Pulumi', () => {
+  const { dependencies } = JSON.parse(read('package.json')) as { dependencies: Record<string, string> }
+  const named = [...workflows, ...actions].flatMap((file) =>
+    [...read(file).matchAll(/pulumi-version: (.*)/g)].map(([, version]) => version)
+  )
+  named.push(/`pulumi` \(([\d.]+),/.exec(read('docs/bootstrap.md'))?.[1])
+  expect(named.length).toBeGreaterThan(2)
+  expect(new Set(named)).toEqual(new Set([dependencies['@pulumi/pulumi']]))
+})
