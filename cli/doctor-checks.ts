@@ -322,6 +322,7 @@ const checks: readonly Check[] = [
   },
   {
     name: 'overdue',
+    isOfDeployment: false,
     look: (facts) =>
       given(facts.overdue, skip('not looked at'), (overdue) =>
         orElse(
@@ -337,6 +338,7 @@ const checks: readonly Check[] = [
   },
   {
     name: 'runs',
+    isOfDeployment: false,
     look: (facts) =>
       given(facts.troubles, skip('not looked at'), (lines) =>
         orElse(
@@ -363,6 +365,7 @@ const checks: readonly Check[] = [
   },
   {
     name: 'release',
+    isOfDeployment: false,
     look: (facts) =>
       given(facts.troubles, skip('not looked at'), (lines) =>
         orElse(
