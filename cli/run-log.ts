@@ -87,23 +87,11 @@ const eventsOf = (...wanted: readonly string[]): string =>
 
 const numberOf = (name: keyof RunNumbers): string => `jsonPayload.${name}`
 
+const beginningAndEnds = [events.started, events.completed, events.failed, events.refused, events.skipped]
 /** The condition for the lines in which a run begins or ends. */
-export const runEvents = eventsOf(
-  events.started,
-  events.completed,
-  events.failed,
-  events.refused,
-  events.skipped
-)
+export const runEvents = eventsOf(...beginningAndEnds)
 /** The condition for all lines about a run: its beginning, its end, and that it never came. */
-const runHistory = eventsOf(
-  events.started,
-  events.completed,
-  events.failed,
-  events.refused,
-  events.skipped,
-  events.overdue
-)
+const runHistory = eventsOf(...beginningAndEnds, events.overdue)
 /** The condition for runs whose end a person should know of: failed, refused, or with failed rows or missing files. */
 export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
 /** The condition for runs that completed what they were asked to do; a dry run by hand counts for no tick. */

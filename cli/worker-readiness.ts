@@ -1,3 +1,4 @@
+import { findReadinessFault } from '../jobs/answer.ts'
 import type { LocalSystem } from './local-system.ts'
 import type { Session } from './session.ts'
 import { emailOf } from './stage.ts'
@@ -13,14 +14,7 @@ export const findDatabaseFault = async ({
 }: Pick<Session, 'target'>): Promise<string | undefined> => {
   if (!local) return undefined
   const caller = emailOf(declaration, declaration.accounts.caller.accountId)
-  try {
-    const answer = await askReadiness(local, caller)
-    if (answer.ok) return undefined
-    const { error } = (await answer.json().catch(() => ({}))) as { error?: string }
-    return error ?? `the worker answers ${answer.status} to /health/ready`
-  } catch {
-    return 'the worker does not answer'
-  }
+  return findReadinessFault(() => askReadiness(local, caller))
 }
 
 const askReadiness = async ({ schedulerUrl, workerUrl }: LocalSystem, caller: string): Promise<Response> => {

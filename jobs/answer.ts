@@ -77,6 +77,20 @@ export const healthAnswers = {
 } as const
 export type HealthAnswer = z.infer<(typeof healthAnswers)[200 | 503]>
 
+/** Why a worker is not ready, in a sentence; undefined where it is. */
+export const findReadinessFault = async (
+  askReadiness: () => Promise<Response>
+): Promise<string | undefined> => {
+  try {
+    const answer = await askReadiness()
+    if (answer.ok) return undefined
+    const said = (await answer.json().catch(() => ({}))) as { error?: string }
+    return said.error ?? `the worker answers ${answer.status} to /health/ready`
+  } catch {
+    return 'the worker does not answer'
+  }
+}
+
 const everyField = {
   ...refused.shape,
   ...skipped.shape,

@@ -89,17 +89,14 @@ export const readRunsOfTicks = async (
   jobs: readonly string[],
   from: Date,
   until: Date
-): Promise<Run[]> => {
-  const rows = await sql<Run[]>`
-    select ${runColumns(sql)}
-    from scheduled_jobs.run
-    where job = any(${jobs as string[]}::text[])
-    and tick >= ${from.toISOString()}::timestamptz
-    and tick < ${until.toISOString()}::timestamptz
-    and not dry_run
-    order by started_at`
-  return rows.map(toRun)
-}
+): Promise<Run[]> =>
+  readRunsThatCount(
+    sql,
+    jobs,
+    sql`
+      tick >= ${from.toISOString()}::timestamptz
+      and tick < ${until.toISOString()}::timestamptz`
+  )
 
 /** The runs that began in [from, until) and that no tick asked for. */
 export const readRunsByHand = async (
@@ -107,14 +104,27 @@ export const readRunsByHand = async (
   jobs: readonly string[],
   from: Date,
   until: Date
+): Promise<Run[]> =>
+  readRunsThatCount(
+    sql,
+    jobs,
+    sql`
+      started_at >= ${from.toISOString()}::timestamptz
+      and started_at < ${until.toISOString()}::timestamptz
+      and tick is null`
+  )
+
+/** The runs of these jobs that were no dry runs, in the order of their starts. */
+const readRunsThatCount = async (
+  sql: Sql,
+  jobs: readonly string[],
+  condition: ReturnType<Sql>
 ): Promise<Run[]> => {
   const rows = await sql<Run[]>`
     select ${runColumns(sql)}
     from scheduled_jobs.run
     where job = any(${jobs as string[]}::text[])
-    and started_at >= ${from.toISOString()}::timestamptz
-    and started_at < ${until.toISOString()}::timestamptz
-    and tick is null
+    and ${condition}
     and not dry_run
     order by started_at`
   return rows.map(toRun)

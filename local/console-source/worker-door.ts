@@ -1,3 +1,5 @@
+import { findReadinessFault } from '../../jobs/answer.ts'
+
 /** Where the worker is, and who may call it. */
 export interface WorkerDoor {
   readonly url: string
@@ -7,16 +9,10 @@ export interface WorkerDoor {
 const patience = 3_000
 
 /** Asks the worker why its database does not answer; undefined where it does. */
-export const findDatabaseFault = async ({ url, mintToken }: WorkerDoor): Promise<string | undefined> => {
-  try {
-    const answer = await fetch(`${url}/health/ready`, {
+export const findDatabaseFault = ({ url, mintToken }: WorkerDoor): Promise<string | undefined> =>
+  findReadinessFault(async () =>
+    fetch(`${url}/health/ready`, {
       headers: { authorization: `Bearer ${await mintToken()}` },
       signal: AbortSignal.timeout(patience)
     })
-    if (answer.ok) return undefined
-    const { error } = (await answer.json().catch(() => ({}))) as { error?: string }
-    return error ?? `the worker answers ${answer.status} to /health/ready`
-  } catch {
-    return 'the worker does not answer'
-  }
-}
+  )
