@@ -30,4 +30,6 @@ const emulator = await startEmulator({
   services: [{ name: 'worker', region: order.region, invokers: [order.caller], upstream: order.upstream }]
 })
 process.stdout.write(`listens on ${emulator.schedulerUrl}\n`)
-process.once('SIGTERM', () => void emulator.stop())
+// A soak that ends in any way leaves no scheduler.
+process.once('disconnect', () => process.exit())
+process.channel?.unref()

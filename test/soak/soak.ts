@@ -44,9 +44,10 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
   const stretch: Stretch = { start, end: new Date(start.getTime() + days * dayMs), timeZone }
   const faults = planFaults(seed, stretch)
   const caller = `${accounts.caller.accountId}@${project}.iam.gserviceaccount.com`
-  const world = await startWorld({ start, seed, duplicate, project, region, timeZone, caller })
+  const starting = startWorld({ start, seed, duplicate, project, region, timeZone, caller })
+  const world = await endsWithin(starting, () => 'the start')
   try {
-    await createJobs(world, declaration, caller)
+    await endsWithin(createJobs(world, declaration, caller), () => 'the creation of the jobs')
     const stage = createStage(world, declaration, project, stretch, seed, faults)
     const steps = (days * dayMs) / stepMs
     for (let step = 1; step <= steps; step += 1) {
@@ -56,7 +57,7 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
       if (Number.isInteger(day))
         say(`day ${day} of ${days}: ${stage.attempts.size} attempts, ${seconds} s so far`)
     }
-    const evidence = await stage.collect()
+    const evidence = await endsWithin(stage.collect(), () => 'the look at what is left')
     const [row] = await world.sql<{ exhausted: number }[]>`
       select count(*)::int as exhausted
       from submissions_purgeretry
@@ -80,22 +81,23 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
       seconds: (performance.now() - begin) / 1000
     }
   } finally {
-    await world.stop()
+    // It must not hide why the soak ends.
+    await endsWithin(world.stop(), () => 'the stop of all parts').catch((error: Error) => say(error.message))
   }
 }
 
 // A step takes a second or two, with a start of all that died a few more.
 const longestStepMs = 180_000
 
-/** Waits for a step, and gives up when it does not end: whoever waits for ever must be found, not waited for. */
-const endsWithin = async (step: Promise<void>, describe: () => string): Promise<void> => {
+/** Waits for a step, and gives up when it does not end: what waits for ever must be found, not waited for. */
+const endsWithin = async <Value>(step: Promise<Value>, describe: () => string): Promise<Value> => {
   const { promise, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(
     () => reject(new Error(`${describe()} must end, still waits after ${longestStepMs / 1000} s`)),
     longestStepMs
   )
   try {
-    await Promise.race([step, promise])
+    return await Promise.race([step, promise])
   } finally {
     clearTimeout(timer)
   }

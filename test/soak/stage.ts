@@ -70,7 +70,12 @@ export const createStage = (
     (action: () => Promise<unknown>): Begin =>
     async ({ piece }) => {
       let happened: Promise<unknown> | undefined
-      const happen = () => (happened ??= action())
+      const happen = () => {
+        happened ??= action()
+        // A failure is reported where the step ends.
+        happened.catch(() => undefined)
+        return happened
+      }
       world.proxy.restart()
       world.proxy.onPiece = (number) => {
         if (number === piece) void happen()

@@ -19,5 +19,7 @@ process.on('message', (message: { now: number }) => {
   now = message.now
   process.send?.(message)
 })
+// A soak that ends in any way leaves no worker.
+process.once('disconnect', () => process.exit())
 // It must not keep the process alive.
 process.channel?.unref()

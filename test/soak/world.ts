@@ -5,10 +5,13 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import postgres, { type Sql } from 'postgres'
 import { findFreePort } from '../../local/port.ts'
 import { startPostgres, type PostgresServer } from '../../local/database/embedded-postgres.ts'
 import { makeBundles } from '../bench/bundled-worker.ts'
+import { readDatabaseUrl } from '../../worker/database/address.ts'
+import { openDatabase } from '../../worker/database.ts'
 import { openCloudStorageServer, type CloudStorageServer } from '../worker/cloud-storage-server.ts'
 import { openProxy, type DatabaseProxy } from '../worker/database-proxy.ts'
 import { createAudit } from './audit.ts'
@@ -17,12 +20,13 @@ import type { SchedulerOrder } from './scheduler-process.ts'
 /** A stage whose parts can be killed, all at one virtual instant. */
 export interface World {
   readonly databaseUrl: string
-  /** The application's connections: they come back by themselves after a restart. */
+  /** The application's connections: they come back by themselves after a restart, which postgres.js's own may not. */
   readonly sql: Sql
   readonly storage: CloudStorageServer
   readonly proxy: DatabaseProxy
   readonly schedulerUrl: string
   readonly frontUrl: string
+  readonly workerUrl: string
   /** Sets the clocks of the database and the worker. Cloud Scheduler's is moved by `advance`. */
   setClocks(instant: Date): Promise<void>
   /** Lets Cloud Scheduler's clock run to an instant; false when it died on the way. */
@@ -69,7 +73,9 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const databasePort = Number(new URL(server.url).port)
   const databaseUrl = Object.assign(new URL(server.url), { pathname: databaseName }).href
   await createDatabase(server.url, databaseUrl, now)
-  const sql = postgres(databaseUrl, { max: connections, onnotice: () => {}, connect_timeout: 30 })
+  // A name that is not the worker's: the audit tells by it whose changes they are.
+  const application = readDatabaseUrl(`${databaseUrl}?application_name=application`)
+  const sql = openDatabase(application, { connections, statement: 0, lock: 0 })
   const storage = await openCloudStorageServer(bucket)
   // What shows that a place is the right one also when every file in it is gone.
   for (const folder of ['public/submissions', 'private/submissions', 'runs'])
@@ -85,6 +91,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   let worker: ChildProcess | undefined
   let scheduler: ChildProcess | undefined
   let starts = 0
+  const stopping = new AbortController()
 
   const world: World = {
     databaseUrl,
@@ -93,6 +100,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     proxy,
     schedulerUrl: `http://127.0.0.1:${schedulerPort}`,
     frontUrl: `http://127.0.0.1:${frontPort}`,
+    workerUrl: `http://127.0.0.1:${workerPort}`,
     setClocks: async (instant) => {
       now = instant
       await sql`update clock.hand set at = ${instant.toISOString()}::timestamptz`
@@ -158,7 +166,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         project: options.project,
         region: options.region,
         caller: options.caller,
-        upstream: `http://127.0.0.1:${workerPort}`,
+        upstream: world.workerUrl,
         duplicate: options.duplicate,
         seed: options.seed + starts
       }
@@ -169,7 +177,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
           join(root, 'test/soak/scheduler-process.ts'),
           JSON.stringify(order)
         ],
-        { stdio: ['ignore', 'pipe', 'inherit'] }
+        { stdio: ['ignore', 'pipe', 'inherit', 'ipc'] }
       )
       await untilListening(scheduler, () => {})
     },
@@ -186,7 +194,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         limit 1`
       if (!backend) return
       // The others live on until the server has noticed: who asks at once may still be answered.
-      const witness = postgres(databaseUrl, { max: 1, onnotice: () => {} })
+      const witness = openDatabase(application, { connections: 1, statement: 0 })
       await witness`select 1`
       const noticed = witness`select pg_sleep(600)`.catch(() => undefined)
       process.kill(backend.pid, 'SIGKILL')
@@ -196,12 +204,16 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     },
     awaitDatabase: async () => {
       for (;;) {
+        // Once the pool is closed every statement fails at once: without both, the loop would leave no time for the end.
+        stopping.signal.throwIfAborted()
+        await nextTurn()
         // On all connections at once: each that was lost is found by its next use.
         const answers = await Promise.allSettled(Array.from({ length: connections }, () => sql`select 1`))
         if (answers.every(({ status }) => status === 'fulfilled')) return
       }
     },
     stop: async () => {
+      stopping.abort(new Error('the soak ends'))
       await kill(worker)
       await kill(scheduler)
       await proxy.close()
