@@ -1,4 +1,11 @@
-import { fastify, LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
+import {
+  fastify,
+  LogController,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  type FastifyServerOptions
+} from 'fastify'
 import type { Logger } from 'pino'
 import type { Sql } from 'postgres'
 import type * as z from 'zod'
@@ -36,6 +43,20 @@ const retryAfterSeconds = 30
 const healthTimeoutMs = 2_000
 const healthPaths = ['/health/live', '/health/ready']
 
+/** Takes the place of Fastify's own compilers, which would be loaded with each cold start: 50 modules, 30 ms. */
+const compilersFactory: NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'] = {
+  // The jobs check their parameters, and name every fault at once.
+  buildValidator: () => () => {
+    throw new Error('a route of the worker must have schemas of answers only')
+  },
+  // What is written is what the schema says, or an error: so nothing goes out that the document does not have.
+  buildSerializer:
+    () =>
+    ({ schema }) =>
+    (answer) =>
+      JSON.stringify((schema as z.ZodType).parse(answer, { jitless: true }))
+}
+
 /** The worker's HTTP service: one route a job, and health. It never listens; main.ts does. */
 export const buildApp = (options: AppOptions): FastifyInstance => {
   const app = fastify({
@@ -44,19 +65,12 @@ export const buildApp = (options: AppOptions): FastifyInstance => {
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     routerOptions: { ignoreTrailingSlash: true },
+    schemaController: { compilersFactory },
     frameworkErrors: (error, _request, reply) => void sendError(reply, error.statusCode ?? 400, error.message)
   }) as unknown as FastifyInstance
   // Cloud Scheduler sends a body without a Content-Type as application/octet-stream, so any type is parsed as JSON.
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
-
-  // What is written is what the schema says, or an error: so nothing goes out that the document does not have. A parser
-  // compiled for it would cost the first answer 20 ms.
-  app.setSerializerCompiler<z.ZodType>(
-    ({ schema }) =>
-      (answer) =>
-        JSON.stringify(schema.parse(answer, { jitless: true }))
-  )
 
   // A connection kept alive would hold the process back after its last answer.
   app.addHook('onSend', async (_request, reply) => {
