@@ -94,8 +94,6 @@ export const runEvents = eventsOf(...beginningAndEnds)
 const runHistory = eventsOf(...beginningAndEnds, events.overdue)
 /** The condition for runs whose end a person should know of: failed, refused, or with failed rows or missing files. */
 export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
-/** The condition for runs that completed what they were asked to do; a dry run by hand counts for no tick. */
-export const completedRuns = `${eventsOf(events.completed)} AND (labels.tick:* OR ${numberOf('dry_run')}=false)`
 /** The condition for runs that no tick has asked for. */
 export const byHand = 'NOT labels.tick:*'
 /** The condition for calls that failed. */

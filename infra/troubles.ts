@@ -72,14 +72,18 @@ const findOpenIncidents = async (facts: StageFacts): Promise<[Incident[], Comple
   return [incidents.filter((incident) => !isMadeGood(incident, completions, facts)), completions]
 }
 
-/** A dry run by hand counts for no tick; a dry run of a stage in the shadow does. */
+/**
+ * The condition for runs that completed what they were asked to do. A dry run by hand counts for no tick; a dry run of a
+ * stage in the shadow does.
+ */
+export const completedRuns = `jsonPayload.event="${events.completed}" AND (labels.tick:* OR jsonPayload.dry_run=false)`
+
 const matchCompletions = ({ service, region }: Declaration): string =>
   [
     'resource.type="cloud_run_revision"',
     `resource.labels.location="${region}"`,
     `resource.labels.service_name="${service.name}"`,
-    `jsonPayload.event="${events.completed}"`,
-    '(labels.tick:* OR jsonPayload.dry_run=false)'
+    completedRuns
   ].join('\n')
 
 /** A later run that did what it was asked to do makes good what failed before it; what was missing stays missing. */
