@@ -30,6 +30,7 @@ export const clearAuditLog = defineJob({
   rows: ['entry', 'entries'],
   verb: 'deleted',
   batchSize: 20_000,
+  maxRows: 200_000,
   parameters: z.object({
     days: z.int().min(1).max(36_500).describe('keep entries this many days').exactOptional()
   }),
