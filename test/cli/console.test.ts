@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createReadPace, readsPerMinute } from '../../cli/read-pace.ts'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
+import { jobs as catalogue } from '../../jobs/index.ts'
 import { openStore } from '../../emulator/store.ts'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { describeServiceEntry } from '../../emulator/logging/service-log.ts'
@@ -185,7 +186,7 @@ describe('what Google refuses', () => {
       fault:
         "Can't list the jobs in dev: it needs cloudscheduler.jobs.list in your-google-project; ask for roles/cloudscheduler.viewer. It is asked again after 00:01:30 UTC."
     })
-    expect((body as { jobs: Item[] }).jobs).toHaveLength(6)
+    expect((body as { jobs: Item[] }).jobs).toHaveLength(catalogue.length)
     expect((await console.read('/api/week')).status).toBe(200)
   })
 

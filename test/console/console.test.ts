@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import type { BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { clearSessions } from '../../jobs/clear-sessions.ts'
+import { jobs as catalogue } from '../../jobs/index.ts'
 import { chromiumPath, openChromium } from '../docs/chromium.ts'
 import type { LocalSystem } from '../../local/system.ts'
 import { createDatabase } from '../database.ts'
@@ -161,13 +162,13 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       const page = await visit(system)
       const attention = page.getByRole('region', { name: 'Needs a person' })
       await page.getByRole('button', { name: 'Pause all' }).click()
-      await expect.poll(say(page)).toMatch(/^6 jobs are paused: /)
-      await page.getByText('6 jobs, 6 paused').waitFor()
-      await attention.getByText('6 things').waitFor()
+      await expect.poll(say(page)).toMatch(new RegExp(`^${catalogue.length} jobs are paused: `))
+      await page.getByText(`${catalogue.length} jobs, ${catalogue.length} paused`).waitFor()
+      await attention.getByText(`${catalogue.length} things`).waitFor()
       await attention.getByText('clear-sessions is PAUSED by hand; the configuration says ENABLED').waitFor()
       expect(await findSerious(page)).toEqual([])
       await page.getByRole('button', { name: 'Resume all' }).click()
-      await page.getByText('6 jobs', { exact: true }).waitFor()
+      await page.getByText(`${catalogue.length} jobs`, { exact: true }).waitFor()
       await attention.getByText('Nothing does.').waitFor()
     })
 
