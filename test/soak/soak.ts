@@ -80,9 +80,12 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
       checks: checkEvidence(evidence),
       seconds: (performance.now() - begin) / 1000
     }
+  } catch (error) {
+    // Said here too: the error of a stop that fails as well would take its place.
+    say(String(error))
+    throw error
   } finally {
-    // It must not hide why the soak ends.
-    await endsWithin(world.stop(), () => 'the stop of all parts').catch((error: Error) => say(error.message))
+    await endsWithin(world.stop(), () => 'the stop of all parts')
   }
 }
 
