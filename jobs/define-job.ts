@@ -108,6 +108,8 @@ export interface OutsideContext extends Partial<OutsideServices> {
   /** Aborts when the run must end: its budget is used up, or the worker is stopping. */
   readonly signal: AbortSignal
   readonly log: JobLog
+  /** What has been proven for the rows that are changed together, so that it need not be proven for each group of them. */
+  readonly proofs: Map<string, Promise<void>>
 }
 
 /** Log lines of a job: facts and ids, never the contents of a row. */

@@ -1,5 +1,6 @@
 import type { KnownRelease, Outside, OutsideContext, TableUse } from './define-job.ts'
 import { findNameFault } from './file-places.ts'
+import type { FilePlace } from './services.ts'
 
 // What the purge and its retries have in common. `s` is the submission, `picked` what was known of it when its files were
 // deleted.
@@ -36,7 +37,7 @@ export const isInline = (ids: string): string => `
 export const isAsPicked = `
   (
     s.id = picked.id
-    and coalesce(s.input_file, '') = picked.input_file
+    and coalesce(s.input_file, '') = picked.file
     and not exists (
       select from validations_validationrun run
       where run.submission_id = s.id
@@ -46,7 +47,7 @@ export const isAsPicked = `
 
 /** The submissions in one field of the input, as `picked`. */
 export const pickedFrom = (name: 'gone' | 'failing'): string =>
-  `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, input_file text, runs text[], error text)`
+  `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, file text, runs text[], error text)`
 
 /** Deletes the files of a group of submissions; each job defines what then happens to the rows. */
 export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> = {
@@ -72,6 +73,11 @@ export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> =
     const outcomes = (
       await Promise.all(submissions.map((submission) => tryDeletion(submission, context)))
     ).filter((outcome) => outcome !== undefined)
+    // A place may have gone away meanwhile: what was not found there is gone only if the place is still the right one.
+    await provePlaces(
+      outcomes.filter(({ isEmpty }) => isEmpty),
+      { ...context, proofs: new Map() }
+    )
     return {
       input: {
         gone: outcomes.filter(({ error }) => error === ''),
@@ -93,36 +99,46 @@ interface Picked {
 /**
  * "Not found" means "gone" only in the right place, so each place is proven before the first file is deleted.
  *
- * @throws Error that names the place that can't be proven: the run fails, and no row of the page changes.
+ * @throws Error that names the place that can't be proven: the run fails, and no row changes whose files were to go.
  */
 const provePlaces = async (
   submissions: readonly Picked[],
-  { files, signal }: OutsideContext
+  { files, signal, proofs }: OutsideContext
 ): Promise<void> => {
+  const prove = (place: FilePlace, folder: string): Promise<void> => {
+    const name = `${place.url} ${folder}`
+    const proof = proofs.get(name) ?? place.prove(folder, signal)
+    proofs.set(name, proof)
+    return proof
+  }
   const names = submissions.map(({ file }) => file).filter((file) => file !== '' && !findNameFault(file))
   const folders = new Set(names.map((name) => name.slice(0, Math.max(name.indexOf('/'), 0))))
   const hasRuns = submissions.some(({ runs }) => runs.length > 0)
   await Promise.all([
-    ...files!.uploads.flatMap((place) => [...folders].map((folder) => place.prove(folder, signal))),
-    ...(hasRuns ? files!.bundles.map((place) => place.prove('runs', signal)) : [])
+    ...files!.uploads.flatMap((place) => [...folders].map((folder) => prove(place, folder))),
+    ...(hasRuns ? files!.bundles.map((place) => prove(place, 'runs')) : [])
   ])
 }
 
-const tryDeletion = async ({ id, file, runs }: Picked, { files, signal, log }: OutsideContext) => {
-  const uploads = file ? files!.uploads.map((place) => place.delete(file, signal)) : []
-  const bundles = runs.flatMap((run) =>
-    files!.bundles.map((place) => place.deleteFolder(`runs/${run}/`, signal))
-  )
-  const results = await Promise.allSettled([...uploads, ...bundles])
-  const failed = results.find((result) => result.status === 'rejected')
+const tryDeletion = async (submission: Picked, { files, signal, log }: OutsideContext) => {
+  const { id, file, runs } = submission
+  // The upload and each bundle, each of them in any place of its kind.
+  const deletions: readonly Promise<boolean | number>[][] = [
+    ...(file === '' ? [] : [files!.uploads.map((place) => place.delete(file, signal))]),
+    ...runs.map((run) => files!.bundles.map((place) => place.deleteFolder(`runs/${run}/`, signal)))
+  ]
+  const results = await Promise.all(deletions.map((places) => Promise.allSettled(places)))
+  const failed = results.flat().find((result) => result.status === 'rejected')
   if (failed && signal.aborted) return undefined
   if (failed) log.warn({ submission_id: id }, 'files of a submission could not be deleted')
+  const areEmpty = results.map((places) =>
+    places.every((result) => result.status === 'fulfilled' && !result.value)
+  )
   return {
-    id,
-    input_file: file,
-    runs,
+    ...submission,
     error: failed ? describeReason(failed.reason) : '',
-    isMissing: !failed && file !== '' && (await Promise.all(uploads)).every((isDeleted) => !isDeleted)
+    isMissing: !failed && file !== '' && areEmpty[0] === true,
+    isEmpty: areEmpty.includes(true)
   }
 }
 

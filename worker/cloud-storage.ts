@@ -3,9 +3,9 @@ import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
 import type { FileStore } from './file-store.ts'
 
-// Concurrent requests in one place. More than the rows of two groups (drain.ts), so that each row's first deletion starts
-// at once.
-const concurrency = 128
+// Concurrent requests in one place. More than the rows of three groups (outside.ts), so that each row's first deletion
+// starts at once.
+const concurrency = 192
 const pageSize = 1_000
 
 /**

@@ -1,9 +1,6 @@
 import type { Fragment, Sql } from 'postgres'
 import type { RunNumbers } from '../jobs/answer.ts'
-import { lockTimeout } from '../jobs/budget.ts'
-import type { Change } from '../jobs/define-job.ts'
-import { timeText, type PageStatement } from './pages.ts'
-import { bindRows } from './statements.ts'
+import { timeText } from './pages.ts'
 
 /** How long a lease lasts, in seconds. A run renews it three times as often. */
 export const leaseSeconds = 60
@@ -122,64 +119,6 @@ export const recordSkip = async (sql: Sql, delivery: Delivery): Promise<void> =>
     values
       (${runId}, ${job}, ${tickOf(sql, delivery)}, 1, ${dryRun}, ${sql.json(parameters as never)}, 'skipped', ${revision},
        clock_timestamp(), clock_timestamp(), clock_timestamp())`
-}
-
-/** What a batch did, in numbers of rows. */
-export interface BatchCounts {
-  readonly affected: number
-  readonly failed: number
-  /** Due rows that must not change yet. */
-  readonly waiting: number
-  /** Rows that still have to be acted on. */
-  readonly remaining: number
-}
-
-/** The statements that change the rows of a page. */
-export interface Batch {
-  /** Which rows: a range, or keys. */
-  readonly rows: Omit<PageStatement, 'text'>
-  /** Locks the rows and passes their keys to the changes; undefined where the changes select the rows themselves. */
-  readonly lock?: string | undefined
-  readonly changes: readonly (Change | { readonly text: string; readonly counts: 'remaining' })[]
-  readonly missing?: number | undefined
-  readonly isPassingOver: boolean
-}
-
-/**
- * Changes the rows of a batch by one call of `scheduled_jobs.run_batch`, which locks the run's row if its lease holds,
- * locks and changes the rows, adds their counts to the run's row and renews the lease. If the lease is lost, the call fails
- * and changes nothing.
- *
- * The commit is asynchronous: if the server crashes, rows and counts are lost together. The end of the run commits
- * synchronously, so everything that has been answered is durable.
- *
- * Plain index scans are turned off for the batch's transaction, so that PostgreSQL finds the rows of a range by a bitmap
- * scan, which reads each page of the table once.
- */
-export const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
-  const { lock = null, changes, missing = 0, isPassingOver } = batch
-  const rows = bindRows(sql, batch.rows)
-  const isPagewise = lock === null && !isPassingOver
-  return sql<{ counts: BatchCounts }[]>`
-    select to_jsonb(
-      scheduled_jobs.run_batch(
-        ${runId},
-        ${lock},
-        ${changes.map(({ text }) => text)}::text[],
-        ${changes.map(({ counts }) => counts ?? '')}::text[],
-        ${rows.input},
-        ${rows.keys},
-        ${rows.fromTime},
-        ${rows.fromKey},
-        ${rows.toTime},
-        ${rows.toKey},
-        ${missing},
-        ${isPassingOver},
-        ${`${lockTimeout}s`},
-        ${leaseSeconds}
-      )
-    ) as counts
-    ${isPagewise ? sql`from set_config('enable_indexscan', 'off', true)` : sql``}`
 }
 
 /** Renews the lease and counts a failed row; false if the run has lost its lease. */

@@ -112,30 +112,47 @@ export const countReady = (selection: Selection, sampleSize: number): PageStatem
   }
 }
 
+/** The keys of the rows of a range that are still to be acted on, in their order. */
+export const listLeft = (selection: Selection, range: Range): PageStatement => {
+  const { time, key } = selection
+  return {
+    text: `${leftInRange(selection, range, `${key}::text as key`)} order by ${time}, ${key}`,
+    input: { ...selection.input },
+    range
+  }
+}
+
+/** How many rows of a range are still to be acted on. */
+export const countLeft = (selection: Selection, range: Range): PageStatement => ({
+  text: leftInRange(selection, range, 'count(*)::int as count'),
+  input: { ...selection.input },
+  range
+})
+
 /**
- * The rows of a range that need something done outside the database, each locked for the moment of this look: what someone
- * is changing is passed over, what was changed is judged as it is now.
+ * The rows with these keys, and which of them need something done outside the database, each locked for the moment of this
+ * look: what someone is changing is passed over, what was changed is judged as it is now.
+ *
+ * By their keys, not by a range: where thousands of rows have the same time, each look at a range would read all of them.
  */
 export const findOutsideRows = (
   selection: Selection,
   { where, columns }: { readonly where: string; readonly columns: string },
-  range: Range,
-  size: number
+  keys: readonly string[]
 ): PageStatement => {
-  const { from, time, key, lock } = selection
+  const { from, key, keyType, lock } = selection
   return {
     text: `
-      select ${columns}, ${timeText(time)} as at, ${key}::text as key
+      select ${columns}, ${key}::text as key, ${where} as "isOutside"
       from ${from}
       ${lock?.join ?? ''}
-      where ${isDueInRange(selection, range)}
+      where ${key} = any ($3::${keyType}[])
+      and ${isDueInRange(selection, {})}
       and ${readyOf(selection)}
-      and ${where}
-      order by ${time}, ${key}
-      limit ($2 ->> 'size')::int
       for update of ${lock?.of ?? aliasOf(from)} skip locked`,
-    input: { ...selection.input, size },
-    range
+    input: { ...selection.input },
+    range: {},
+    keys
   }
 }
 
@@ -165,8 +182,8 @@ export const deleteRange = (selection: Selection, range: Range, skipLocked: bool
 }
 
 /** The rows of a range that are still to be acted on. */
-export const leftInRange = (selection: Selection, range: Range): string =>
-  `select from ${selection.from} where ${isDueInRange(selection, range)} and ${readyOf(selection)}`
+export const leftInRange = (selection: Selection, range: Range, columns = ''): string =>
+  `select ${columns} from ${selection.from} where ${isDueInRange(selection, range)} and ${readyOf(selection)}`
 
 /** The conditions of due rows: each row is named by one of them. */
 const conditionsOf = ({ due, alsoDue }: Selection): readonly string[] =>

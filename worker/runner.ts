@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
 import type { Sql } from 'postgres'
 import { pickNumbers } from '../jobs/answer.ts'
-import { budgetOf, endingTime, graceTime, lockTimeout, statementTimeout } from '../jobs/budget.ts'
-import type { Job, OutsideContext, Selection } from '../jobs/define-job.ts'
+import { budgetOf } from '../jobs/budget.ts'
+import type { Job, Selection } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { ParameterValues } from '../jobs/parameters.ts'
 import type { Executions, StoredFiles } from '../jobs/services.ts'
 import type { WorkerJob } from '../jobs/settings.ts'
 import { limitStatements, sendFirst } from './database.ts'
+import { describeDryRun, describeRefusal, describeRun } from './describe-run.ts'
 import { drainRows, type Left } from './drain.ts'
-import { countDueRows, type DueRows } from './due-rows.ts'
 import { findGuardFaults } from './guards.ts'
 import {
   abandonDeadRuns,
@@ -22,12 +22,12 @@ import {
   renewLease,
   type Begin,
   type Delivery,
-  type RunCounts,
   type RunRecord
 } from './ledger.ts'
 import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { messageOf } from './log.ts'
-import { ask } from './statements.ts'
+import { startTime, type RunTime } from './run-time.ts'
+import { ask, countDueRows, type Drain, type DueRows } from './statements.ts'
 
 /** What runs need from the process. */
 export interface RunnerOptions extends WatchOptions {
@@ -59,8 +59,6 @@ export type RunResult =
   | { readonly kind: 'refused'; readonly runId: string; readonly reason: string; readonly due: number }
   | { readonly kind: 'failed'; readonly runId: string }
 
-// After SIGTERM Cloud Run waits 10 s: 5 for the statement under way, the rest for the answer and the exit.
-const stopSeconds = 5
 // A share of the budget. A run that uses more will soon be unable to keep up with its rows.
 const warnShare = 0.8
 
@@ -216,7 +214,7 @@ const select = ({ executions, job, parameters }: Run): Selection => {
 
 const drain = (run: Run, selection: Selection): Promise<Left> => {
   const { sql, runId, startedAt, job, parameters, files, executions, time, log } = run
-  const services: OutsideContext = {
+  const services: Drain['services'] = {
     ...(files ? { files } : {}),
     ...(executions ? { executions } : {}),
     signal: time.signal,
@@ -275,51 +273,6 @@ const fail = async (run: Run, cause: unknown): Promise<RunResult> => {
   return { kind: 'failed', runId }
 }
 
-/** The time budget of a run, counted from its delivery. */
-interface RunTime extends Disposable {
-  /** Aborts when no new batch may begin: the time is used up, the worker is stopping, the lease is lost. */
-  readonly signal: AbortSignal
-  readonly abort: (reason: Error) => void
-  /** Milliseconds until every statement of the work is cancelled. */
-  readonly untilWorkEnds: () => number
-  /** Milliseconds until the statements that record its end are cancelled. */
-  readonly untilEnd: () => number
-  /** Whether the time for the work is over. */
-  readonly isUp: () => boolean
-  /** Replaces an error that the deadline caused by one that says so. */
-  readonly explain: (error: unknown) => unknown
-}
-
-const startTime = (budgetSeconds: number, stopping: AbortSignal): RunTime => {
-  const workSeconds = Math.max(budgetSeconds - endingTime, budgetSeconds / 2)
-  let workEnd = performance.now() + workSeconds * 1000
-  const controller = new AbortController()
-  const stop = () => {
-    workEnd = Math.min(workEnd, performance.now() + stopSeconds * 1000)
-    controller.abort(new Error('the worker is stopping'))
-  }
-  // The last statement must end within the budget too.
-  const lastBatch = Math.max(workSeconds - statementTimeout, workSeconds / 2) * 1000
-  const timer = setTimeout(() => controller.abort(new Error("the run's time budget is used up")), lastBatch)
-  if (stopping.aborted) stop()
-  stopping.addEventListener('abort', stop)
-  const untilWorkEnds = () => workEnd - performance.now()
-  const isUp = () => untilWorkEnds() <= 0
-  return {
-    signal: controller.signal,
-    abort: (reason) => controller.abort(reason),
-    untilWorkEnds,
-    untilEnd: () => untilWorkEnds() + (graceTime + lockTimeout) * 1000,
-    isUp,
-    explain: (error) =>
-      isUp() ? new Error(`the time of the run was up: ${messageOf(error)}`, { cause: error }) : error,
-    [Symbol.dispose]: () => {
-      clearTimeout(timer)
-      stopping.removeEventListener('abort', stop)
-    }
-  }
-}
-
 const startHeartbeat = ({ ending, runId, time }: Run): Disposable => {
   const heartbeat = setInterval(
     () => {
@@ -335,33 +288,6 @@ const startHeartbeat = ({ ending, runId, time }: Run): Disposable => {
   )
   return { [Symbol.dispose]: () => clearInterval(heartbeat) }
 }
-
-const countRows = ({ rows }: Job, count: number): string => `${count} ${rows[count === 1 ? 0 : 1]}`
-
-const describeRefusal = (job: Job, due: number, maxRows: number): string =>
-  `nothing was touched: ${countRows(job, due)} are due, more than this job's maxRows of ${maxRows}; ` +
-  'look at a dry run, then raise maxRows in the stage configuration'
-
-const describeDryRun = (job: Job, { count, sample }: DueRows, refusal: string | undefined): string => {
-  const names = sample.length > 0 ? `, such as ${sample.join(', ')}` : ''
-  return `Dry run: ${countRows(job, count)} would be ${job.verb}${names}${refusal ? `; the run would refuse: ${refusal}` : ''}.`
-}
-
-const describeRun = (
-  job: Job,
-  { affected, failed, waiting, missing }: RunCounts,
-  { more, held }: Left,
-  notice: string
-): string =>
-  `${[
-    `${countRows(job, affected)} ${job.verb}`,
-    ...(failed > 0 ? [`${failed} failed`] : []),
-    ...(waiting > 0 ? [`${waiting} must wait`] : []),
-    ...(missing > 0 ? [`${missing} stored ${missing === 1 ? 'file was' : 'files were'} not found`] : []),
-    ...(held > 0 ? [`${held} passed over, in use by someone else`] : []),
-    ...(more ? ['more are due and left to the next run'] : []),
-    ...(notice ? [notice] : [])
-  ].join('; ')}.`
 
 const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows): void => {
   const numbers = pickNumbers(record)

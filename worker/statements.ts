@@ -1,19 +1,10 @@
+import type { LimitFunction } from 'p-limit'
 import type { PendingQuery, Sql } from 'postgres'
-import type { PageStatement } from './pages.ts'
-
-/**
- * The parameters of a selection's statements behind `$1`: the input, the keys, and the bounds of a range. They are typed, so
- * that a statement may leave some of them out.
- */
-export const bindRows = (sql: Sql, { input, keys, range: { from, to } }: Omit<PageStatement, 'text'>) =>
-  ({
-    input: sql.json(input as never),
-    keys: sql.typed(keys ? [...keys] : null, types.texts),
-    fromTime: sql.typed(from?.at ?? null, types.timestamptz),
-    fromKey: sql.typed(from?.key ?? null, types.text),
-    toTime: sql.typed(to?.at ?? null, types.timestamptz),
-    toKey: sql.typed(to?.key ?? null, types.text)
-  }) as const
+import { lockTimeout } from '../jobs/budget.ts'
+import type { Change, JobLog, OutsideContext, Selection, Work } from '../jobs/define-job.ts'
+import { codeOf, isFromServer } from './database.ts'
+import { countFailure, leaseSeconds } from './ledger.ts'
+import { countReady, type PageStatement } from './pages.ts'
 
 /**
  * Sends a selection's statement.
@@ -30,4 +21,190 @@ export const ask = <Answer extends object>(
     ...(Object.values(bindRows(sql, statement)) as never[])
   ])
 
+export const read = <Row extends object>(
+  { sql, startedAt }: Drain,
+  statement: PageStatement
+): Promise<readonly Row[]> => ask<Row>(sql, startedAt, statement)
+
+/** How many rows a run would act on, and the names of some, where they are asked for. */
+export interface DueRows {
+  readonly count: number
+  readonly sample: readonly string[]
+}
+
+const sampleSize = 10
+
+/**
+ * Counts the due rows of a job, in one read-only transaction.
+ *
+ * @param now the instant of the run, as the ledger has it.
+ */
+export const countDueRows = async (
+  sql: Sql,
+  now: string,
+  selection: Selection,
+  withSample = true
+): Promise<DueRows> => {
+  const [row] = await ask<DueRows>(sql, now, countReady(selection, withSample ? sampleSize : 0))
+  return row ?? { count: 0, sample: [] }
+}
+
+/** What a run needs to work through its due rows. */
+export interface Drain {
+  /** Cancels its statements when the run's time is up. */
+  readonly sql: Sql
+  readonly runId: string
+  /** The instant of the run, as the ledger has it. */
+  readonly startedAt: string
+  readonly selection: Selection
+  readonly work: Work
+  /** Services for rows that need work outside the database. Its signal aborts when no new batch may begin. */
+  readonly services: Omit<OutsideContext, 'proofs'>
+  readonly batchSize: number
+  readonly maxBatches: number
+  /** Whether the run's time is up, so that no further statement can be sent. */
+  readonly isTimeUp: () => boolean
+  readonly log: JobLog
+}
+
+/** How far a run has come. */
+export interface Progress {
+  /** Batches that changed something. Empty pages don't count against max_batches, so they can't block later pages. */
+  batches: number
+  /** Due rows that were skipped because another transaction had locked or changed them. */
+  held: number
+  /** Rows that could not be changed, and are still due. */
+  passedOver: number
+  /** Sends one batch at a time: they all lock the run's row, and would take each other for someone who holds theirs. */
+  readonly inTurn: LimitFunction
+}
+
+/** Whether no new batch may begin. */
+export const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean =>
+  services.signal.aborted || batches >= maxBatches
+
+/** What a batch did, in numbers of rows. */
+export interface BatchCounts {
+  readonly affected: number
+  readonly failed: number
+  /** Due rows that must not change yet. */
+  readonly waiting: number
+  /** Rows that still have to be acted on. */
+  readonly remaining: number
+}
+
+/** The statements that change the rows of a page. */
+export interface Batch {
+  /** Which rows: a range, or keys. */
+  readonly rows: Omit<PageStatement, 'text'>
+  /** Locks the rows and passes their keys to the changes; undefined where the changes select the rows themselves. */
+  readonly lock?: string | undefined
+  readonly changes: readonly (Change | { readonly text: string; readonly counts: 'remaining' })[]
+  readonly missing?: number | undefined
+  readonly isPassingOver: boolean
+}
+
+/** Sends a batch. If a lock times out, sends it again and skips locked rows. */
+export const sendBatch = (
+  { sql, runId }: Drain,
+  progress: Progress,
+  build: (isPassingOver: boolean) => Omit<Batch, 'isPassingOver'>
+): Promise<BatchCounts> => {
+  const send = async (isPassingOver: boolean): Promise<BatchCounts> => {
+    const [row] = await changeBatch(sql, runId, { ...build(isPassingOver), isPassingOver })
+    const { affected, failed, waiting } = row!.counts
+    if (affected + failed + waiting > 0) progress.batches += 1
+    return row!.counts
+  }
+  return progress.inTurn(async () => {
+    try {
+      return await send(false)
+    } catch (error) {
+      if (!isLocked(error)) throw error
+      return send(true)
+    }
+  })
+}
+
+/**
+ * Changes the rows of a batch by one call of `scheduled_jobs.run_batch`, which locks the run's row if its lease holds,
+ * locks and changes the rows, adds their counts to the run's row and renews the lease. If the lease is lost, the call fails
+ * and changes nothing.
+ *
+ * The commit is asynchronous: if the server crashes, rows and counts are lost together. The end of the run commits
+ * synchronously, so everything that has been answered is durable.
+ *
+ * Plain index scans are turned off for the batch's transaction, so that PostgreSQL finds the rows of a range by a bitmap
+ * scan, which reads each page of the table once.
+ */
+const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
+  const { lock = null, changes, missing = 0, isPassingOver } = batch
+  const rows = bindRows(sql, batch.rows)
+  const isPagewise = lock === null && !isPassingOver
+  return sql<{ counts: BatchCounts }[]>`
+    select to_jsonb(
+      scheduled_jobs.run_batch(
+        ${runId},
+        ${lock},
+        ${changes.map(({ text }) => text)}::text[],
+        ${changes.map(({ counts }) => counts ?? '')}::text[],
+        ${rows.input},
+        ${rows.keys},
+        ${rows.fromTime},
+        ${rows.fromKey},
+        ${rows.toTime},
+        ${rows.toKey},
+        ${missing},
+        ${isPassingOver},
+        ${`${lockTimeout}s`},
+        ${leaseSeconds}
+      )
+    ) as counts
+    ${isPagewise ? sql`from set_config('enable_indexscan', 'off', true)` : sql``}`
+}
+
+/**
+ * The parameters of a selection's statements behind `$1`: the input, the keys, and the bounds of a range. They are typed, so
+ * that a statement may leave some of them out.
+ */
+const bindRows = (sql: Sql, { input, keys, range: { from, to } }: Omit<PageStatement, 'text'>) =>
+  ({
+    input: sql.json(input as never),
+    keys: sql.typed(keys ? [...keys] : null, types.texts),
+    fromTime: sql.typed(from?.at ?? null, types.timestamptz),
+    fromKey: sql.typed(from?.key ?? null, types.text),
+    toTime: sql.typed(to?.at ?? null, types.timestamptz),
+    toKey: sql.typed(to?.key ?? null, types.text)
+  }) as const
+
 const types = { text: 25, texts: 1009, timestamptz: 1184 } as const
+
+/** Counts and logs a row that can't be changed, so that the rows behind it go on. */
+export const passOver = async (
+  { sql, runId, log }: Drain,
+  error: unknown,
+  progress: Progress,
+  missing = 0
+): Promise<void> => {
+  progress.batches += 1
+  progress.passedOver += 1
+  log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
+  if (!(await countFailure(sql, runId, missing)))
+    throw new Error('the lease of the run was lost', { cause: error })
+}
+
+const cancelled = '57014'
+
+/** Whether the statement was cancelled because the run's time was up, which is not the rows' fault. */
+export const isOutOfTime = ({ services }: Drain, error: unknown): boolean =>
+  codeOf(error) === cancelled && services.signal.aborted
+
+/**
+ * Whether a row of the page may have caused an error: bad data, a constraint, a trigger, a time-out. Everything counts
+ * except errors of the connection, the role, the server or the run itself.
+ */
+export const isOfRows = (error: unknown): boolean =>
+  isFromServer(error) && !/^(08|25|28|3D|53|57P|58|SJ)/.test(codeOf(error))
+
+/** A lock time-out, a deadlock, or a concurrent change. */
+const isLocked = (error: unknown): boolean => ['55P03', '40P01', '40001'].includes(codeOf(error))

@@ -3,8 +3,8 @@ import type { DueRows } from '../../console/schemas.ts'
 import type { Declaration } from '../../infra/declaration.ts'
 import { jobs as catalogue } from '../../jobs/index.ts'
 import { codeOf, limitStatements } from '../../worker/database.ts'
-import { countDueRows as countOf } from '../../worker/due-rows.ts'
 import { timeText } from '../../worker/pages.ts'
+import { countDueRows as countOf } from '../../worker/statements.ts'
 import { isUnreachable } from './database-error.ts'
 
 // Someone waits for the count, and the page asks for it after every run.

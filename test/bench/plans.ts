@@ -65,30 +65,44 @@ export const countWholeReads = async (
   rowsOfBatch: number,
   work: () => Promise<unknown>
 ): Promise<Readonly<Record<string, number>>> => {
-  const tables = Object.keys(jobs.find((job) => job.id === id)!.tables)
-  const countRows = async (): Promise<Map<string, number>> => {
-    // A connection hands in its counts when it ends, at the latest.
-    await sql`
-      select pg_terminate_backend(pid, 10000)
-      from pg_stat_activity
-      where datname = current_database()
-      and application_name = 'scheduled-jobs'`
-    const rows = await sql<{ table: string; count: number }[]>`
-      select relname as table, seq_tup_read::int as count
-      from pg_stat_user_tables
-      where relname = any (${tables})`
-    return new Map(rows.map(({ table, count }) => [table, count]))
-  }
+  const tables = tablesOf(id)
   const sizes = new Map<string, number>()
   for (const table of tables) {
     const [row] = await sql<{ count: number }[]>`select count(*)::int as count from ${sql(table)}`
     if (row!.count >= rowsOfBatch) sizes.set(table, row!.count)
   }
-  const start = await countRows()
+  const start = await readCounts(sql, tables)
   await work()
-  const end = await countRows()
+  const end = await readCounts(sql, tables)
   const reads = [...sizes].map(
-    ([table, rows]) => [table, (end.get(table)! - start.get(table)!) / rows] as const
+    ([table, rows]) => [table, (end.get(table)!.whole - start.get(table)!.whole) / rows] as const
   )
   return Object.fromEntries(reads.filter(([, count]) => count > 0))
+}
+
+/** How many rows of a job's tables are read meanwhile, in whatever way. */
+export const countReads = async (sql: Sql, id: JobId, work: () => Promise<unknown>): Promise<number> => {
+  const sum = async (): Promise<number> =>
+    [...(await readCounts(sql, tablesOf(id))).values()].reduce((total, { all }) => total + all, 0)
+  const start = await sum()
+  await work()
+  return (await sum()) - start
+}
+
+const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) => job.id === id)!.tables)
+
+/** How many rows of each table sequential scans have read, and all scans together. */
+const readCounts = async (sql: Sql, tables: readonly string[]) => {
+  // This connection hands in its counts now, those of the worker when they end.
+  await sql`select pg_stat_force_next_flush()`
+  await sql`
+    select pg_terminate_backend(pid, 10000)
+    from pg_stat_activity
+    where datname = current_database()
+    and application_name = 'scheduled-jobs'`
+  const rows = await sql<{ table: string; whole: number; all: number }[]>`
+    select relname as table, seq_tup_read::int as whole, (seq_tup_read + idx_tup_fetch)::int as all
+    from pg_stat_user_tables
+    where relname = any (${[...tables]})`
+  return new Map(rows.map(({ table, ...counts }) => [table, counts]))
 }

@@ -46,7 +46,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
        and s.id not in (select submission_id from submissions_purgeretry)`
     ),
 
-  // What the purge could not delete the files of: each has some.
+  // What the purge could not delete the files of: each has some. All that fail in a run are due again at the same instant.
   'process-purge-retries': (sql, { due, live }, seed) =>
     insert(
       sql,
@@ -54,7 +54,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
       insertSubmissions(oldTimes(due + live, "interval '1 day'"), 'n % 2 = 1'),
       insertRunsOf("s.input_file = ''"),
       `${insertRetries(
-        `case when n <= ${due} then now() - random() * interval '5 minutes' - interval '1 second'
+        `case when n <= ${due} then now() - interval '1 second' - n * ${failedRuns} / ${due + 1} * interval '1 minute'
           else now() + interval '1 hour' + random() * interval '6 hours' end`
       )}
        from (
@@ -99,6 +99,7 @@ export const addLargeSubmissions = (sql: Sql, count: number, bytes: number, seed
   )
 
 const activeRuns = 1_000
+const failedRuns = 5
 
 const oldTimes = (count: number, age: string): string => times(count, `now() - ${age} - interval '31 days'`)
 const newTimes = (count: number, age: string): string => times(count, `now() + ${age}`)

@@ -136,7 +136,7 @@ it('is in no deadlock with an application that begins, ends and keeps what the j
 })
 
 describe('a storage that is slow', () => {
-  const count = 120
+  const count = 170
   const addAll = () =>
     addSubmissions(sql, count, {
       content: '',
@@ -152,8 +152,8 @@ describe('a storage that is slow', () => {
     let rest: string[] = []
     const begun = Promise.withResolvers<void>()
     storage.beforeDeletion = async () => {
-      // Every deletion of the two groups that are under way at a time has begun: the rest is still to be looked at.
-      if (storage.calls.length === 100) begun.resolve()
+      // Every deletion of the three groups that are under way at a time has begun: the rest is still to be looked at.
+      if (storage.calls.length === 150) begun.resolve()
       await begun.promise
       changed ??=
         ((rest = ids.filter((_id, index) => !storage.calls.includes(`submissions/${index}`))), change(rest))
@@ -174,8 +174,8 @@ describe('a storage that is slow', () => {
         set expires_at = now() + interval '30 days'
         where id = any(${ids}::uuid[])`
     )
-    expect(rest.length).toBe(count - 100)
-    expect(body).toMatchObject({ affected: 100, failed: 0, missing: 0, more: false })
+    expect(rest.length).toBe(count - 150)
+    expect(body).toMatchObject({ affected: 150, failed: 0, missing: 0, more: false })
     expect(kept.toSorted()).toEqual(rest.toSorted())
     expect(storage.objects.size).toBe(rest.length)
   })
@@ -184,7 +184,7 @@ describe('a storage that is slow', () => {
     const { body, rest, kept } = await purgeWhile(async (ids) => {
       for (const id of ids) await addRun(sql, { submission_id: id, status: 'PENDING' })
     })
-    expect(body).toMatchObject({ affected: 100, failed: 0 })
+    expect(body).toMatchObject({ affected: 150, failed: 0 })
     expect(kept.toSorted()).toEqual(rest.toSorted())
     expect(storage.objects.size).toBe(rest.length)
   })

@@ -120,7 +120,7 @@ describe('a deletion', () => {
 })
 
 describe('the deletion of a folder', () => {
-  it('is of all 1,050 objects below it, by pages, 128 at a time, and of no other', async () => {
+  it('is of all 1,050 objects below it, by pages, 192 at a time, and of no other', async () => {
     const others = ['public/runs/1/ab/other.json', 'public/runs/1/a', 'runs/1/a/other.json']
     for (let index = 0; index < 1_050; index += 1)
       server.objects.add(`public/runs/1/a/attempts/${String(index).padStart(4, '0')}.json`)
@@ -130,7 +130,7 @@ describe('the deletion of a folder', () => {
     let [waiting, mostAtOnce] = [0, 0]
     server.beforeDeletion = () => {
       waiting += 1
-      if (waiting === 128)
+      if (waiting === 192)
         setImmediate(() => {
           mostAtOnce = waiting
           arrive()
@@ -140,7 +140,7 @@ describe('the deletion of a folder', () => {
     expect(await place.deleteFolder('runs/1/a/', signal)).toBe(1_050)
     expect([...server.objects]).toEqual(others)
     expect(server.requests.filter((request) => request === 'LIST public/runs/1/a/')).toHaveLength(2)
-    expect(mostAtOnce).toBe(128)
+    expect(mostAtOnce).toBe(192)
   })
 
   it('is of a folder also where no slash says so', async () => {

@@ -1,12 +1,21 @@
 import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
-import { amountsOf, batchesOfRun, countWholeReads, maxReadsOfBatch, readsOfBatch } from '../bench/plans.ts'
+import {
+  amountsOf,
+  batchesOfRun,
+  countReads,
+  countWholeReads,
+  maxReadsOfBatch,
+  readsOfBatch
+} from '../bench/plans.ts'
 import { seeds } from '../bench/seed.ts'
 import { createDatabase } from '../database.ts'
 import { createWorker } from './worker-under-test.ts'
 
 // npm run bench -- plans looks at 100,000 and 1,000,000.
 const amounts = amountsOf(10_000)
+// All of them are one page.
+const tied = 2_000
 
 describe.each(jobs)('a run of $id', async ({ id }) => {
   const database = await createDatabase()
@@ -25,5 +34,25 @@ describe.each(jobs)('a run of $id', async ({ id }) => {
       })
     })
     expect({ reads, isTooMuch: readsOfBatch(reads) > maxReadsOfBatch }).toMatchObject({ isTooMuch: false })
+  })
+
+  it('reads rows that are due at one instant about as often as rows that are not', async () => {
+    const { from, time } = jobs.find((job) => job.id === id)!.selection({})
+    const readsOfRun = async (prepare: string): Promise<number> => {
+      const another = await createDatabase()
+      const { sql } = another
+      const worker = await createWorker({}, another)
+      await seeds[id](sql, { due: tied, live: 0 }, 1)
+      await sql.unsafe(prepare)
+      await seeds[id](sql, { due: 0, live: amounts.live }, 2)
+      await sql.unsafe('vacuum (analyze)')
+      return countReads(sql, id, async () => {
+        expect((await worker.run(id)).body).toMatchObject({ affected: tied, failed: 0, more: false })
+      })
+    }
+    const column = time.split('.').at(-1)
+    const ofApart = await readsOfRun('select')
+    const ofTied = await readsOfRun(`update ${from} set ${column} = (select min(${column}) from ${from})`)
+    expect(ofTied / ofApart).toBeLessThan(3)
   })
 })
