@@ -7,7 +7,6 @@ import type { Measurement, Round } from './measurement.ts'
 import { seeds } from './seed.ts'
 import { medianOf } from './statistics.ts'
 
-const due = 10_000
 const maxGrowth = 1.15
 
 /**
@@ -34,6 +33,7 @@ const measureGrowth = async (
   id: JobId
 ): Promise<Measurement> => {
   const live = bench.isSmall ? 10_000 : 100_000
+  const due = bench.isSmall ? 4_000 : 10_000
   const create = (name: string, amount: number) =>
     server.create(name, (sql) => seeds[id](sql, { due: 0, live: amount }, bench.seed))
   const small = await create('growth_small', live)

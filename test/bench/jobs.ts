@@ -39,6 +39,7 @@ const dueRows: Readonly<Partial<Record<JobId, number>>> = {
   'process-purge-retries': 10_000,
   'cleanup-stuck-runs': 10_000
 }
+const hasFiles = new Set<JobId>(['purge-expired-submissions', 'process-purge-retries'])
 const goal = 1.2
 // Two tables for each row.
 const goalOfRetries = 1.4
@@ -53,7 +54,9 @@ const measureJob = async (
   const scale = bench.isSmall ? 0.5 : 1
   const amounts = { due: dueRowsOf(id) * scale, live: 100_000 * scale }
   const rounds: Round[] = []
-  for (let round = 0; round < bench.rounds; round += 1) {
+  // A round of rows with files takes half a minute, and CI looks for twice the goal only.
+  const count = bench.isSmall && hasFiles.has(id) ? 1 : bench.rounds
+  for (let round = 0; round < count; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
     const [value, reference] = await inTurns(
       round,
