@@ -84,7 +84,7 @@ export interface Outside {
   /** The columns that `act` needs, as a select list. */
   readonly columns: string
   /**
-   * Does the work for a small group of rows that have just been locked and checked.
+   * Does the work for those of a small group of rows that need it, none at times; they have just been locked and checked.
    *
    * @returns `$2` of the changes: the result for each row. A row that was still in progress when the signal aborted is left
    *   out: its outcome is unknown, so nothing may be recorded.

@@ -13,8 +13,8 @@ export interface SeededFiles extends AsyncDisposable {
   deleteAll(): Promise<void>
 }
 
-// As many submissions as the worker has under way: two groups.
-const atOnce = 100
+// As many submissions as the worker has under way: three groups.
+const atOnce = 150
 
 /** Writes them: one for an upload, one for each run. */
 export const writeSeededFiles = async (sql: Sql, parent: string): Promise<SeededFiles> => {
