@@ -189,7 +189,8 @@ export const passOver = async (
   progress.batches += 1
   progress.passedOver += 1
   log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
-  if (!(await countFailure(sql, runId, missing)))
+  // It changes the run's row, which a batch under way has locked.
+  if (!(await progress.inTurn(() => countFailure(sql, runId, missing))))
     throw new Error('the lease of the run was lost', { cause: error })
 }
 
