@@ -45,7 +45,7 @@ export const workOutside = async (
       const { worked, failures } = await workOn(drain, outside, chunk)
       // One that failed ends the run, but what was done since must be recorded in its rows.
       const before = changing
-      changing = before.catch(() => undefined).then(() => changeRows(drain, outside, worked, progress))
+      changing = changeRows(drain, outside, worked, progress)
       changing.catch(() => undefined)
       await before
       if (failures.length > 0) throw failures[0]
