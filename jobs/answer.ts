@@ -55,7 +55,7 @@ const failed = z.strictObject({
 })
 const fault = z.strictObject({ error })
 
-/** Every answer of a job's endpoint, by HTTP status. The worker serializes by it, and all readers parse by it. */
+/** Every answer of a job's endpoint, by HTTP status. The worker serializes by it; readers parse by its fields. */
 export const runAnswers = {
   200: z
     .discriminatedUnion('status', [completed, skipped, refused])
@@ -77,7 +77,7 @@ export const healthAnswers = {
 } as const
 export type HealthAnswer = z.infer<(typeof healthAnswers)[200 | 503]>
 
-/** Why a worker is not ready, in a sentence; undefined where it is. */
+/** Why a worker is not ready, in a sentence; undefined if it is. */
 export const findReadinessFault = async (
   askReadiness: () => Promise<Response>
 ): Promise<string | undefined> => {
@@ -102,8 +102,8 @@ const everyField = {
 }
 
 /**
- * The fields of an answer that match the schema. A body may be anything: the front's HTML page, the fields of another
- * release, JSON that was cut off.
+ * The fields of an answer that match the schema. A body may be anything: an HTML page of Google's front end, the fields
+ * of another release, JSON that was cut off.
  */
 export const readAnswer = (body = '{}') => {
   try {

@@ -1,4 +1,4 @@
-/** The limit of one statement, in seconds: the application waits behind its locks. */
+/** How long a statement may take, in seconds: the application may wait for its locks. */
 export const statementTimeout = 20
 
 /** How long a statement waits for a locked row, in seconds; then the row is left for the next run. */
@@ -6,7 +6,7 @@ export const lockTimeout = 2
 
 /**
  * How long a run may work, in seconds: less than its attemptDeadline, so that its answer reaches Cloud Scheduler.
- * A tenth is left for the way there, a cold start and the last statement.
+ * A tenth is left for the network and a cold start.
  */
 export const budgetOf = (attemptDeadline: number): number => attemptDeadline * 0.9
 

@@ -1,6 +1,6 @@
-/** Why a call of Cloud Scheduler failed. `STAGE` and `JOB` stand for the ones of the call, commands are in backticks. */
+/** Why a call of Cloud Scheduler failed. `STAGE` and `JOB` stand for those of the call; commands are in backticks. */
 export interface CallFailure {
-  /** The HTTP status; where no answer came, `DEADLINE_EXCEEDED` or `UNAVAILABLE`. */
+  /** The HTTP status; if no answer came, `DEADLINE_EXCEEDED` or `UNAVAILABLE`. */
   readonly code: string
   /** Its name in Cloud Scheduler's log. */
   readonly name?: string
@@ -14,7 +14,7 @@ const deploy =
 const late =
   'a run answers at 90 % of jobs.JOB.attemptDeadline at the latest, whatever it waits for: see what kept the call from its start, a cold start or a service with another time-out than declared: `npm run scheduler -- doctor --stage STAGE`'
 
-/** The table of failed calls, from which README.md, the alert's message, docs/runbook.md and the commands are made. */
+/** The failed calls, as README.md, the alert's message, docs/runbook.md and the operator's commands show them. */
 export const callFailures: readonly CallFailure[] = [
   {
     code: '400',

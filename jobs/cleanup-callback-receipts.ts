@@ -11,9 +11,9 @@ export const cleanupCallbackReceipts = defineJob({
   attemptDeadline: 600,
   rows: ['callback receipt', 'callback receipts'],
   verb: 'deleted',
-  // About 15 ms, in which nobody waits but who wants a row that is due. Smaller batches cost round trips.
+  // About 15 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips.
   batchSize: 20_000,
-  // Ten times the 10,000 validators’ calls of a busy day, for each of the seven between two runs.
+  // Ten times the 10,000 callbacks of a busy day, for each of the seven days between two runs.
   maxRows: 700_000,
   parameters: z.object({
     days: z.int().min(1).max(36_500).describe('keep receipts this many days').exactOptional()

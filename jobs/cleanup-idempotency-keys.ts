@@ -9,7 +9,7 @@ export const cleanupIdempotencyKeys = defineJob({
   attemptDeadline: 600,
   rows: ['idempotency key', 'idempotency keys'],
   verb: 'deleted',
-  // About 15 ms, in which nobody waits but who wants a row that is due. Smaller batches cost round trips.
+  // About 15 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips.
   batchSize: 20_000,
   // Ten times the 100,000 calls of a busy day.
   maxRows: 1_000_000,

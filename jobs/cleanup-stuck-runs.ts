@@ -3,7 +3,7 @@ import { defineJob, type Outside } from './define-job.ts'
 
 const defaultMinutes = 30
 
-// The executions of a run's step under way, as the application wrote them down.
+// The executions of a run's steps that are under way, as the application recorded them.
 const executions = `
   select step.output ->> 'execution_name'
   from validations_validationsteprun step
@@ -24,7 +24,7 @@ const fail = `
 /** Asks Cloud Run about each execution that a run waits for. A run is left alone unless its executions have ended. */
 const askExecutions: Outside = {
   needs: 'executions',
-  // Looked up for each row: a plan for all would read the whole table of steps.
+  // A subquery for each row: with a join, the planner might read the whole table of steps.
   where: `((${executions} limit 1) is not null)`,
   columns: `run.id, array(${executions}) as executions`,
   act: async (
@@ -67,7 +67,7 @@ const askExecutions: Outside = {
   ]
 }
 
-/** Marks runs as failed that have been RUNNING for too long and no longer execute: their user is waiting. */
+/** Marks runs as failed that have been RUNNING for too long and no longer execute: their users are waiting. */
 export const cleanupStuckRuns = defineJob({
   id: 'cleanup-stuck-runs',
   schedule: '*/10 * * * *',
@@ -75,10 +75,10 @@ export const cleanupStuckRuns = defineJob({
   attemptDeadline: 600,
   rows: ['stuck run', 'stuck runs'],
   verb: 'marked as failed',
-  // A row is rewritten with its indexes, about 60 ms in all. No index knows started_at, so each batch looks through all
-  // runs that are RUNNING: smaller ones look more often.
+  // Each row is rewritten with its index entries, about 60 ms a batch. No index covers started_at, so each batch scans
+  // all runs that are RUNNING: smaller batches scan more often.
   batchSize: 5_000,
-  // Not ten times, but all runs of a busy day: after a day without validators they really are stuck.
+  // All runs of a busy day, not ten times as many: after a day without validators they really are stuck.
   maxRows: 10_000,
   parameters: z.object({
     timeout_minutes: z
@@ -108,7 +108,7 @@ export const cleanupStuckRuns = defineJob({
       select: { validation_run_id: 'uuid', status: 'character varying', output: 'jsonb' }
     }
   },
-  // Attempts have deadlines of their own there, and a run's results may still be recovered.
+  // Where this table exists, attempts have deadlines of their own, and a run's results may still be recovered.
   release: { absent: ['validations_executionattempt'] },
   selection: ({ timeout_minutes: minutes = defaultMinutes }) => ({
     from: 'validations_validationrun run',

@@ -9,7 +9,7 @@ export const clearSessions = defineJob({
   attemptDeadline: 600,
   rows: ['session', 'sessions'],
   verb: 'deleted',
-  // About 15 ms, in which nobody waits but who wants a row that is due. Smaller batches cost round trips.
+  // About 15 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips.
   batchSize: 20_000,
   // A busy day leaves 50,000 sessions; ten times as many are a mistake, or a backlog that a person should see.
   maxRows: 500_000,

@@ -27,14 +27,14 @@ export interface Selection {
   readonly from: string
   /** The column whose time orders the rows. */
   readonly time: string
-  /** The column that decides among rows of the same time: the primary key. */
+  /** The column that orders rows of the same time: the primary key. */
   readonly key: string
   readonly keyType: 'uuid' | 'varchar' | 'bigint'
   /** Which rows are due, by their own columns alone: PostgreSQL re-checks those after it has waited for a row's lock. */
   readonly due: string
   /**
-   * Other rows that are due, none of which `due` names. The end of a page is looked up for each of the two by itself: joined
-   * by an `or`, they would make every look walk over the rows between them.
+   * Other due rows, none of which matches `due`. The end of a page is looked up for each of the two conditions
+   * separately: joined by `or`, every lookup would scan the rows between them.
    */
   readonly alsoDue?: string | undefined
   /** A condition on other rows that must hold as well before a due row may change. */
@@ -51,8 +51,9 @@ export interface Selection {
 export type Input = Readonly<Record<string, unknown>>
 
 /**
- * What happens to the due rows. `delete` deletes a page by one statement. A job that updates rows, or whose rows depend on
- * other rows, lists changes instead: the worker locks the rows of a page by a separate statement first, then runs them.
+ * What happens to the due rows. `delete` deletes a page with one statement. A job that updates rows, or whose rows
+ * depend on other rows, lists changes instead: the worker first locks a page's rows with a separate statement, then
+ * runs them.
  */
 export type Work = 'delete' | Changes
 
@@ -71,20 +72,23 @@ export interface Change {
    * changes before it left rows of the page.
    */
   readonly counts?: 'affected' | 'failed' | 'waiting'
-  /** The list of `$2` that it takes its rows from: where that is empty, it is left out. */
+  /** The list in `$2` that it takes its rows from; if the list is empty, the change is not sent. */
   readonly list?: string
 }
 
 /** Work outside the database before rows may change: files to delete, executions to look up. */
 export interface Outside {
-  /** The service it needs. Without `files` the job is refused; without `executions` the step is skipped and `$2 -> 'asks'` is false. */
+  /**
+   * The service it needs. Without `files` the run fails before it touches a row; without `executions` this step is
+   * skipped and `$2 -> 'asks'` is false.
+   */
   readonly needs: keyof OutsideServices
   /** Which rows need it. */
   readonly where: string
   /** The columns that `act` needs, as a select list. */
   readonly columns: string
   /**
-   * Does the work for those of a small group of rows that need it, none at times; they have just been locked and checked.
+   * Does the work for the rows of a small group that need it, possibly none; they have just been locked and checked.
    *
    * @returns `$2` of the changes: the result for each row. A row that was still in progress when the signal aborted is left
    *   out: its outcome is unknown, so nothing may be recorded.
@@ -97,7 +101,7 @@ export interface Outside {
 
 /** The result of the work outside the database for a group of rows. */
 export interface OutsideResult {
-  /** Lists, each under its name: those of several groups become one, and their rows are changed together. */
+  /** Lists by name. The lists of several groups are joined, and their rows are changed together. */
   readonly input: Readonly<Record<string, readonly unknown[]>>
   /** Stored files that were not found in proven places. */
   readonly missing?: number
@@ -108,7 +112,7 @@ export interface OutsideContext extends Partial<OutsideServices> {
   /** Aborts when the run must end: its budget is used up, or the worker is stopping. */
   readonly signal: AbortSignal
   readonly log: JobLog
-  /** What has been proven for the rows that are changed together, so that it need not be proven for each group of them. */
+  /** Proofs that the rows changed together share, so that no group of them proves the same again. */
   readonly proofs: Map<string, Promise<void>>
 }
 
@@ -211,8 +215,8 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
 }
 
 /**
- * Whether a schedule's period is at least this many seconds, up to half an hour, judging by its minutes alone. Walking over
- * its ticks would find every period, but cost each cold start 20 ms a job.
+ * Whether the minute field alone shows that a schedule's period is at least this many seconds, for up to half an hour.
+ * Walking through the ticks would decide every case, but would cost each cold start 20 ms a job.
  */
 const isEvidentPeriod = (schedule: string, seconds: number): boolean => {
   const minutes = schedule.trim().split(/\s+/)[0] ?? ''
@@ -224,7 +228,7 @@ const isEvidentPeriod = (schedule: string, seconds: number): boolean => {
 /**
  * Checks that no two jobs share an id.
  *
- * @returns the list, which keeps the ids as its type: whatever is written down for each job can be checked to have them all.
+ * @returns the list, with the ids in its type, so that the compiler can check that a record has an entry for each.
  * @throws RangeError that names the id.
  */
 export const defineCatalogue = <Id extends string>(jobs: readonly Job<Id>[]): readonly Job<Id>[] => {

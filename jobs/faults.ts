@@ -22,7 +22,7 @@ export const must = <Schema extends z.ZodType>(words: string, schema: Schema): S
 /**
  * Checks input that people write: a job's settings and parameters, a stage's configuration, the worker's environment.
  *
- * If a field's schema has no words of its own, its issues are taken as complete messages.
+ * If `describeMust` has no words for a field, its issues are taken as complete messages.
  */
 export const checkFields = <Shape extends z.ZodRawShape>(
   schema: z.ZodObject<Shape>,

@@ -28,21 +28,21 @@ export const parseFilePlaces = (
   return { places: faults.length === 0 ? texts.map((text) => new URL(text)) : [], faults }
 }
 
-/** The folder of a bucket that a place names, or the folder of this machine; without a slash at either end. */
+/** The folder that a place names, in its bucket or on this machine, without a slash at either end. */
 export const prefixOf = ({ pathname }: URL): string => decodeURIComponent(pathname).replaceAll(/^\/|\/$/g, '')
 
 /**
  * What is wrong with the name of a stored file, relative to its place; undefined when nothing is.
  *
- * `..` would send `DELETE /b/BUCKET/`, and `.` `DELETE /b/BUCKET/o/`: answers to these say nothing of a file. The
- * application writes none of the rest, so it is not guessed what was meant.
+ * `..` would send `DELETE /b/BUCKET/`, and `.` would send `DELETE /b/BUCKET/o/`, whose answers say nothing about a
+ * file. The application writes none of the other forms, so nothing guesses what they mean.
  */
 export const findNameFault = (name: string): string | undefined => {
   const fault = findFault(name)
   return fault && `the name of a stored file must ${fault}, got ${JSON.stringify(name.slice(0, shownLength))}`
 }
 
-// Cloud Storage's own limit for an object, in bytes of UTF-8.
+// Cloud Storage's own limit for the name of an object, in bytes of UTF-8.
 const maxNameBytes = 1_024
 const shownLength = 100
 
@@ -53,7 +53,7 @@ const findFault = (name: string): string | undefined => {
   if (segments.includes('')) return 'have no empty segment'
   if (segments.includes('.') || segments.includes('..')) return "have no segment '.' or '..'"
   if (/\p{Cc}/u.test(name)) return 'have no control character'
-  // A separator of folders on some machines, a letter of the name on others.
+  // A separator of folders on some machines, part of the name on others.
   if (name.includes('\\')) return 'have no backslash'
   if (!name.isWellFormed()) return 'be text that UTF-8 can hold'
   if (Buffer.byteLength(name) > maxNameBytes) return `have at most ${maxNameBytes} bytes`
@@ -64,7 +64,7 @@ const findFault = (name: string): string | undefined => {
 const bucketName = /^[a-z0-9][-a-z0-9._]{1,220}[a-z0-9]$/
 
 const findPlaceFault = (text: string): string | undefined => {
-  // Not of the URL that is made of it: that has lost its '..' segments, and an empty query.
+  // From the text: a URL made of it would have lost any '..' segments and an empty query.
   const [, scheme, authority = '', path = ''] = /^([a-z]+):\/\/([^/]*)(\/.*)?$/.exec(text) ?? []
   if (scheme !== 'gs' && scheme !== 'file') return 'it begins with neither gs:// nor file:///'
   const stray = ['?', '#', '@'].find((character) => text.includes(character))

@@ -16,5 +16,5 @@ export const jobs = defineCatalogue([
   cleanupStuckRuns
 ])
 
-/** The id of a job. A `Record` of it that lacks a job does not compile. */
+/** The id of a job. A `Record<JobId, …>` that lacks a job does not compile. */
 export type JobId = (typeof jobs)[number]['id']

@@ -21,7 +21,7 @@ const commonParameters = z.object({
 
 export type CommonParameters = z.infer<typeof commonParameters>
 
-/** Checked parameters of a job of which no more is known. */
+/** The checked parameters of any job. */
 export type ParameterValues = z.infer<ParameterObject> & CommonParameters
 
 /** The schema of a job's request body, common parameters included. */

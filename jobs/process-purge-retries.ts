@@ -20,7 +20,7 @@ const retriedEverySeconds = 24 * 3600
 const activeRunWaitsSeconds = 300
 
 // The application gives up after five attempts and moves the retry 365 days ahead. A promised deletion is not abandoned
-// here: no retry waits longer than a day.
+// here: such a retry is due a day after its last attempt.
 const isGivenUp = `
   (
     retry.next_retry_at > $1 + interval '720 hours'
@@ -29,7 +29,7 @@ const isGivenUp = `
   )`
 
 const isOfPage = 'retry.id = any ($3::bigint[])'
-// Few rows of the page, each looked up by its id; joined, the planner may read the whole table for each page.
+// A page has few submissions, each looked up by its id: with a join, the planner might read the whole table each time.
 const submissionsOfPage = `
   s.id = any (array(select retry.submission_id from ${retry} where ${isOfPage}))
   and s.content_purged_at is null`
@@ -64,9 +64,9 @@ export const processPurgeRetries = defineJob({
   attemptDeadline: 300,
   rows: ['purge retry', 'purge retries'],
   verb: 'settled',
-  // Each row is a submission, its runs and a retry: about 40 ms in all.
+  // Each row involves a submission, its runs and a retry: about 40 ms a batch.
   batchSize: 2_000,
-  // No more than the purges that may have failed: what one run of the hourly job may touch.
+  // As many as one run of the hourly job may touch: all of its purges may have failed.
   maxRows: 50_000,
   parameters: z.object({}),
   tables: {
@@ -160,7 +160,7 @@ export const processPurgeRetries = defineJob({
     }
   },
   notice: {
-    // The condition on the time holds for all: with it an index has both columns, and the table is not read.
+    // The condition on the time is always true: with it, an index that has both columns is enough, without the table.
     text: `
       select count(*)::int as count
       from submissions_purgeretry

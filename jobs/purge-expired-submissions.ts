@@ -28,7 +28,7 @@ export const purgeExpiredSubmissions = defineJob({
   verb: 'purged',
   // Measured on 100,000 rows: 5,000 a statement costs as little as one statement for all, 20,000 costs half as much again.
   batchSize: 5_000,
-  // Ten times the 5,000 submissions of a busy day, though it runs each hour: a retention that ends for many at once passes.
+  // Ten times the 5,000 submissions of a busy day, though the job runs hourly: many may expire at once.
   maxRows: 50_000,
   parameters: z.object({}),
   tables: {

@@ -52,7 +52,7 @@ export const pickedFrom = (name: 'gone' | 'failing'): string =>
 /** Deletes the files of a group of submissions; each job defines what then happens to the rows. */
 export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> = {
   needs: 'files',
-  // A lateral lookup for each row: joined, the planner may read the whole table of runs.
+  // A subquery for each row: with a join, the planner might read the whole table of runs.
   where: `
     (
       coalesce(s.input_file, '') <> ''
@@ -99,7 +99,7 @@ interface Picked {
 /**
  * "Not found" means "gone" only in the right place, so each place is proven before the first file is deleted.
  *
- * @throws Error that names the place that can't be proven: the run fails, and no row changes whose files were to go.
+ * @throws Error that names the place that can't be proven: the run fails, and the rows of this group stay as they are.
  */
 const provePlaces = async (
   submissions: readonly Picked[],
@@ -122,7 +122,7 @@ const provePlaces = async (
 
 const tryDeletion = async (submission: Picked, { files, signal, log }: OutsideContext) => {
   const { id, file, runs } = submission
-  // The upload and each bundle, each of them in any place of its kind.
+  // The upload and each bundle, in every place of its kind.
   const deletions: readonly Promise<boolean | number>[][] = [
     ...(file === '' ? [] : [files!.uploads.map((place) => place.delete(file, signal))]),
     ...runs.map((run) => files!.bundles.map((place) => place.deleteFolder(`runs/${run}/`, signal)))
@@ -142,7 +142,7 @@ const tryDeletion = async (submission: Picked, { files, signal, log }: OutsideCo
   }
 }
 
-// The column's limit; the rest of a storage client's message only repeats its request.
+// What follows in a storage client's message only repeats its request.
 const maxReason = 2_000
 
 /** The reason of a failed purge for last_error: without credentials, at most 2,000 characters, never empty. */
@@ -193,7 +193,7 @@ export const knownSubmissions: KnownRelease = {
   referencedBy: { submissions_submission: ['submissions_purgeretry', 'validations_validationrun'] }
 }
 
-/** What both jobs do with a submission. */
+/** The columns of a submission that both jobs update. */
 export const purgedSubmission: Required<Pick<TableUse, 'update'>> = {
   update: {
     content: 'text',

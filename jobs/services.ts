@@ -12,13 +12,13 @@ export interface FilePlace {
    * a folder. Only then does "not found" mean that a file is gone.
    *
    * @param folder the first folder of the names in the rows, `submissions`; empty for the whole place.
-   * @throws Error of a sentence for people: which place, what was seen, what to do.
+   * @throws Error with a sentence for people: which place, what was seen, what to do.
    */
   prove(folder: string, signal: AbortSignal): Promise<void>
   /**
    * Deletes a file.
    *
-   * @returns false when it was not there. Whatever else is answered rejects.
+   * @returns whether it was there. Any answer that says neither rejects.
    */
   delete(name: string, signal: AbortSignal): Promise<boolean>
   /**
@@ -29,7 +29,7 @@ export interface FilePlace {
   deleteFolder(prefix: string, signal: AbortSignal): Promise<number>
 }
 
-/** The stored files of the application. One may be in any place of its kind. */
+/** The stored files of the application. A file may be in any place of its kind. */
 export interface StoredFiles {
   readonly uploads: readonly FilePlace[]
   readonly bundles: readonly FilePlace[]

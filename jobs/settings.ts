@@ -27,8 +27,8 @@ export type JobSettings = Readonly<z.infer<typeof settingsSchema>>
 
 export type SettingsByJob = Readonly<Record<string, JobSettings>>
 
-// The settings that the worker reads: it is given no others, since each change of them makes a new revision. The watch for
-// missed ticks needs `schedule` and `paused` to know which ticks are due.
+// The settings that the worker reads. It is given no others, since each change of its environment makes a new revision.
+// The watch for missed ticks needs `schedule` and `paused` to know which ticks are due.
 const workerSettings = ['attemptDeadline', 'maxRows', 'paused', 'schedule', 'shadow'] as const
 
 /** A job as the worker sees it: its file, with the stage's settings applied. */
@@ -63,13 +63,13 @@ export const pickWorkerSettings = (jobs: readonly Job[], settings: SettingsByJob
     })
   )
 
-// A tick that fails is tried again three times, after 30, 60 and 120 s: the database's restart or a deployment is over by
-// then, and the five-minute job's retries end before its next tick.
+// A tick that fails is tried again three times, after 30, 60 and 120 s: a restart of the database or a deployment is
+// over by then, and the five-minute job's retries end before its next tick.
 const presets = { paused: false, shadow: false, retryCount: 3 } as const
 
 /**
- * Checks a stage's settings of its jobs. Both sides use this function: the Pulumi program for the stack's configuration,
- * the worker for the environment that the program gave it.
+ * Checks a stage's settings for its jobs. Both sides use this function: the Pulumi program for the stack's
+ * configuration, the worker for the environment that the program gave it.
  *
  * @param name the name of the input in messages: `jobs`, `JOB_SETTINGS`.
  * @returns the settings, and every fault with its place, what it must be and what it got.
@@ -112,7 +112,7 @@ const findSettingsFaults = (
   ]
 }
 
-/** Walks through the ticks of the schedule only where the stage changes one of the two: a worker does this as it starts. */
+/** Walks through the ticks only if the stage changes the schedule or the deadline, since it delays each cold start. */
 const findDeadlineFaults = (job: Job, name: string, settings: JobSettings): readonly string[] => {
   if (settings.schedule === undefined && settings.attemptDeadline === undefined) return []
   const { schedule, attemptDeadline } = { ...job, ...settings }

@@ -1,6 +1,6 @@
 /**
- * Ends this program quietly once nobody reads what it prints any more, as with `… | head` after its first lines. Call it
- * before anything is printed.
+ * Ends this program quietly once nobody reads its output any more, as with `… | head`. Call it before anything is
+ * printed.
  */
 export const endAtClosedPipe = (): void => {
   for (const stream of [process.stdout, process.stderr]) {

@@ -1,4 +1,4 @@
-// Before the programs that people start: plain JavaScript, since an older Node.js must be able to read it.
+// Runs before the programs that people start. Plain JavaScript, since an older Node.js must be able to read it.
 const [major] = process.versions.node.split('.')
 if (Number(major) < 24) {
   console.error(

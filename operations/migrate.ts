@@ -2,7 +2,7 @@ import { openDatabase } from '../worker/database.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
 import { migrate } from '../worker/migrations.ts'
 
-/** `npm run db:migrate`: creates the ledger's schema as the owner of the database, so that the worker's role needs no CREATE. */
+/** `npm run db:migrate`: creates or upgrades the ledger's schema as the database's owner: the worker needs no CREATE. */
 const main = async (): Promise<void> => {
   const address = readDatabaseUrl(process.env.DATABASE_URL)
   const sql = openDatabase(address, { connections: 1, statement: 600, lock: 30 })

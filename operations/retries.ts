@@ -6,7 +6,7 @@ import { endAtClosedPipe } from '../machine/closed-pipe.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
 
-/** `npm run retries`: lists and requeues purges that are exhausted, in the database of DATABASE_URL. */
+/** `npm run retries`: lists, requeues or forgives purge retries in the database of DATABASE_URL. */
 const buildCommand = (sql: () => Sql): Command => {
   const command = new Command('retries')
     .description('Purge retries: submissions whose stored files could not be deleted. Works on DATABASE_URL.')
@@ -132,7 +132,7 @@ const main = async (): Promise<void> => {
 
 endAtClosedPipe()
 main().catch((error: unknown) => {
-  // Commander has said its own already.
+  // Commander has already printed its message.
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : 2
     return

@@ -12,7 +12,7 @@ const fields = [
 ]
 
 /**
- * Says why Cloud Scheduler would refuse a cron expression; undefined when it takes it.
+ * Says why Cloud Scheduler would refuse a cron expression; undefined if it accepts it.
  *
  * Five fields; `*`, lists, ranges, `/n` after `*` or a range; names of months and weekdays. No seconds, `@daily`,
  * `L`, `W`, `#` or `?` (https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules).
@@ -32,7 +32,7 @@ export const findCronFault = (expression: string): string | undefined => {
 }
 
 /**
- * The matcher of an expression on a scale of wall-clock minutes, written as if they were UTC.
+ * Builds the matcher of an expression. Its times are those of a wall clock, written as if they were UTC.
  *
  * @throws RangeError when Cloud Scheduler would refuse the expression.
  */

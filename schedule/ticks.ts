@@ -6,7 +6,7 @@ const minute = 60_000
 const parsed = new Map<string, Cron>()
 const periods = new Map<string, number>()
 
-/** A cron expression and the zone whose wall clock it means. */
+/** A cron expression and the zone whose wall clock it refers to. */
 export interface Schedule {
   readonly schedule: string
   readonly timeZone: string
@@ -16,16 +16,16 @@ export interface Schedule {
  * The first tick after an instant; undefined when there is none (`0 0 31 2 *`).
  *
  * The daylight-saving rule: **an instant is a tick when its wall-clock minute matches the expression.** So a time that
- * does not exist is skipped to the next day that has it, one that comes twice fires twice, and intervals keep ticking.
- * It is the rule of Google's own App Engine cron, the only primary source; Cloud Scheduler documents none.
+ * does not exist is skipped until the next day that has it, one that comes twice fires twice, and intervals keep
+ * ticking. It is the rule of Google's own App Engine cron, the only primary source; Cloud Scheduler documents none.
  *
  * @throws RangeError when the expression or the zone is not valid.
  */
 export const nextTick = ({ schedule, timeZone }: Schedule, after: Date): Date | undefined => {
   const cron = parsed.get(schedule) ?? parseCron(schedule)
   parsed.set(schedule, cron)
-  // Within a stretch of one offset the wall clock is UTC shifted, so the matcher can run on it; at the end of the
-  // stretch it starts again with the next one's offset.
+  // As long as the offset stays the same, the wall clock is UTC shifted, so the matcher can run on it; at a change it
+  // starts again with the new offset.
   let from = new Date(Math.floor(after.getTime() / minute) * minute)
   for (;;) {
     const offset = offsetAt(timeZone, from)
@@ -50,9 +50,9 @@ export const ticksBetween = (schedule: Schedule, after: Date, until: Date): Date
 }
 
 /**
- * The shortest time between two ticks, found in a year of wall-clock time (no daylight saving).
+ * The shortest time between two ticks in wall-clock time (no daylight saving).
  *
- * @returns seconds; Infinity for an expression that ticks less than twice a year.
+ * @returns seconds; Infinity for an expression that skips whole years, or never ticks.
  */
 export const shortestPeriod = (expression: string): number => {
   const known = periods.get(expression)
@@ -64,7 +64,7 @@ export const shortestPeriod = (expression: string): number => {
 
 const findShortestPeriod = (expression: string): number => {
   const cron = parseCron(expression)
-  // A leap year from its first minute: 1,000 ticks of it hold every pattern of minutes and hours.
+  // From the first minute of a leap year: 1,000 ticks show every pattern of minutes and hours.
   let tick = cron.nextRun(new Date(Date.UTC(2027, 11, 31, 23, 59)))
   let shortest = Number.POSITIVE_INFINITY
   for (let count = 0; tick && count < 1_000; count += 1) {

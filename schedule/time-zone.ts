@@ -1,6 +1,6 @@
 const formatters = new Map<string, Intl.DateTimeFormat>()
-// Formatting a date costs 20 microseconds; a year of a five-minute schedule asks 200,000 times. Offsets change on
-// quarters of an hour only, so one answer serves a quarter.
+// Formatting a date costs 20 microseconds; a year of a five-minute schedule asks 200,000 times. Offsets change only at
+// quarter-hours, so one result serves for 15 minutes.
 const offsets = new Map<string, number>()
 const maxOffsets = 200_000
 const minute = 60_000

@@ -43,13 +43,13 @@ const retryAfterSeconds = 30
 const healthTimeoutMs = 2_000
 const healthPaths = ['/health/live', '/health/ready']
 
-/** Takes the place of Fastify's own compilers, which would be loaded with each cold start: 50 modules, 30 ms. */
+/** Replaces Fastify's own compilers, which each cold start would load: 50 modules, 30 ms. */
 const compilersFactory: NonNullable<FastifyServerOptions['schemaController']>['compilersFactory'] = {
   // The jobs check their parameters, and name every fault at once.
   buildValidator: () => () => {
     throw new Error('a route of the worker must have schemas of answers only')
   },
-  // What is written is what the schema says, or an error: so nothing goes out that the document does not have.
+  // An answer that does not match its schema becomes an error: nothing undocumented goes out.
   buildSerializer:
     () =>
     ({ schema }) =>
@@ -57,7 +57,7 @@ const compilersFactory: NonNullable<FastifyServerOptions['schemaController']>['c
       JSON.stringify((schema as z.ZodType).parse(answer, { jitless: true }))
 }
 
-/** The worker's HTTP service: one route a job, and health. It never listens; main.ts does. */
+/** The worker's HTTP service: one route per job, and health. It never listens; main.ts does. */
 export const buildApp = (options: AppOptions): FastifyInstance => {
   const app = fastify({
     loggerInstance: options.log,
@@ -72,7 +72,7 @@ export const buildApp = (options: AppOptions): FastifyInstance => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'string' }, (_request, body, done) => done(null, body))
 
-  // A connection kept alive would hold the process back after its last answer.
+  // A connection kept alive would delay the exit of the process after its last answer.
   app.addHook('onSend', async (_request, reply) => {
     if (options.stopping.aborted) reply.header('connection', 'close')
   })

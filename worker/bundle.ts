@@ -2,10 +2,10 @@ import { join } from 'node:path'
 import { build, type BuildOptions, type Plugin } from 'esbuild'
 
 /**
- * How programs are bundled: files of their own that need no npm at run time.
+ * How programs are bundled: into files that need no npm packages at run time.
  *
- * Identifiers keep their length. Shortened ones would need `keepNames`, so that the log has the names of errors and
- * functions: a call for each function and class of the program, before it has done anything.
+ * Identifiers are not shortened. If they were, the log would show the names of errors and functions only with
+ * `keepNames`, which costs a call for each function and class at start-up.
  */
 export const bundleOptions = {
   bundle: true,
@@ -18,19 +18,15 @@ export const bundleOptions = {
   logLevel: 'error'
 } satisfies BuildOptions
 
-// Of what one file held, 40 % was Google's client of Cloud Storage: compiled with each cold start though not used in it.
-// esbuild itself splits bundles of ES modules only.
+// Google's client for Cloud Storage was 40 % of a single bundle, and each cold start compiled it without using it. By
+// itself esbuild splits only bundles of ES modules.
 const apart = ['cloud-storage', 'account-token']
 
-// A third of what was left. Fastify requires them only to validate requests, to compile serializers and to answer
+// These were a third of the rest. Fastify requires them only to validate requests, to compile serializers and to answer
 // without a server, and the worker does none of these.
 const unused = ['@fastify/ajv-compiler', '@fastify/fast-json-stringify-compiler', 'light-my-request']
 
-/**
- * Writes the worker's bundles: `worker.cjs`, and beside it one for each module that is loaded when it is first needed.
- *
- * @param directory where they are written.
- */
+/** Writes the worker's bundles into a directory: `worker.cjs`, and one for each module that is loaded on first use. */
 export const writeBundles = async (directory: string): Promise<void> => {
   await build({
     ...bundleOptions,

@@ -3,7 +3,7 @@ import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
 import type { FileStore } from './file-store.ts'
 
-// Concurrent requests in one place. More than the rows of three groups (outside.ts), so that each row's first deletion
+// Concurrent requests per place. More than the rows of three groups (outside.ts), so that each row's first deletion
 // starts at once.
 const concurrency = 192
 const pageSize = 1_000
@@ -22,7 +22,7 @@ export const openCloudStorage = (): ((bucketName: string, prefix: string) => Fil
 const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
   const limit = pLimit(concurrency)
   const nameOf = (name: string): string => (placePrefix ? `${placePrefix}/${name}` : name)
-  // Counted in the limit: a request that hangs frees its slot when its run ends.
+  // A request that hangs keeps its slot of the limit until the signal aborts.
   const ask = <Value>(request: () => Promise<Value>, signal: AbortSignal): Promise<Value> =>
     limit(async () => {
       signal.throwIfAborted()
@@ -62,7 +62,7 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
     } catch (error) {
       if (!isNotFound(error)) throw error
       if (error.message.includes(`No such object: ${bucket.name}/${name}`)) return false
-      // The object's 404 or the bucket's: not every server tells them apart, and Google's did not always.
+      // Either the object or the bucket is missing: not every server tells which, and Google's has not always done so.
       const { names } = await list(name, 1, signal)
       if (names.includes(name)) throw error
       return false
@@ -141,7 +141,7 @@ const explain = (error: unknown, bucketName: string): unknown => {
   return new Error(`Cloud Storage does not answer ${answer}; the next run asks again`, { cause: error })
 }
 
-/** Google's client takes no signal: a deletion that goes on after this may as well succeed. */
+/** Google's client takes no signal: a deletion that goes on after this may still succeed. */
 const untilAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> =>
   new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason as Error)

@@ -35,7 +35,7 @@ export const openDatabase = (
     max: connections,
     prepare: false,
     ...beyondTypes(rules),
-    // The stream is there at once; opening its sessions has a limit of its own.
+    // The stream needs no connecting; opening its sessions has a limit of its own.
     connect_timeout: 0,
     idle_timeout: 60,
     // Otherwise each new connection first looks up all array types: a cold start waits for that, and no caller is told when
@@ -50,7 +50,7 @@ export const openDatabase = (
   })
 }
 
-/** Settings that the meaning of our statements depends on, and that a role or a database may override. */
+/** Settings that the meaning of our statements depends on, and that a role or a database may set otherwise. */
 const buildSettings = (statement: number, lock: number): SessionSettings => ({
   startup: { DateStyle: 'ISO, MDY', TimeZone: 'UTC', standard_conforming_strings: 'on' },
   options: {
@@ -61,17 +61,17 @@ const buildSettings = (statement: number, lock: number): SessionSettings => ({
   }
 })
 
-// Types that postgres.js does not know.
+// Options that the types of postgres.js lack.
 const beyondTypes = (rules: StreamRules) => ({
   // One query at a time on a connection. Behind a query that has not ended, postgres.js would ask for the next one's
-  // description with a flush; PgBouncer gives the connection away at the end of the first, and the answer is lost.
+  // description with a flush; PgBouncer gives the connection to another client after the first, and the answer is lost.
   max_pipeline: 0,
   socket: () => new ServerStream(rules)
 })
 
 const keepText = (value: string): string => value
 
-// int[], text[], varchar[], bigint[], timestamptz[] and uuid[]: the oids of what statements take and answer.
+// int[], text[], varchar[], bigint[], timestamptz[] and uuid[]: the oids of what statements take and return.
 const arrayTypes = [1007, 1009, 1015, 1016, 1185, 2951]
 
 const writeArray = (values: readonly (string | number | null)[]): string => {
@@ -136,8 +136,8 @@ export const limitStatements = (sql: Sql, remaining: () => number): Sql => {
 
 const limitStatement = (query: PendingQuery<MaybeRow[]>, remaining: () => number): void => {
   const send = query.then.bind(query)
-  // A statement is sent when its answer is asked for; a part of another one never is.
-  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise of postgres.js, which sends by the same way
+  // A statement is sent when it is awaited; a fragment of another one never is.
+  // oxlint-disable-next-line unicorn/no-thenable -- it is a promise of postgres.js, which sends in the same way
   query.then = (onAnswer, onError) => {
     const timer = setTimeout(() => query.cancel(), Math.max(remaining(), 1))
     return send()

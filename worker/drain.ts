@@ -31,7 +31,7 @@ export interface Left {
   readonly held: number
 }
 
-// Seven steps narrow a page of 5,000 down to its one bad row, and it grows back as fast.
+// Six splits narrow a page of 5,000 down to its one bad row, and seven steps grow it back.
 const growth = 4
 
 /**
@@ -42,7 +42,7 @@ const growth = 4
  */
 export const drainRows = async (drain: Drain): Promise<Left> => {
   const progress: Progress = { batches: 0, held: 0, passedOver: 0, inTurn: pLimit(1) }
-  // All rows up to here are done; up to `from` they are once the work outside the database is.
+  // All rows up to here are done; those up to `from` are too once the work outside the database has ended.
   let doneTo: Bound | undefined
   let from: Bound | undefined
   let outside = Promise.resolve(true)
@@ -91,7 +91,7 @@ const leave = async (
 ): Promise<Left> => {
   if (held === 0 && isAtEnd) return { more: false, held }
   if (drain.isTimeUp()) return { more: true, held }
-  // Rows that were held may no longer be due. Those that were passed over are, and counted as failed.
+  // Rows that were held may no longer be due. Those that were passed over still are, but have been counted as failed.
   const left = held > 0 && doneTo ? (await count(drain, { to: doneTo })) - passedOver : 0
   const stillHeld = Math.max(0, Math.min(held, left))
   return { more: stillHeld > 0 || (!isAtEnd && (await isAnyLeft(drain, { from: doneTo }))), held: stillHeld }

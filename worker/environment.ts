@@ -14,7 +14,7 @@ export interface Environment {
   readonly database: DatabaseAddress
   /** False turns the scheduled endpoints off, so that the same image can run where it must not clean up. */
   readonly isWorker: boolean
-  /** Where uploads and the runs' bundles are; undefined if unknown, and then nothing that has files is purged. */
+  /** Where uploads and the runs' bundles are; undefined if unknown, and then no purge runs. */
   readonly files: { readonly uploads: readonly URL[]; readonly bundles: readonly URL[] } | undefined
   /** Cloud Run's API, where cleanup-stuck-runs asks whether a run still executes; undefined: it does not ask. */
   readonly executionsUrl?: URL
@@ -120,7 +120,7 @@ const readSettings = (value: string, context: z.RefinementCtx): SettingsByJob =>
 const text = z.string()
 const trueOrFalse = z.enum(['true', 'false']).transform((word) => word === 'true')
 
-// The order is that of the faults.
+// Faults are listed in this order.
 const schema = z.object({
   ASK_EXECUTIONS: must("'true' or 'false'", trueOrFalse.prefault('true')),
   CLOUD_RUN_URL: must(

@@ -2,10 +2,10 @@ import type { Fragment, Sql } from 'postgres'
 import type { RunNumbers } from '../jobs/answer.ts'
 import { timeText } from './pages.ts'
 
-/** How long a lease lasts, in seconds. A run renews it three times as often. */
+/** How long a lease lasts, in seconds. A run renews it three times in that time. */
 export const leaseSeconds = 60
 const keepDays = 90
-// Rows of the ledger pruned after each run: more than a day adds, and few enough to cost nothing.
+// Rows of the ledger pruned beside each run: more than a day adds, and few enough to cost nothing.
 const pruneSize = 1_000
 
 /** What the ledger records of a delivery. */
@@ -164,8 +164,8 @@ export const endRun = async (sql: Sql, runId: string, end: RunEnd): Promise<RunR
     where id = ${runId}`
   const { affected = 0, ...others } = counts ?? { failed: 0, waiting: 0, missing: 0 }
   const output = end.describe?.({ affected: end.found ?? affected, ...others }) ?? ''
-  // Only a dry run writes its count here. A real one's last statement may have lost its connection and still be at work;
-  // it holds this row, so what it counts is seen once this update comes through.
+  // Only a dry run writes its count here. A real run's last statement may have lost its connection and still be at
+  // work; it has this row locked, so this update waits for it and sees its counts.
   const [record] = await sql<RunRecord[]>`
     update scheduled_jobs.run
     set state = ${end.state},

@@ -11,7 +11,7 @@ const severities: Readonly<Record<string, string>> = {
 }
 
 /**
- * The worker's log: one JSON object a line with the field names of Cloud Logging's structured logs
+ * The worker's log: one JSON object per line, with the field names of Cloud Logging's structured logs
  * (https://cloud.google.com/logging/docs/structured-logging). Never row contents, tokens or the database's password.
  */
 export const openLog = (level: string, destination?: DestinationStream): Logger =>

@@ -47,7 +47,7 @@ const main = async (): Promise<void> => {
     })
   }
   await Promise.all([migrated, app.ready()])
-  // Only then, so that Cloud Run's probe, the first request, shares neither the open connection nor the CPU with it.
+  // Not earlier: the first request, Cloud Run's probe, must share neither the open connection nor the CPU with it.
   app.server.once('request', (_request, response) => response.once('close', () => void reportGuardFaults()))
   const address = await app.listen({ host: environment.host, port: environment.port })
   log.info({ revision: environment.revision, stage: environment.stage }, `the worker listens on ${address}`)

@@ -18,13 +18,13 @@ const groupSize = 50
 // While one group waits for the storage, the others keep the worker and the database busy.
 const groupsAtOnce = 3
 
-// Measured on 20,000 rows with files: with 250 a purge takes a fifth longer, 2,500 save no more. A worker that is killed has
-// deleted the files of at most twice as many rows without having marked them.
+// Measured on 20,000 rows with files: with 250 a purge takes a fifth longer; 2,500 save no more. A worker that is
+// killed has deleted the files of at most twice as many rows without having marked them.
 const changedAtOnce = 1_000
 
 /**
  * Works through the rows of a page that need work outside the database first: in small groups, each checked right before
- * its work. The rows of several groups are changed by one batch, while the next groups are at work.
+ * its work. The rows of several groups are changed in one batch while the next groups are worked on.
  *
  * @returns whether it reached the end of the page.
  */
@@ -43,7 +43,7 @@ export const workOutside = async (
     for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
       if (isOver(drain, progress)) return false
       const { worked, failures } = await workOn(drain, outside, chunk)
-      // One that failed ends the run, but what was done since must be recorded in its rows.
+      // If the previous batch failed, the run ends, but only once the work done since is recorded.
       const before = changing
       changing = changeRows(drain, outside, worked, progress)
       changing.catch(() => undefined)
@@ -55,7 +55,7 @@ export const workOutside = async (
   } finally {
     await changing
   }
-  // Where the time ran out, rows were left: the next run finds them.
+  // If the time ran out, rows were left: the next run finds them.
   return !services.signal.aborted
 }
 
@@ -64,7 +64,7 @@ interface Worked extends OutsideResult {
   readonly keys: readonly string[]
 }
 
-/** Works on the rows that are changed together; one group's failure keeps the groups behind it from beginning. */
+/** Works on the rows that are changed together; once a group has failed, no further group begins. */
 const workOn = async (drain: Drain, outside: Outside, keys: readonly string[]) => {
   const proofs: OutsideContext['proofs'] = new Map()
   const limit = pLimit(groupsAtOnce)
@@ -85,7 +85,7 @@ const workOn = async (drain: Drain, outside: Outside, keys: readonly string[]) =
   return { worked: join(groups.flat()), failures }
 }
 
-/** @returns nothing if the outcome is unknown, so that nothing may be recorded. */
+/** @returns an empty list if the outcome is unknown, so that nothing is recorded. */
 const workOnGroup = async (
   drain: Drain,
   outside: Outside,
@@ -100,7 +100,7 @@ const workOnGroup = async (
     )
     const needing = rows.filter(({ isOutside }) => isOutside)
     const result = await outside.act(needing, { ...services, proofs })
-    // A row that no longer needs it is changed as well: the work for another row was done for it too.
+    // Rows that no longer need the work are changed as well: the work for another row may have covered them.
     return [{ ...result, keys: rows.map(({ key }) => key) }]
   } catch (error) {
     if (services.signal.aborted) return []

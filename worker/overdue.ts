@@ -20,9 +20,9 @@ export interface WatchOptions {
 }
 
 /**
- * Finds ticks without a completed run, and reports each once by an ERROR line: a tick that was never delivered, which also
- * gets a row in the ledger, or one whose runs all failed. Every run does this, so the five-minute job watches over the
- * weekly one. All times are the database's, as they are for the ticks themselves.
+ * Finds ticks without a completed run, and reports each once with an ERROR line: a tick that was never delivered, which
+ * also gets a row in the ledger, or one whose runs all failed. Every run does this, so the five-minute job watches over
+ * the weekly one. All times are the database's, as they are for the ticks themselves.
  *
  * The watch over a job begins with the first run after the job, or its schedule, was added. A delivery belongs to a tick
  * when its time lies in the tick's minute.

@@ -18,24 +18,24 @@ export interface PageStatement {
   readonly text: string
   readonly input: Input
   readonly range: Range
-  /** `$3`: the rows that are meant, where it is not a range. */
+  /** `$3`: the keys of the rows, if no range selects them. */
   readonly keys?: readonly string[]
 }
 
 /** An instant as text that means the same under every setting of DateStyle and TimeZone. */
 export const timeText = (instant: string): string => `to_jsonb(${instant}) #>> '{}'`
 
-// The order of the parameters: $1 the instant, $2 the input, $3 the keys; the bounds have types, since a constant that has to
-// be cast for each row costs more than the row.
+// The order of the parameters: $1 the instant, $2 the input, $3 the keys, then the bounds. These are typed, since
+// casting a constant for each row costs more than the row.
 const bounds = { from: { at: '$4', key: '$5' }, to: { at: '$6', key: '$7' } } as const
 
 /**
- * The place that ends a page of at most `size` rows, by the time alone: read from the index. Rows of its time may lie behind
- * it (`isTied`): then their keys decide, and `findTiedBound` gives the place.
+ * Where a page of at most `size` rows ends, by the time alone, which is read from the index. If the next row may have
+ * the same time (`isTied`), the keys must decide: see `findTiedBound`.
  */
 export const findBound = (selection: Selection, range: Range, size: number): PageStatement => {
   const { from, time } = selection
-  // Each condition by itself, in the order of the index and no further than the page goes.
+  // Each condition separately, in index order and no further than the page goes.
   const listEnds = (order: 'asc' | 'desc', limit: string): string =>
     conditionsOf(selection)
       .map(
@@ -50,7 +50,7 @@ export const findBound = (selection: Selection, range: Range, size: number): Pag
       )
       .join(' union all ')
   return {
-    // The row at the cut and the one behind it; where fewer are left, the last one.
+    // The last row of the page and the one after it; if fewer rows are left, the last of them.
     text: `
       select ${timeText('min(at)')} as at, count(*) = 2 and min(at) = max(at) as "isTied"
       from (
@@ -99,7 +99,7 @@ export const isAnyReady = (selection: Selection, range: Range): PageStatement =>
 /** How many rows would be acted on, and the names of ten of them. */
 export const countReady = (selection: Selection, sampleSize: number): PageStatement => {
   const { from, time, key, label = `${key}::text` } = selection
-  // Read-only before the first row is looked at, so that not even a function that writes could.
+  // Read-only before the first row is read, so that even a function that writes would fail.
   const isReadOnly = `(select set_config('transaction_read_only', 'on', true)) = 'on'`
   const rows = `from ${from} where ${isReadOnly} and ${isDueInRange(selection, {})} and ${readyOf(selection)}`
   return {
@@ -130,10 +130,10 @@ export const countLeft = (selection: Selection, range: Range): PageStatement => 
 })
 
 /**
- * The rows with these keys, and which of them need something done outside the database, each locked for the moment of this
- * look: what someone is changing is passed over, what was changed is judged as it is now.
+ * The rows with these keys, and which of them need work outside the database. Each is locked while this query runs:
+ * rows that someone is changing are skipped, and rows that were changed are judged as they are now.
  *
- * By their keys, not by a range: where thousands of rows have the same time, each look at a range would read all of them.
+ * By keys, not by a range: if thousands of rows have the same time, every query for a range would read all of them.
  */
 export const findOutsideRows = (
   selection: Selection,
@@ -156,7 +156,7 @@ export const findOutsideRows = (
   }
 }
 
-/** Locks the due rows of a range, or of the keys in `$3`, and gives their keys. */
+/** Locks the due rows of a range, or those with the keys in `$3`, and returns their keys. */
 export const lockRows = (selection: Selection, range: Range | undefined, skipLocked: boolean): string => {
   const { from, key, keyType, lock } = selection
   const rows = isDueInRange(selection, range ?? {})
@@ -185,7 +185,7 @@ export const deleteRange = (selection: Selection, range: Range, skipLocked: bool
 export const leftInRange = (selection: Selection, range: Range, columns = ''): string =>
   `select ${columns} from ${selection.from} where ${isDueInRange(selection, range)} and ${readyOf(selection)}`
 
-/** The conditions of due rows: each row is named by one of them. */
+/** The conditions of due rows: each due row matches exactly one. */
 const conditionsOf = ({ due, alsoDue }: Selection): readonly string[] =>
   alsoDue === undefined ? [due] : [due, alsoDue]
 

@@ -11,15 +11,15 @@ export interface RunTime extends Disposable {
   readonly abort: (reason: Error) => void
   /** Milliseconds until every statement of the work is cancelled. */
   readonly untilWorkEnds: () => number
-  /** Milliseconds until the statements that record its end are cancelled. */
+  /** Milliseconds until the statements that record the run's end are cancelled. */
   readonly untilEnd: () => number
   /** Whether the time for the work is over. */
   readonly isUp: () => boolean
-  /** Replaces an error that the deadline caused by one that says so. */
+  /** Wraps an error that comes after the deadline in one that says so. */
   readonly explain: (error: unknown) => unknown
 }
 
-/** Starts it. `stopping` aborts when the worker is asked to stop. */
+/** Starts the clock of a run. `stopping` aborts when the worker is asked to stop. */
 export const startTime = (budgetSeconds: number, stopping: AbortSignal): RunTime => {
   const workSeconds = Math.max(budgetSeconds - endingTime, budgetSeconds / 2)
   let workEnd = performance.now() + workSeconds * 1000

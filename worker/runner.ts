@@ -36,7 +36,7 @@ export interface RunnerOptions extends WatchOptions {
   /** Undefined if Cloud Run is not to be asked. */
   readonly executions: Executions | undefined
   readonly revision: string
-  /** The worker's clock. A run is refused if it differs from the database's, which all other times come from. */
+  /** The worker's clock. A run fails if it differs much from the database's, which all other times come from. */
   readonly now: () => Date
   /** Aborts when the worker is asked to stop. */
   readonly stopping: AbortSignal
@@ -62,7 +62,7 @@ export type RunResult =
 // A share of the budget. A run that uses more will soon be unable to keep up with its rows.
 const warnShare = 0.8
 
-/** Runs a job: at most one effect a tick and one run of a job at a time, all of it recorded in the ledger. */
+/** Runs a job: at most one effect per tick and one run of a job at a time, all of it recorded in the ledger. */
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
   const { job, scheduleTime, parameters } = request
   const { dry_run: asked = false, ...others } = parameters
@@ -276,7 +276,7 @@ const fail = async (run: Run, cause: unknown): Promise<RunResult> => {
 const startHeartbeat = ({ ending, runId, time }: Run): Disposable => {
   const heartbeat = setInterval(
     () => {
-      // Every statement has ended by then. A run that has not is stuck, and must not block the next one.
+      // By then every statement has ended. A run that has not is stuck: its lease expires, and the next run can begin.
       if (time.untilEnd() <= 0) return
       renewLease(ending, runId).then(
         (held) => held || time.abort(new Error('the lease of the run was lost')),

@@ -26,7 +26,7 @@ export const read = <Row extends object>(
   statement: PageStatement
 ): Promise<readonly Row[]> => ask<Row>(sql, startedAt, statement)
 
-/** How many rows a run would act on, and the names of some, where they are asked for. */
+/** How many rows a run would act on, and the names of some, if they are asked for. */
 export interface DueRows {
   readonly count: number
   readonly sample: readonly string[]
@@ -75,7 +75,7 @@ export interface Progress {
   held: number
   /** Rows that could not be changed, and are still due. */
   passedOver: number
-  /** Sends one batch at a time: they all lock the run's row, and would take each other for someone who holds theirs. */
+  /** Sends one batch at a time: each locks the run's row, and would take another for someone who holds its rows. */
   readonly inTurn: LimitFunction
 }
 
@@ -127,15 +127,15 @@ export const sendBatch = (
 }
 
 /**
- * Changes the rows of a batch by one call of `scheduled_jobs.run_batch`, which locks the run's row if its lease holds,
- * locks and changes the rows, adds their counts to the run's row and renews the lease. If the lease is lost, the call fails
- * and changes nothing.
+ * Changes the rows of a batch with one call of `scheduled_jobs.run_batch`, which locks the run's row if its lease
+ * holds, locks and changes the rows, adds their counts to the run's row and renews the lease. If the lease is lost, the
+ * call fails and changes nothing.
  *
  * The commit is asynchronous: if the server crashes, rows and counts are lost together. The end of the run commits
  * synchronously, so everything that has been answered is durable.
  *
- * Plain index scans are turned off for the batch's transaction, so that PostgreSQL finds the rows of a range by a bitmap
- * scan, which reads each page of the table once.
+ * If the changes select the rows of a range themselves, plain index scans are off for the transaction, so that
+ * PostgreSQL uses a bitmap scan, which reads each page of the table once.
  */
 const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
   const { lock = null, changes, missing = 0, isPassingOver } = batch
@@ -164,8 +164,8 @@ const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
 }
 
 /**
- * The parameters of a selection's statements behind `$1`: the input, the keys, and the bounds of a range. They are typed, so
- * that a statement may leave some of them out.
+ * The parameters of a selection's statements after `$1`: the input, the keys, and the bounds of a range. They are
+ * typed, so that a statement may leave some of them out.
  */
 const bindRows = (sql: Sql, { input, keys, range: { from, to } }: Omit<PageStatement, 'text'>) =>
   ({
@@ -179,7 +179,7 @@ const bindRows = (sql: Sql, { input, keys, range: { from, to } }: Omit<PageState
 
 const types = { text: 25, texts: 1009, timestamptz: 1184 } as const
 
-/** Counts and logs a row that can't be changed, so that the rows behind it go on. */
+/** Counts and logs a row that can't be changed, so that the work goes on with the rows after it. */
 export const passOver = async (
   { sql, runId, log }: Drain,
   error: unknown,

@@ -39,7 +39,7 @@ export interface TlsRules {
   /** Whether TLS begins at once, without PostgreSQL's SSLRequest. */
   readonly isDirect: boolean
   readonly sendsName: boolean
-  /** Undefined: no certificates of one's own, and the public authorities that Node.js trusts. */
+  /** Undefined: no certificates from the URL, only the public authorities that Node.js trusts. */
   readonly context: SecureContext | undefined
 }
 

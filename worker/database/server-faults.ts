@@ -87,7 +87,7 @@ interface Found extends Writability {
 }
 
 const { row_security: _asked, ...meanings } = neutralSettings
-// The last two can't be asked for by everyone, or are kept by each pooler.
+// Not requested above: every pooler keeps the first of the last two, and not every role may set the second.
 const checkedSettings: Readonly<Record<string, string>> = {
   ...meanings,
   standard_conforming_strings: 'on',

@@ -72,10 +72,10 @@ export const cancelStatement = async (address: DatabaseAddress, session: Session
 const cancelTimeoutMs = 3_000
 // PgBouncer's error for a start-up parameter that it does not track.
 const protocolViolation = '08P01'
-// Servers that have answered so: the next session does not try the parameters again.
+// Addresses whose server has answered so: the next session does not try the parameters again.
 const poolers = new WeakSet<DatabaseAddress>()
 
-// Too many connections, shutting down, starting up.
+// Too many connections, shutting down, starting up, network faults.
 const isForNow = (error: unknown): boolean =>
   error instanceof Error &&
   'code' in error &&
@@ -87,7 +87,7 @@ const isOfPlace = (error: unknown): boolean =>
 
 const explain = (error: unknown): ConnectionError => {
   if (error instanceof ConnectionError && error.code !== lost) return error
-  // A name with several addresses: the reasons of all.
+  // A host name may have several addresses: the reasons of all are given.
   const reasons: unknown[] = error instanceof AggregateError ? error.errors : [error]
   const message = reasons
     .map((reason) => (reason instanceof Error ? reason.message : String(reason)))
@@ -214,7 +214,7 @@ const refusalOf = (body: Buffer): ConnectionError => {
   const detail = fields.get('D')
   return new ConnectionError(`${fields.get('M') ?? 'the server refused'}${detail ? `: ${detail}` : ''}`, {
     code,
-    // No line of pg_hba.conf, which may ask for TLS or for none.
+    // No line of pg_hba.conf matches; one may match with TLS, or without it.
     isAboutTls: code === '28000'
   })
 }

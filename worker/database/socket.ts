@@ -31,7 +31,6 @@ export const describePlace = ({ host, port }: Place): string =>
  * Connects to a server, with TLS where it is asked for.
  *
  * @param withTls ignored for a Unix socket, as in libpq.
- * @param signal aborts the attempt.
  */
 export const openSocket = async (
   { tls, keepAlive }: DatabaseAddress,
