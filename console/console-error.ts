@@ -1,4 +1,4 @@
-/** An answer of the console other than success, in the form of Google's API: `{"error": {"code", "message", "status"}}`. */
+/** An error answer of the console, in the form of Google's API: `{"error": {"code", "message", "status"}}`. */
 export class ConsoleError extends Error {
   readonly status: ErrorStatus
 
@@ -13,7 +13,7 @@ export class ConsoleError extends Error {
 const isUnavailable = (error: unknown): error is ConsoleError =>
   error instanceof ConsoleError && error.status === 'UNAVAILABLE'
 
-/** The answer's value, or a substitute where it is not available for now. */
+/** The answer's value, or a substitute where the source can't give it. */
 export const orWithout = async <Value>(answer: Promise<Value>, without: Value): Promise<Value> => {
   try {
     return await answer

@@ -18,12 +18,12 @@ import { registerWeekRoutes } from './week-routes.ts'
 /**
  * The web console: one page, and the JSON endpoints behind it, under `/api/`.
  *
- * Register it on a server that itself refuses foreign Origins and rebound Hosts, like the server of the emulator's first
- * port.
+ * Register it on a server that itself refuses foreign Origins and rebound Hosts, like the emulator's or that of
+ * server.ts.
  */
 export const registerConsole = async (server: FastifyInstance, source: ConsoleSource): Promise<void> => {
   const routes: RouteOptions[] = []
-  // A scope of its own: the headers and the document must not reach Google's paths on the same server.
+  // A scope of its own: the headers and the OpenAPI document must not cover Google's paths on the same server.
   await server.register(async (scope) => {
     scope.addHook('onRequest', refuseOtherSites)
     scope.addHook('onSend', setSecurityHeaders)

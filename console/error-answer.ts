@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ConsoleError, type ErrorStatus, httpCodes } from './console-error.ts'
 
-/** Answers with an error in the form of Google's API; a fault of ours shows no details. */
+/** Answers with an error in the form of Google's API; an internal error shows no details. */
 export const answerError = (error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply => {
   const { status, message } = toConsoleError(error)
   const code = httpCodes[status]
@@ -16,7 +16,7 @@ const toConsoleError = (error: unknown): ConsoleError => {
     statusCode = 500,
     message = ''
   } = error as { status?: string; statusCode?: number; message?: string }
-  // Errors of Google's API, from the server that the console is registered on or from what it asks.
+  // Errors in Google's form, from the server that the console is registered on or from a service that it calls.
   if (isStatus(status)) return new ConsoleError(status, message)
   // From Fastify: the request is not valid.
   return statusCode < 500

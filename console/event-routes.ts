@@ -3,14 +3,14 @@ import type { FastifyInstance } from 'fastify'
 import { securityHeaders } from './security.ts'
 import type { Change, ConsoleSource } from './source.ts'
 
-// Keeps proxies from closing a silent connection, and shows when a listener is gone.
+// Keeps proxies from closing an idle connection, and shows when a listener is gone.
 const pingEvery = 15_000
 
 /**
  * What changes, as server-sent events: `attempt` (begun, ended), `run` (begun, counted a batch, ended), `jobs` (one was
  * paused, made, deleted), `clock`, `freshness`, `trouble`. `hello` comes first: a page that reconnects reads it all again.
  *
- * Nobody looks while nobody listens.
+ * The source is watched only while someone listens.
  */
 export const registerEventRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   const listeners = new Set<ServerResponse>()
@@ -61,7 +61,7 @@ export const registerEventRoutes = (server: FastifyInstance, source: ConsoleSour
       }
       reply.raw.writeHead(200, { ...securityHeaders, 'content-type': 'text/event-stream; charset=utf-8' })
       reply.raw.write(`retry: 1000\n${formatEvent('hello', { pid: process.pid })}`)
-      // A late listener has not heard of it.
+      // A listener that joins late has missed the event.
       if (trouble !== '') reply.raw.write(formatEvent('trouble', { message: trouble }))
       listeners.add(reply.raw)
       reply.raw.on('close', () => {

@@ -198,7 +198,7 @@ const describeJob = (one: SourceJob, facts: JobFacts): z.infer<typeof job> => {
   }
 }
 
-/** The later of the last attempt and the last run, which may not belong together; virtual time can't be compared. */
+/** The later of the last attempt and the last run; under a virtual clock, which can't be compared, the attempt. */
 const findLast = ({ attempt: made, run, isVirtual }: JobFacts): z.infer<typeof last> | undefined => {
   if (made && (!run || made.runId === run.id || isVirtual || made.start >= run.startedAt)) {
     return {

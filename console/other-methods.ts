@@ -1,10 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 
-/**
- * Answers a method that a path does not have with 405 and the methods that it has.
- *
- * @param routes all routes.
- */
+/** Answers a method that a path does not have with 405, and names the methods that it has. */
 export const registerOtherMethods = (server: FastifyInstance, routes: readonly RouteOptions[]): void => {
   for (const [url, ofPath] of Map.groupBy(routes, (route) => route.url)) {
     const known = new Set(ofPath.flatMap(({ method }) => method))

@@ -3,8 +3,8 @@ import * as z from 'zod'
 import { runCounts } from '../jobs/answer.ts'
 
 /**
- * Turns the schemas of a route into the JSON schemas that Fastify checks, serializes and documents with. An `onRoute` hook,
- * set before those that read them.
+ * Turns the schemas of a route into the JSON schemas that Fastify checks, serializes and documents with. An `onRoute`
+ * hook: add it before the hooks that read the schemas.
  */
 export const writeJsonSchemas = (route: RouteOptions): void => {
   const { schema } = route
@@ -56,14 +56,14 @@ export const givenInstant = (description: string) =>
     )
     .meta({ format: 'date-time', description })
 
-/** The id of a job, as Cloud Scheduler has ids. */
+/** The id of a job, as Cloud Scheduler allows it. */
 export const jobId = z.string().regex(/^[A-Za-z0-9_-]{1,500}$/)
 
 export const jobParameter = z.object({
   job: jobId.describe('id of the catalogue; of other jobs, their Scheduler id')
 })
 
-/** What became of a run, of an attempt or of a tick, in one set of words. */
+/** What became of a run, an attempt or a tick: one vocabulary for all three. */
 export const outcome = z
   .enum(['running', 'completed', 'incomplete', 'failed', 'skipped', 'missed'])
   .describe(
@@ -177,7 +177,7 @@ export const dueRows = z.object({
 })
 export type DueRows = z.infer<typeof dueRows>
 
-/** How much of the history is at hand, and how old it is; empty for a source that sees everything at once. */
+/** How far back the history goes and how old it is; empty for a source that is always up to date. */
 export const freshness = z.object({
   asOf: instant('when it was read last').exactOptional(),
   from: instant('from when on it is whole').exactOptional(),

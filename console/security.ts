@@ -2,16 +2,16 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ConsoleError } from './console-error.ts'
 
 /**
- * Refuses what a page of another site makes a browser send here, on top of what the server refuses already (an Origin or
- * a Host that is not ours).
+ * Refuses what a page of another site makes a browser send here, beyond what the server refuses already (an Origin or a
+ * Host that is not ours).
  *
- * A browser says in Sec-Fetch-Site where a request comes from, and a page can't change it. One that says nothing can't
- * send `application/json` to another site without asking first, and the answer to that question is no.
+ * A browser says in Sec-Fetch-Site where a request comes from, and a page can't change that. A browser without the
+ * header can't send `application/json` to another site without a CORS preflight, which is refused here.
  */
 export const refuseOtherSites = async (request: FastifyRequest): Promise<void> => {
   const site = request.headers['sec-fetch-site']
   const isNavigation = request.headers['sec-fetch-mode'] === 'navigate'
-  // A link from elsewhere may open the page; no other may ask for data, let alone change something.
+  // A link from elsewhere may open the page; no other site may ask for data, let alone change something.
   if (site !== undefined && !ownSites.includes(site) && !(isNavigation && isReading(request))) {
     throw new ConsoleError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
   }
@@ -41,7 +41,7 @@ const contentSecurityPolicy = [
   "trusted-types 'none'"
 ].join('; ')
 
-/** The headers of every answer of the console, including the one that does not go through Fastify. */
+/** The headers of every answer of the console, the event stream included, which does not go through Fastify. */
 export const securityHeaders = {
   'content-security-policy': contentSecurityPolicy,
   'cross-origin-opener-policy': 'same-origin',

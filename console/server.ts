@@ -57,7 +57,7 @@ const refuseOtherNames = ({ headers: { host, origin } }: FastifyRequest, port: n
   throw new ConsoleError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
 }
 
-/** A cookie is sent to all ports of a host: each console has its own, by its name. */
+/** A browser sends a cookie to all ports of a host, so each console's cookie has a name of its own. */
 const letIn = async (
   { headers, method, url }: FastifyRequest,
   reply: FastifyReply,
@@ -80,6 +80,6 @@ const letIn = async (
   )
 }
 
-// Digests have one length, so that the time of the comparison tells nothing.
+// Digests have equal lengths, as timingSafeEqual requires.
 const isSame = (given: string, token: string): boolean => timingSafeEqual(digest(given), digest(token))
 const digest = (text: string): Buffer => createHash('sha256').update(text).digest()

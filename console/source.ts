@@ -17,12 +17,12 @@ import type {
 /**
  * What the console shows and can do, for the local system or for a stage in Google Cloud.
  *
- * A method that can't give what it is asked for, now or at all, rejects with a ConsoleError that says why; its status is
- * UNAVAILABLE where the console goes on without the part and shows the reason in its place.
+ * A method that can't do what it is asked, now or at all, rejects with a ConsoleError that says why. If its status is
+ * UNAVAILABLE, the console goes on without the part and shows the reason in its place.
  */
 export interface ConsoleSource {
   readonly declaration: Declaration
-  /** What commands call the stage: `--stage local`. */
+  /** The stage as commands take it: `--stage local`. */
   readonly stageOption: string
   /** Works once requests come in, which is after the routes are registered. */
   describe(): SystemAddresses
@@ -30,7 +30,7 @@ export interface ConsoleSource {
   now(): Date
   /** Moves that clock; undefined where the clock runs by itself. */
   virtualTime(): VirtualTime | undefined
-  /** How old its history is. */
+  /** How old the history is. */
   freshness(): Freshness
 
   /** Every job that Cloud Scheduler has, in any order. */
@@ -51,18 +51,18 @@ export interface ConsoleSource {
   listLastRuns(): Promise<readonly Run[]>
   /** The runs of ticks in [from, until) that were not dry runs, in the order in which they began. */
   listRunsOfTicks(from: Date, until: Date): Promise<readonly Run[]>
-  /** The runs that began in [from, until), that no tick asked for and that were not dry runs, in that order. */
+  /** The runs that began in [from, until), asked for by no tick, without dry runs, in the order in which they began. */
   listRunsByHand(from: Date, until: Date): Promise<readonly Run[]>
   /** The last finished runs of a job that were not dry runs, the oldest first. */
   listPoints(job: string, limit: number): Promise<readonly RunPoint[]>
 
   /** Why the database does not answer the worker, in a sentence; undefined where it does, or where nobody can ask. */
   findDatabaseFault(): Promise<string | undefined>
-  /** The entries of the log since an instant that match a filter of Cloud Logging, in the order of time. */
+  /** The log entries since an instant that match a filter of Cloud Logging, the oldest first. */
   readEntries(filter: string, since: Date): Promise<readonly LoggedEntry[]>
-  /** What both sides say about a run, an attempt, or both, the oldest line first. */
+  /** What Cloud Scheduler and the worker logged about a run, an attempt or both, the oldest line first. */
   listLogLines(subject: LogSubject): Promise<readonly LogLine[]>
-  /** What a run of each job would act on now, or of one of them. */
+  /** What a run of each job, or of one job, would act on now. */
   countDueRows(job?: string): Promise<DueRows>
 
   /**
@@ -148,5 +148,5 @@ export type Change =
   | { readonly kind: 'jobs' }
   | { readonly kind: 'clock'; readonly now: Date }
   | { readonly kind: 'freshness'; readonly freshness: Freshness }
-  /** Why nothing more can be reported; empty once that is over. */
+  /** Why some changes can't be reported; empty once that is over. */
   | { readonly kind: 'trouble'; readonly message: string }

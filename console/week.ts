@@ -66,7 +66,7 @@ export const recordTicks = (
  * The runs of a job that someone made by hand, at the instants at which they began.
  *
  * @param attempts those made by hand.
- * @param runs those that no tick asked for; those that an attempt covers already are left out.
+ * @param runs those that no tick asked for; those that belong to an attempt are left out.
  */
 export const recordByHand = (attempts: readonly AttemptView[], runs: readonly Run[]): TickRecord[] => {
   const told = new Set(attempts.map(({ runId }) => runId))
@@ -140,7 +140,7 @@ export const listDays = (timeZone: string, date: string): WeekDay[] =>
     until: findMidnight(timeZone, addDays(date, index + 1)).toISOString()
   }))
 
-/** The date that it is in a zone, some days on or back. */
+/** The date in a zone at an instant, some days later or earlier. */
 export const dateIn = (timeZone: string, instant: Date, days = 0): string =>
   addDays(formatWallClock(timeZone, instant).slice(0, 10), days)
 

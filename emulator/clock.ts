@@ -11,7 +11,7 @@ export interface Clock {
 /** A clock that moves only when it is told to. */
 export interface VirtualClock extends Clock {
   readonly virtual: true
-  /** Goes through every timer up to the instant, in order, and waits after each for the work that it started. */
+  /** Runs every timer up to the instant, in order, and waits after each for the work that it started. */
   advanceTo(instant: Date): Promise<void>
   advanceBy(milliseconds: number): Promise<void>
   /** Sets the clock forward at start-up without running the timers in between; never back. */
@@ -29,8 +29,8 @@ export const createRealClock = (): Clock => ({
 /**
  * A virtual clock that starts at an instant and stands still.
  *
- * @param patience how long, in real milliseconds, work under way may hold virtual time still. After that time moves on
- * without it, so a worker that hangs meets its deadline instead of stopping the clock for good.
+ * @param patience how long, in real milliseconds, work under way may hold virtual time still. Then time moves on
+ * without it, so that a worker that hangs meets its deadline instead of stopping the clock for good.
  */
 export const createVirtualClock = (start: Date, { patience = 60_000 } = {}): VirtualClock => {
   if (Number.isNaN(start.getTime())) {
@@ -101,8 +101,8 @@ interface Timer {
   readonly callback: () => void
 }
 
-// setTimeout keeps counting while the machine sleeps or its clock is set, and holds at most 24.8 days; looking at the
-// clock again every half minute copes with all three.
+// setTimeout does not follow the wall clock when the machine sleeps or its clock is set, and takes at most 24.8 days;
+// checking the clock every half minute copes with all three.
 const longestWait = 30_000
 
 const setRealTimer = (at: Date, callback: () => void): (() => void) => {

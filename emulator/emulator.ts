@@ -38,16 +38,16 @@ export interface EmulatorOptions {
   readonly port: number
   /** Of the first service's front; 0 is any. */
   readonly frontPort: number
-  /** 127.0.0.1 by default. Anyone who reaches the first port can have tokens made: keep it to this machine. */
+  /** 127.0.0.1 by default. Anyone who reaches `port` can have tokens made: keep it to this machine. */
   readonly host?: string
   /** Holds the jobs, the attempts and the key across restarts and crashes; in memory when left out. */
   readonly dataDirectory?: string
-  /** Any project is served when left out; the services behind fronts and the metadata server then belong to `local-project`. */
+  /** Any project when left out; the services behind fronts and the metadata server then belong to `local-project`. */
   readonly project?: string
-  /** Any location is served when left out. */
+  /** Any location when left out. */
   readonly locations?: readonly string[]
   readonly clock?: Clock | VirtualClock
-  /** Or a function that is given the URL of the first port, for services that call it. */
+  /** Or a function of the URL of `port`, for services that call it. */
   readonly services?: readonly ServiceOptions[] | ((schedulerUrl: string) => readonly ServiceOptions[])
   /** Finds executions of Cloud Run jobs; when left out, there are none. */
   readonly findExecution?: FindExecution
@@ -55,23 +55,23 @@ export interface EmulatorOptions {
   readonly defaultServiceAccount?: string
   /** The key pair that signs tokens, in PEM. When left out, that of the data directory, or a new one. */
   readonly signingKey?: string
-  /** The share of a schedule's deliveries to make twice, from 0 to 1: at-least-once delivery on demand. */
+  /** The share of scheduled deliveries to make twice, from 0 to 1: at-least-once delivery on demand. */
   readonly duplicate?: number
   /**
-   * Whether a forced run carries the time of the next tick, true by default, or none: Google's pages allow both. A
-   * service whose clock is ahead of a virtual one would take it for that tick.
+   * Whether a forced run carries the time of the next tick (the default) or none: Google's documentation allows both.
+   * A service whose own clock is ahead of the virtual one would take the forced run for that tick.
    */
   readonly forcedCarriesTime?: boolean
-  /** `HOST:PORT` of an emulator of Pub/Sub; without one, what jobs publish is kept in memory, to be listed. */
+  /** `HOST:PORT` of a Pub/Sub emulator; without one, what jobs publish is kept in memory, to be listed. */
   readonly pubsubEmulatorHost?: string
   /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`; without it they fail. */
   readonly googleApis?: string
   readonly random?: () => number
-  /** Makes the HTTP requests; another one fires without HTTP. */
+  /** Makes the HTTP requests; replace it to fire without HTTP. */
   readonly deliverer?: Deliverer
   /** How long `stop` waits for attempts under way; 10 by default, as long as Cloud Run gives a worker after SIGTERM. */
   readonly drainSeconds?: number
-  /** Adds routes to the first port, such as a console's. */
+  /** Adds routes to `port`, such as a console's. */
   readonly register?: (server: FastifyInstance) => Promise<void> | void
   /** Called at the end of each attempt. */
   readonly onAttempt?: (attempt: Attempt) => void
@@ -88,14 +88,14 @@ export interface Emulator {
   listAttempts(query?: { job?: string; limit?: number }): Attempt[]
   /** What jobs have published, the oldest first: to one topic (its full name) or to all. */
   listMessages(topic?: string): PublishedMessage[]
-  /** An OIDC token of a service account, such as Cloud Scheduler would send. */
+  /** An OIDC token of a service account, as Cloud Scheduler would send it. */
   mintToken(email: string, audience: string): Promise<string>
-  /** Stops firing, lets attempts under way end for up to 10 s, stops the workers, leaves no process and no socket. */
+  /** Stops firing and stops the workers, gives attempts under way `drainSeconds`, leaves no process and no socket. */
   stop(): Promise<void>
 }
 
 /**
- * Starts an emulator; it fires as soon as this is done.
+ * Starts an emulator; what is due already fires before the promise resolves.
  *
  * @throws Error when a port is taken, the data directory can't be used or a worker does not start.
  */
@@ -137,7 +137,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
 
   const started = Promise.withResolvers<void>()
   const server = opened.adopt(buildServer(host, log), (one) => one.close())
-  // The port is bound before the services start, since they may need its URL; until all is started, requests wait.
+  // The port is bound before the services start, since they may need its URL; requests wait until everything runs.
   server.addHook('onRequest', () => started.promise)
   let schedulerUrl = ''
   const machine = {

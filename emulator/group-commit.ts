@@ -1,8 +1,8 @@
 import type { Changes, Store } from './store.ts'
 
-/** Writes to the store: at once, or with others of the same moment in one transaction. */
+/** Writes to the store: at once, or in one transaction with the other writes of the same moment. */
 export interface GroupCommit {
-  /** Writes now, together with what is waiting and after it. */
+  /** Writes now, after what is waiting and in the same transaction. */
   write(changes: Changes): void
   /** Writes at the end of this turn of the event loop; fulfilled when it is done. */
   writeSoon(changes: Changes): Promise<void>
@@ -31,7 +31,7 @@ export const createGroupCommit = (store: Pick<Store, 'write'>): GroupCommit => {
     try {
       commit()
     } catch {
-      // Everyone who waits has got the error.
+      // Each waiting promise has been rejected with the error.
     }
   }
 

@@ -25,7 +25,7 @@ export interface EmulatorOptions {
   readonly dataDirectory?: string
   /** The share of ticks to deliver twice, from 0 to 1: at-least-once delivery on demand. */
   readonly duplicate?: number
-  /** `HOST:PORT` of an emulator of Pub/Sub; without one, messages are kept to be read with `messages`. */
+  /** `HOST:PORT` of a Pub/Sub emulator; without one, messages are kept to be read with `messages`. */
   readonly pubsubEmulatorHost?: string
   /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`. */
   readonly googleApis?: string
@@ -39,7 +39,7 @@ export interface Emulator extends AsyncDisposable {
   /** Cloud Scheduler's methods without a client; `body` is a job in the JSON of Google's API. */
   readonly jobs: JobMethods
   now(): Date
-  /** Moves virtual time on, firing all that is due on the way, and waits for the answers. */
+  /** Advances virtual time, firing everything due on the way, and waits for the answers. */
   advance(by: {
     readonly days?: number
     readonly hours?: number
@@ -51,7 +51,7 @@ export interface Emulator extends AsyncDisposable {
   attempts(job?: string): Attempt[]
   /** What jobs with a Pub/Sub target have published, the oldest first. */
   messages(topic?: string): PublishedMessage[]
-  /** An OIDC token such as the emulator sends; `<url>/oauth2/v3/certs` has the key that verifies it. */
+  /** An OIDC token like those that jobs send; `<url>/oauth2/v3/certs` has the key that verifies it. */
   mintToken(email: string, audience: string): Promise<string>
   stop(): Promise<void>
 }

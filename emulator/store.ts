@@ -7,7 +7,7 @@ import type { JobDefinition } from './scheduler/job-definition.ts'
 import type { Job } from './scheduler/job-message.ts'
 import type { LogEntry } from './logging/log-entry.ts'
 
-/** A job as it is kept: what its owner decided, what came of it, and where it stands. */
+/** A job as it is stored: its definition, the outcome of its last attempt and the state of its runs. */
 export interface StoredJob {
   readonly definition: JobDefinition
   readonly state: Job['state']
@@ -18,19 +18,19 @@ export interface StoredJob {
 }
 
 /**
- * What must survive the process. Each `write` is one transaction of all the changes, in their order: after a kill -9 all
- * of it is there or none.
+ * What must survive the process. Each `write` is one transaction, which applies the changes in order: after a kill -9,
+ * all of them are there or none.
  */
 export interface Store {
   readJobs(): StoredJob[]
   readSetting(key: string): string | undefined
-  /** Attempts with a number above `after`, the oldest first. */
+  /** Attempts with an id above `after`, the oldest first. */
   readAttempts(query: { job?: string | undefined; after?: number; limit?: number }): Attempt[]
   /** The last attempts, the newest first. */
   readLastAttempts(query: { job?: string | undefined; limit?: number }): Attempt[]
   readRunningAttempts(): Attempt[]
   lastAttemptId(): number
-  /** What services wrote, with a number above `after`, the oldest first. */
+  /** Log entries of services with an id above `after`, the oldest first. */
   readServiceLog(query: { after: number; limit: number }): { id: number; entry: LogEntry }[]
   lastServiceLogId(): number
   write(...changes: readonly Changes[]): void
@@ -42,11 +42,11 @@ export interface Changes {
   readonly deletedJobs?: readonly string[]
   readonly attempts?: readonly Attempt[]
   readonly settings?: Readonly<Record<string, string>>
-  /** Lines of services by their number. */
+  /** Log entries of services, each with its id. */
   readonly serviceLog?: readonly (readonly [number, LogEntry])[]
 }
 
-// Two attempts a minute for a month of Cloud Logging's retention is 86,400.
+// Cloud Logging keeps 30 days: two attempts a minute make 86,400.
 const defaultKept = 100_000
 const trimEvery = 1_000
 
@@ -119,8 +119,8 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
       throw error
     }
   }
-  // In memory nothing survives the process, so nothing need be written before somebody reads: of the states that a job and
-  // an attempt go through until then, the last is enough. That halves the time that a year of virtual time takes.
+  // In memory nothing survives the process, so writes can wait for the next read, and of each job and attempt only the
+  // last state is written. That halves the time that a year of virtual time takes.
   const waiting = directory === undefined ? createBuffer(commitAll) : undefined
 
   const readAll = <Value>(query: string): Value[] => {
@@ -209,9 +209,8 @@ const openDatabase = (directory: string | undefined): DatabaseSync => {
     const database = new DatabaseSync(
       directory === undefined ? ':memory:' : join(directory, 'emulator.sqlite')
     )
-    // The lock is held for as long as the emulator lives and goes with its process, however that ends. A
-    // write-ahead log that is not flushed at each commit survives the death of the process; only the death of the
-    // machine can cost the last attempts.
+    // The lock goes with the process, however that ends. A write-ahead log that is not flushed at each commit
+    // survives a killed process; only a crash of the machine can lose the last attempts.
     database.exec('pragma locking_mode = exclusive')
     database.exec('pragma journal_mode = wal')
     database.exec('pragma synchronous = normal')

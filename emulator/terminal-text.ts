@@ -1,6 +1,6 @@
 /**
- * Makes foreign text safe to print on a terminal's line: characters that would break the line, move the cursor, colour
- * what follows or turn its direction are escaped, like `\u001b`.
+ * Makes untrusted text safe to print on one line of a terminal: characters that would break the line, move the cursor,
+ * colour what follows or reverse its direction are escaped, as `\u001b`.
  */
 export const escapeControls = (text: string): string =>
   text.replaceAll(

@@ -3,7 +3,7 @@ import { escapeControls } from '../emulator/terminal-text.ts'
 import { readAnswer } from '../jobs/answer.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 
-/** The width of the columns that depend on the jobs. */
+/** What the columns depend on. */
 export interface AttemptColumns {
   readonly timeZone: string
   readonly longestId: number

@@ -6,10 +6,10 @@ import { DatabaseSync } from 'node:sqlite'
 /** Where the local system keeps everything. */
 export interface DataDirectory {
   readonly path: string
-  /** False for a scratch folder, which is gone after the end. */
+  /** False for a scratch folder, which `close` removes. */
   readonly isKept: boolean
   readonly database: string
-  /** What stands for the application's bucket. */
+  /** Stands in for the application's bucket. */
   readonly storage: string
   readonly emulator: string
   readonly workerLog: string
@@ -54,8 +54,8 @@ const makeFolder = async (path: string): Promise<void> => {
   await mkdir(path, { mode: 0o700 })
 }
 
-// A lock of the operating system on an open file: it goes with the process, however that ends, whereas a kill -9 would
-// leave behind a file with a process id.
+// An operating-system lock on an open file goes with the process, however that ends; a kill -9 would leave a PID file
+// behind.
 const takeLock = (path: string): DatabaseSync => {
   const database = new DatabaseSync(join(path, 'lock'), { open: false })
   try {

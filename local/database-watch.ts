@@ -3,13 +3,13 @@ import type { Sql } from 'postgres'
 import { limitStatements } from '../worker/database.ts'
 
 const lookEvery = 1_000
-// Nothing else shows that a server has gone silently.
+// Only a timeout shows that a server is gone if it never closed its connections.
 const patience = 5_000
 
 /**
- * Reports when the database stops answering and when it answers again, until stopped. At first it is taken to answer.
+ * Reports when the database stops answering and when it answers again. At first it is assumed to answer.
  *
- * @param signal aborts it.
+ * @param signal ends the watch.
  */
 export const watchDatabase = async (
   sql: Sql,

@@ -13,14 +13,14 @@ export interface LocalOptions {
   readonly host: string
   readonly data?: string
   readonly databaseUrl?: string
-  /** Where the stored files of that database are; without them nothing that has files is purged. */
+  /** Where the stored files of that database are; without the two, nothing that has files is purged. */
   readonly uploadsUrl?: string
   readonly bundlesUrl?: string
   readonly clock?: Date
   readonly readyFile?: string
 }
 
-/** Reads the options; wrong usage is answered with a sentence and exit code 2. */
+/** Reads the options; wrong usage ends the process with a sentence and exit code 2. */
 export const parseOptions = (argumentList: readonly string[], stages: readonly string[]): LocalOptions => {
   const command = new Command('npm start --')
     .description('The whole system on this machine: PostgreSQL, worker, Cloud Scheduler, console')

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 
 /**
- * Checks that a port is free, before anything is started that takes time; 0 always is.
+ * Checks that a port is free, before anything slow is started; 0 always is.
  *
  * @throws Error of one sentence that names the option it came from.
  */

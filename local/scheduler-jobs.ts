@@ -11,10 +11,10 @@ export interface SchedulerTarget {
 }
 
 /**
- * Makes the Scheduler's jobs what the declaration says, as `pulumi up` would: what is missing is created, what is there
- * is updated, what is not declared is deleted. A job that was paused by hand stays so.
+ * Makes Cloud Scheduler's jobs match the declaration, as `pulumi up` would: missing jobs are created, others updated,
+ * undeclared ones deleted. A job that was paused by hand stays paused.
  *
- * Nothing here waits, so a tick that is due at the start finds the jobs as they are declared.
+ * Nothing here waits, so a timer that fires after the start finds the jobs as they are declared.
  */
 export const applyJobs = (
   scheduler: JobMethods,

@@ -52,8 +52,8 @@ const project = 'local-project'
 /**
  * Starts all that a stage's declaration names, on this machine: database, worker, Cloud Scheduler.
  *
- * @param signal aborted while it starts, it stops what has been started and rejects with the signal's reason. A worker
- *   that has not become healthy is then left to the end of this process, which takes it along.
+ * @param signal if it aborts during the start, stops what has been started and rejects with the signal's reason. A
+ *   worker that is not healthy yet then ends only with this process.
  * @throws Error of one sentence when a part can't be started.
  */
 export const startSystem = async (
@@ -95,7 +95,7 @@ export const startSystem = async (
         clock: options.clock ? createVirtualClock(options.clock) : createRealClock(),
         // The worker's clock is the real one, which may already be past a time that the virtual clock has yet to reach.
         forcedCarriesTime: options.clock === undefined,
-        // For a database that is not ours, only Google knows the validators.
+        // Only Google knows the executions that a database of the user's own names.
         ...(options.databaseUrl === undefined
           ? { findExecution: (name) => findDemoExecution(sql, name) }
           : {}),
@@ -139,7 +139,7 @@ export const startSystem = async (
   )
   const [front] = emulator.fronts
   if (!front) throw new Error('the emulator must have a front for the worker, got none')
-  // Before anything fires: the jobs of an earlier start call the port that the front had then.
+  // Before any timer fires: jobs from an earlier start call the port that the front had then.
   applyJobs(emulator.jobs, jobs, { parent, serviceUrl: front.url, serviceAccountEmail: caller })
 
   const visible: SystemAddresses = {
@@ -176,8 +176,9 @@ const findDatabase = async (
 }
 
 /**
- * What the declared service gets, except for what exists in Google Cloud only: its secrets and its bucket. The worker
- * connects as the owner of the database. Where the files of a given database are is unknown until an option says so.
+ * The declared service's environment, except for what exists only in Google Cloud: its secrets and its bucket. The
+ * worker connects as the owner of the database. For a database of the user's own, only an option can say where its
+ * files are.
  */
 const buildEnvironment = (
   { service }: Declaration,
@@ -192,7 +193,7 @@ const buildEnvironment = (
       : {
           UPLOADS_URL: options.uploadsUrl ?? 'unknown',
           BUNDLES_URL: options.bundlesUrl ?? 'unknown',
-          // For files in Google Cloud, or on a server that stands in for it.
+          // For files in Cloud Storage, or in an emulator of it.
           ...pickVariables('GOOGLE_APPLICATION_CREDENTIALS', 'HOME', 'STORAGE_EMULATOR_HOST')
         }
   return { ...service.environment, PORT: '0', DATABASE_URL: databaseUrl, ...files }
@@ -236,6 +237,6 @@ const orAborted = async <Value>(signal: AbortSignal, promise: Promise<Value>): P
   }
 }
 
-/** The job that an attempt runs: one that was made for a single run has another name, but calls the same address. */
+/** The declared job that an attempt runs. By address: a job created for a single run has another name. */
 const findJob = (jobs: readonly DeclaredJob[], { url }: Attempt): DeclaredJob | undefined =>
   jobs.find(({ path }) => url.endsWith(path))

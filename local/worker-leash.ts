@@ -1,5 +1,5 @@
-// Preloaded into the worker: ends it when the process that started it is gone. A kill -9 of `npm start` can't tell the
-// worker anything, and the worker would go on without a front; its parent is then another process.
+// Preloaded into the worker: ends it when its parent is gone, which shows in a new parent id. After a kill -9 of
+// `npm start`, the worker would otherwise go on without a front.
 const parent = process.ppid
 const lookEvery = 500
 

@@ -25,7 +25,7 @@ export const createAttention = () => {
       try {
         show((await read('/api/troubles')).troubles)
       } catch (error) {
-        // What is shown stays: it may be the reason why nothing can be read.
+        // The list stays: it may hold the reason why nothing can be read.
         if (!error.isForNow) setText(find('attention-note'), error.message)
       }
     }

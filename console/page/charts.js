@@ -63,13 +63,13 @@ export const createCharts = () => {
         element('figcaption', {}, 'Duration')
       )
     ]
-    // Before anything changes: after a change, the browser lays out the whole page again to compute a colour.
+    // Read before the page changes: afterwards the browser would lay out the whole page to compute a colour.
     const colours = ['--muted', '--line', '--accent', '--failed', '--incomplete'].map((name) =>
       findColour(find('charts'), name)
     )
     clear(...frames)
     const times = points.map(({ at }) => Date.parse(at) / 1000)
-    /** One series per colour of dots: for what failed, and for what ended with failed rows. */
+    /** One series for each colour of dots: runs that failed, and runs with failed rows. */
     const trouble = (valueOf) => [
       points.map((point) => (isFailed(point) ? valueOf(point) : null)),
       points.map((point) => (point.outcome === 'incomplete' ? valueOf(point) : null))
@@ -129,7 +129,7 @@ export const createCharts = () => {
               ? { splits: () => times, values: () => [wallClock(points[0].at)] }
               : { values: describeTimes })
           },
-          // Whole rows and milliseconds: between 0 and 1 there is nothing to tell apart.
+          // Rows and milliseconds are whole: there is nothing between 0 and 1.
           { ...axis, size: 64, incrs: wholeSteps, values: (_plot, ticks) => ticks.map(format) }
         ],
         series: [
@@ -184,11 +184,11 @@ export const createCharts = () => {
     useJobs: (jobs) => {
       timeZone = jobs[0]?.timeZone ?? timeZone
       const declared = jobs.filter((job) => job.isDeclared)
-      // Without the database no job had a last run to choose by.
+      // Chosen again if the database was missing: no job had a last run to choose by.
       const isSettled = select.length === declared.length && (isChosen || points.length > 0)
       if (isSettled) return
       const before = isChosen || points.length > 0 ? select.value : ''
-      // What has something to show: a job whose last run changed rows.
+      // A job whose last run changed rows has something to show.
       const telling = declared.find(({ last }) => last?.affected > 0)
       const next = before || (telling ?? declared[0])?.id || ''
       if (select.length !== declared.length)
@@ -200,7 +200,7 @@ export const createCharts = () => {
   }
 }
 
-/** Labels of a time axis: days where the times are days apart, and at each midnight. */
+/** Labels of a time axis: the day at each midnight, or everywhere if the labels are days apart; otherwise the time. */
 const describeTimes = (_plot, ticks, _axis, _space, step) =>
   ticks.map((seconds) => {
     const time = timeOfDay(seconds * 1000)

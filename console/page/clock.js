@@ -25,7 +25,7 @@ const playEvery = 1_000
 /**
  * The time in the head of the page and, where time is virtual, the controls that move it.
  *
- * @param {() => void} onJump called after time went on without its ticks.
+ * @param {() => void} onJump called after a jump, which fires no ticks.
  */
 export const createClock = (onJump) => {
   let isVirtual = false

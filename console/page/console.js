@@ -28,7 +28,7 @@ const due = createDue()
 const freshness = createFreshness()
 const history = createHistory({ openRun: details.openRun, openAttempt: details.openAttempt })
 
-/** Runs once after a burst of events. */
+/** Delays an action, so that it runs once for a burst of events. */
 const soon = (action, wait) => {
   let timer
   return () => {
@@ -98,7 +98,7 @@ const afterEnd = ({ outcome }) => {
 }
 
 let connection = 'connecting'
-/** Connected to a system whose database does not answer. */
+/** Connected, but a part, such as the database, can't be read. */
 let isPartial = false
 
 const showConnection = (state) => {
@@ -148,7 +148,7 @@ listen(
       isPartial = message !== ''
       showTrouble(message)
       showConnection(connection)
-      // The trouble is over: what could not be read now can be.
+      // Once the trouble is over, all that could not be read can be.
       if (isPartial) attentionSoon()
       else void refreshAll()
     }

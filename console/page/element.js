@@ -28,8 +28,8 @@ export const setText = (target, text) => {
 }
 
 /**
- * Makes a container's children match a list. A child whose digest is the same keeps its node, so that changes elsewhere in
- * the list take away neither the focus nor a click half made.
+ * Makes a container's children match a list. A child whose digest is the same keeps its node, so that changes elsewhere
+ * in the list disturb neither the focus nor a click in progress.
  *
  * @param {Element} container
  * @param {readonly unknown[]} items
@@ -77,7 +77,7 @@ export const describeFault = (title, error) =>
     ? element('p', { class: 'note waiting' }, `${title} It comes back by itself.`)
     : describeState(title, error.message, 'error')
 
-/** Restates the roles of a table's parts: laid out as cards on a narrow page, browsers take them for plain boxes. */
+/** Restates the roles of a table's parts: browsers drop them when CSS lays the table out as cards, on a narrow page. */
 export const keepRoles = (root) => {
   for (const part of [root, ...root.querySelectorAll('thead, tbody, tr, th, td')]) {
     const role = part.scope === 'row' ? 'rowheader' : roles[part.localName]

@@ -2,7 +2,7 @@ import { find, setText } from './element.js'
 import { read } from './request.js'
 import { dayOf, relative } from './time-text.js'
 
-/** How old the history on the page is; shows nothing for a source that sees everything at once. */
+/** How old the history on the page is; shows nothing for a source that is always up to date. */
 export const createFreshness = () => {
   let shown = {}
 

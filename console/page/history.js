@@ -18,7 +18,7 @@ const spans = [
 /**
  * What has happened, page by page: the runs of the ledger, or the attempts of Cloud Scheduler.
  *
- * @param {{ openRun: (id: string) => void, openAttempt: (id: number) => void }} options
+ * @param {{ openRun: (id: string) => void, openAttempt: (id: string) => void }} options
  */
 export const createHistory = ({ openRun, openAttempt }) => {
   const kinds = {
@@ -27,7 +27,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
   }
   const filters = { job: find('history-job'), outcome: find('history-outcome'), time: find('history-time') }
   let kind = 'runs'
-  /** Cursors of the pages before this one and of this one; undefined is the first. */
+  /** Cursors of the pages up to this one; that of the first is undefined. */
   let pages = [undefined]
   let next
   let body
@@ -50,7 +50,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
             limit: pageSize
           })
       )
-      // An answer is dropped when another question was asked after its own.
+      // An answer is dropped if another request was sent after its own.
       if (mine === asking) show(found)
       return ''
     } catch (error) {
@@ -151,7 +151,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
 
   return {
     refresh,
-    /** News belongs on the first page; an older page stays as it is while someone reads it. */
+    /** New runs appear on the first page; an older page stays as it is while someone reads it. */
     refreshIfLatest: async () => {
       if (pages.length === 1) await refresh()
     },

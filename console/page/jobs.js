@@ -8,11 +8,11 @@ import { count, relative, utc, wallClock, zoneAt } from './time-text.js'
 /**
  * The table of jobs, with what can be done to each.
  *
- * @param {{ confirmation: HTMLDialogElement, onChange: (jobs) => void, openRun: (id: string) => void, openAttempt: (id: number) => void }} options
+ * @param {{ confirmation: HTMLDialogElement, onChange: (jobs) => void, openRun: (id: string) => void, openAttempt: (id: string) => void }} options
  */
 export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => {
   const rows = new Map()
-  /** Attempts that someone here asked for: their end is worth saying. */
+  /** Jobs that someone here has run: the end of the attempt is announced. */
   const asked = new Set()
   /** The source's rules: what must be typed before anything acts, or why nothing acts. */
   let rules = {}
@@ -59,7 +59,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     )
   }
 
-  /** What a button does; until that is done, further clicks do nothing. */
+  /** Does what a button says; until that is done, further clicks do nothing. */
   const act = async (row, verb) => {
     const button = row.buttons[verb]
     if (button.getAttribute('aria-disabled') === 'true') return
@@ -78,7 +78,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     }
   }
 
-  /** Requests an action, under the stage's name where that must be typed; undefined when that is cancelled. */
+  /** Requests an action, after asking for the stage's name if it must be typed; undefined when cancelled. */
   const send = async (path, action, parameters, onSent = () => undefined) => {
     const request = parameters ? { parameters } : {}
     if (rules.confirmation) {
@@ -103,7 +103,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     })
   }
 
-  /** Asks once when rows would be deleted; a run that has nothing to do needs no question. */
+  /** Asks first when rows are due, can't be counted, or parameters are wanted; otherwise runs the job at once. */
   const runAfterAsking = async (row, withParameters) => {
     const isCounted = row.job.isDeclared && rules.leftOut?.due === undefined
     const due = isCounted ? await findDue(row.job.id) : undefined
@@ -269,7 +269,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     )
   ]
 
-  /** Updates how far off things are. */
+  /** Updates the relative times. */
   const retell = () => {
     for (const row of rows.values()) {
       tellNext(row)
@@ -312,7 +312,7 @@ const announceEnd = async ({ id, job, outcome, sentence }) => {
   announce(`${job}: ${outcome}. ${found?.run?.error || sentence}`, outcome)
 }
 
-/** Counts what is due; undefined where that fails, and then the question says so. */
+/** Counts what is due; without a count where that fails, which the question then says. */
 const findDue = async (job) => {
   const { jobs } = await read(`/api/due${toQuery({ job })}`).catch(() => ({ jobs: [] }))
   return jobs[0] ?? { error: 'nobody can count' }

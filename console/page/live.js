@@ -17,7 +17,7 @@ export const listen = (listeners, onState) => {
     // The browser tries again by itself, unless the answer was something other than events.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(listeners, onState), retryMs)
   })
-  // A page that is left must not hold a connection; one that comes back from the cache is loaded again.
+  // A page that is left must not hold a connection; one that comes back from the back/forward cache is loaded again.
   addEventListener('pagehide', () => source.close(), { once: true })
   addEventListener('pageshow', (event) => event.persisted && location.reload(), { once: true })
 }

@@ -49,7 +49,7 @@ export const zoneAt = (instant) =>
     .formatToParts(new Date(instant))
     .find((part) => part.type === 'timeZoneName')?.value ?? ''
 
-/** `16:00 UTC`, with the day where it differs from the day in the zone. */
+/** `Sat 16:00 UTC` */
 export const utc = (instant) => {
   const text = new Date(instant).toISOString()
   return `${utcDays.format(new Date(instant))} ${text.slice(11, 16)} UTC`

@@ -33,7 +33,7 @@ export const createWeek = ({ openTicks }) => {
     const advice = describeEmptiness(week)
     setText(find('week-advice'), advice ?? '')
     find('week-advice').hidden = advice === undefined
-    // Where nothing has run, nothing is known of any tick: said once, it need not be marked on each.
+    // If nothing has run, nothing is known of any tick: the advice says so once, instead of a mark on each.
     isEmpty = advice !== undefined
     find('week').classList.toggle('empty', isEmpty)
     if (!grid) {
@@ -167,7 +167,7 @@ const describeDay = (job, day, { nights, now }, isEmpty) => {
     special,
     label,
     length: Math.round((until - from) / hour),
-    // Rounded to the hour: each change makes the cell again.
+    // Rounded to the hour: each change rebuilds the cell.
     nowAt: at >= from && at < until ? Math.floor((at - from) / hour) : undefined
   }
 }
@@ -246,7 +246,7 @@ const sum = (counts) => {
 
 const findNight = (nights, day) => nights.find(({ at }) => at >= day.from && at < day.until)
 
-/** One stop for the tab key; the arrows go from cell to cell. */
+/** The grid is one tab stop; the arrow keys go from cell to cell. */
 const moveFocus = (event, grid) => {
   const lines = [...grid.querySelectorAll('.line:not(.head)')].map((line) => [
     ...line.querySelectorAll('.day')

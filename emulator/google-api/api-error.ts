@@ -1,4 +1,4 @@
-/** An answer of Google's API other than success: `{"error": {"code", "message", "status"}}`. */
+/** An error answer of Google's API: `{"error": {"code", "message", "status"}}`. */
 export class ApiError extends Error {
   readonly code: number
   readonly status: StatusName

@@ -33,7 +33,7 @@ export const loadService = (
   methods
 })
 
-/** Every error reaches the client with google.rpc's code, message and details, but without internal ones. */
+/** Errors reach the client with google.rpc's code, message and details; the cause of an internal one stays here. */
 export const createGrpcServer = (
   services: readonly GrpcService[],
   log: Pick<Logger, 'error'>

@@ -11,8 +11,8 @@ export const readJsonBodies = (server: FastifyInstance, contentType: string): vo
 /**
  * Reads the JSON body of a request, undefined when it is empty.
  *
- * @throws ApiError 400 when it is not JSON, or nested more deeply than protobuf's JSON may be: code that walks a value
- *   level by level, for a message or a log, would run out of stack.
+ * @throws ApiError 400 when it is not JSON, or nested more deeply than protobuf's JSON may be: recursive code, for a
+ *   message or a log, would run out of stack.
  */
 const parseJson = (text: string): unknown => {
   if (text === '') return undefined

@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 /**
  * Lets an HTTP/1.1 server share its port: a connection that begins as HTTP/2 goes to `takeHttp2`.
  *
- * A client of gRPC without TLS begins with a fixed line (RFC 9113, section 3.4), and `PRI` is no method of HTTP/1.1.
+ * A gRPC client without TLS begins with a fixed line (RFC 9113, section 3.4), and `PRI` is no method of HTTP/1.1.
  *
  * @param patience how long, in milliseconds, a connection may be silent before its protocol is known.
  */
@@ -36,7 +36,7 @@ export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, p
     }
     socket.on('readable', look)
   })
-  // The server does not know of connections that are still silent.
+  // The server does not know of connections whose protocol is still undecided.
   const close = server.close.bind(server)
   server.close = (callback) => {
     for (const socket of undecided) socket.destroy()

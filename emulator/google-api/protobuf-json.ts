@@ -1,4 +1,4 @@
-/** What a message of protobuf consists of, as far as it is read or shown in JSON. */
+/** The fields of a protobuf message that are read or shown in JSON. */
 export interface Fields {
   readonly [name: string]: Field
 }
@@ -10,14 +10,14 @@ export type Field = { readonly outputOnly?: true } & (
 )
 export type ScalarType = 'any' | 'string' | 'bytes' | 'int32' | 'duration' | 'timestamp' | 'map'
 
-/** A message as protobufjs reads it from the wire, in protobuf's JSON: only times and durations differ. */
+/** Turns a message that protobufjs read from the wire into protobuf's JSON, except timestamps, all output only. */
 export const readProtobuf = (message: object | undefined, fields: Fields): Record<string, unknown> =>
   convert(message ?? {}, fields, {
     duration: (value) => readDuration(value as Seconds),
     timestamp: (value) => value
   })
 
-/** A message in protobuf's JSON, as protobufjs writes it to the wire. */
+/** Turns a message in protobuf's JSON into what protobufjs writes to the wire. */
 export const writeProtobuf = (message: object, fields: Fields): Record<string, unknown> =>
   convert(message, fields, {
     duration: (value) => writeDuration(value as string),

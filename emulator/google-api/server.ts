@@ -6,11 +6,11 @@ import { ApiError, badRequest, invalidArgument } from './api-error.ts'
 import { sendError } from './error-handler.ts'
 import { readJsonBodies } from './json-body.ts'
 
-// A client on this machine sends its headers at once; one that sends half of them ties up a connection.
+// A client on this machine sends its headers at once; one that stops halfway ties up a connection.
 const headersTimeout = 10_000
 const lookForLateEvery = 1_000
 
-/** The server of the first port, with the rules for all services' paths and for a console beside them. */
+/** Builds the server of the emulator's `port`. Its rules hold for every route on it, a console's included. */
 export const buildServer = (host: string, log: Logger): FastifyInstance => {
   const logger: FastifyBaseLogger = log
   const server: FastifyInstance = Fastify({
@@ -49,7 +49,7 @@ const takeMethodOverride = (request: IncomingMessage): void => {
 
 const overridable = ['GET', 'PUT', 'PATCH', 'DELETE']
 
-/** Of two Host headers, a proxy may take another one than the server behind it (RFC 9112, section 3.2). */
+/** Given two Host headers, a proxy and the server behind it may each use a different one (RFC 9112, section 3.2). */
 const refuseTwoHosts = ({ raw }: FastifyRequest): void => {
   if (hasTwoHosts(raw.rawHeaders)) throw invalidArgument('A request must have one Host header, got more.')
 }
@@ -57,8 +57,9 @@ const refuseTwoHosts = ({ raw }: FastifyRequest): void => {
 export const hasTwoHosts = (rawHeaders: readonly string[]): boolean =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1
 
-// A web page can make a browser on this machine send requests here, but it can't leave out its Origin or, for a name
-// of its own that resolves to 127.0.0.1, change the Host. Neither kind may create jobs or have tokens made.
+// A web page can make a browser on this machine send requests here, but it can't remove its Origin or, when its own
+// name resolves to 127.0.0.1 (DNS rebinding), change the Host. Neither kind of page may create jobs or have tokens
+// made.
 const refuseWebPages = ({ headers }: FastifyRequest, host: string): void => {
   const { origin, host: asked = '' } = headers
   const isForeign = origin !== undefined && origin !== `http://${asked}`

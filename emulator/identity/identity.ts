@@ -8,7 +8,7 @@ import type { Clock } from '../clock.ts'
 export interface Identity {
   /** A token of a service account for an audience, with Google's claims; lasts an hour. */
   mintToken(email: string, audience: string): Promise<string>
-  /** An access token of a service account, for Google's APIs: opaque, and it opens nothing. */
+  /** An access token of a service account, for Google's APIs: opaque, and valid nowhere. */
   mintAccessToken(email: string): string
   readonly publicKey: KeyObject
   readonly keyId: string

@@ -37,7 +37,7 @@ export interface LogEntry {
 
 /**
  * What an attempt leaves in `cloudscheduler.googleapis.com/executions`: AttemptStarted, and AttemptFinished once it
- * has ended. An attempt that was cut off by the emulator's own end has no AttemptFinished, as nobody saw it finish.
+ * has ended. An interrupted attempt has no AttemptFinished, as nobody saw it finish.
  */
 export const describeLogEntries = (attempt: Attempt): LogEntry[] => {
   const { project, location, id } = parseJobName(attempt.job)

@@ -1,7 +1,7 @@
 import { invalidArgument } from '../google-api/api-error.ts'
 import { type LogEntry, severities } from './log-entry.ts'
 
-/** Whether an entry is asked for. */
+/** Whether an entry matches. */
 export interface LogFilter {
   (entry: LogEntry): boolean
   /** The resource types, in lower case, that a matching entry can have; left out when unknown. */
@@ -115,7 +115,7 @@ export const compileLogFilter = (filter: string): LogFilter => {
 }
 
 // https://cloud.google.com/logging/quotas: "Length of a Logging query language expression: 20,000 characters". The other two
-// are ours: each level is a call, and each comparison is made with every entry there is.
+// are ours: each level is a recursive call, and each comparison runs on every entry.
 const maxLength = 20_000
 const maxDepth = 100
 const maxComparisons = 500
@@ -197,7 +197,7 @@ const orders: Record<Exclude<(typeof operators)[number], ':'>, (order: number) =
 
 const toText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Below 0, 0 or above: compared by severity, as numbers, as times or as text, whichever both values are. */
+/** Below 0, 0 or above. Compares severities, numbers or times where both values are such; otherwise text. */
 const compileOrder = (wanted: string): ((actual: string) => number) => {
   const rank = rankOf(wanted.toUpperCase())
   const number = isNumber(wanted) ? Number(wanted) : undefined

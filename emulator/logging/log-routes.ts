@@ -99,10 +99,10 @@ const listLogEntries = async (
   }
 }
 
-// Few enough for the largest filter to take some milliseconds; other requests are served between two slices.
+// Few enough for the largest filter to take some milliseconds a slice; other requests are served in between.
 const slice = 200
 
-/** Reads all rows in the order of their numbers, with a turn of the event loop after each page. */
+/** Reads all rows in the order of their ids, and yields to the event loop after each page. */
 async function* readInPages<Row extends { readonly id: number }>(
   read: (query: { after: number; limit: number }) => Row[]
 ): AsyncGenerator<Row[]> {

@@ -34,8 +34,8 @@ export interface ServiceLine {
  * entry's own, the rest its jsonPayload, a message that stands alone its textPayload; any other line is text
  * (https://cloud.google.com/logging/docs/structured-logging#special-payload-fields).
  *
- * @param now the instant of a line that gives no `time`, and of every line under a virtual clock, of which the service's
- *   own clock knows nothing.
+ * @param now the timestamp of a line without `time`, and of every line under a virtual clock, which the service's own
+ *   clock does not follow.
  */
 export const describeServiceEntry = (
   { service, region, stream, text }: ServiceLine,

@@ -17,7 +17,7 @@ export interface PublishedMessage {
 /** Publishes the messages of jobs with a Pub/Sub target. */
 export interface Publisher {
   publish(topic: string, message: MessageContent, deadline: AbortSignal): Promise<Answer>
-  /** The last messages of one topic or of all, the oldest first; none of those that went to an emulator of Pub/Sub. */
+  /** The last messages of one topic or of all, the oldest first; none that went to a Pub/Sub emulator. */
   listMessages(topic?: string): PublishedMessage[]
 }
 
@@ -25,7 +25,7 @@ export type MessageContent = Pick<PublishedMessage, 'data' | 'attributes'>
 
 const kept = 10_000
 
-/** @param emulatorHost `HOST:PORT` of an emulator of Pub/Sub; without one, messages are kept here, in memory. */
+/** @param emulatorHost `HOST:PORT` of a Pub/Sub emulator; without one, messages are kept here, in memory. */
 export const createPublisher = (
   emulatorHost: string | undefined,
   deliverer: Pick<Deliverer, 'deliver'>,

@@ -3,13 +3,13 @@ import { issuer } from '../identity/identity.ts'
 import { errors, jwtVerify } from 'jose'
 import type { JWTPayload } from 'jose'
 
-/** Who may call a service, and as what it is addressed. */
+/** Who may call a service, and the token audiences that it accepts. */
 export interface Door {
   readonly invokers: readonly string[]
   readonly audiences: readonly string[]
 }
 
-/** Cloud Run's decision on a request: let in, or an answer of its own. */
+/** Cloud Run's decision on a request: admitted, or refused with a status. */
 export type Decision =
   | { readonly admitted: true; readonly email: string; readonly header: TokenHeader }
   | { readonly admitted: false; readonly statusCode: 401 | 403; readonly reason: string }
@@ -22,8 +22,8 @@ export type CallerCheck = (rawHeaders: readonly string[], now: Date) => Promise<
 /**
  * Makes the check that decides whether Cloud Run's IAM would let a request through to the container of one service.
  *
- * No token, or an account without run.invoker: 403. A bearer that can't be verified: 401. `X-Serverless-Authorization`
- * is looked at first, and alone, where it is present.
+ * No token, or an account without run.invoker: 403. A bearer token that can't be verified: 401. If
+ * `X-Serverless-Authorization` is present, no other header is checked.
  */
 export const createCallerCheck = (
   door: Door,
@@ -54,7 +54,7 @@ const checkCaller = async (
   return { admitted: true, email: claims.email, header }
 }
 
-/** The value of a token's header as the container gets it: readable, but not to be used again. */
+/** The value of a token's header as the container gets it: readable, but no longer valid. */
 export const removeSignature = (value: string): string =>
   `${value.slice(0, value.lastIndexOf('.') + 1)}SIGNATURE_REMOVED_BY_GOOGLE`
 

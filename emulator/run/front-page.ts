@@ -6,7 +6,7 @@ export const refuseCaller = (
   outgoing: ServerResponse,
   statusCode: 401 | 403
 ): void => {
-  // The body is not read, so the connection can't be used again.
+  // The body is not read, so the connection can't be reused.
   outgoing.setHeader('Connection', 'close')
   if (statusCode === 401) {
     outgoing.setHeader(
@@ -26,7 +26,7 @@ export const refuseRequest = (
   outgoing: ServerResponse,
   { statusCode, text }: { readonly statusCode: 400 | 501; readonly text: string }
 ): void => {
-  // Where its body ends is in doubt, and so is what comes after it.
+  // Where the body ends is in doubt, and so is what follows on the connection.
   outgoing.setHeader('Connection', 'close')
   sendPage(outgoing, statusCode, statusCode === 400 ? 'Bad Request' : 'Not Implemented', text)
 }

@@ -15,7 +15,7 @@ export interface Passage {
   readonly header: TokenHeader
 }
 
-/** Passes a request on and its answer back, both as streams. Rejects when the service breaks off or the time is over. */
+/** Streams a request to the service and its answer back. Rejects when the service breaks off or the time is up. */
 export const passOn = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -23,8 +23,8 @@ export const passOn = (
 ): Promise<void> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(passage.target)
-    // The signal is the time-out's only. As on Cloud Run, a caller that goes away does not stop the service's work;
-    // but a body that will never be complete must not be waited for.
+    // Only the timeout aborts the signal. As on Cloud Run, a caller that disconnects does not stop the service's work,
+    // unless its request is incomplete: the rest would never come.
     const request = requestHttp({
       host: hostname.replace(/^\[|\]$/g, ''),
       port,
@@ -43,15 +43,14 @@ export const passOn = (
         response.statusMessage,
         withoutHopByHop(response.rawHeaders)
       )
-      // A body that came with the headers leaves in one packet with them; one that is still to come must not hold them
-      // back.
+      // A body that came with the headers leaves in one packet with them; a later one must not hold them back.
       setImmediate(() => {
         if (!outgoing.writableEnded) outgoing.flushHeaders()
       })
       response.pipe(outgoing)
       response.on('error', reject)
       response.on('end', resolve)
-      // Nobody reads the answer any more; the service may still finish it.
+      // If the caller is gone, the answer is read and dropped, so that the service can finish it.
       if (outgoing.destroyed) response.resume()
       else outgoing.on('close', () => response.resume())
     })
@@ -64,8 +63,8 @@ export const passOn = (
   })
 
 /**
- * Why the service might read a request in another way than the front; undefined when it can't. Node.js has already
- * refused an invalid length, two lengths, and a length beside chunks.
+ * Why the service might parse a request differently from the front (request smuggling); undefined when it can't.
+ * Node.js has already refused an invalid length, two lengths, and a length beside chunks.
  */
 export const findRequestFault = ({
   url,

@@ -29,10 +29,10 @@ export interface ServiceOptions {
   readonly port?: number
 }
 
-/** The door of one service. */
+/** The proxy in front of one service. */
 export interface Front {
   readonly service: string
-  /** Where the front listens; as valid an audience as the two below. */
+  /** Where the front listens; a valid audience, like the two below. */
   readonly url: string
   /** The URLs that Cloud Run would give the service; audiences only, nothing listens there. */
   readonly cloudRunUrls: readonly [string, string]
@@ -74,7 +74,7 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
   const agent = new ServiceAgent()
   const server = createServer({
     keepAliveTimeout: 5_000,
-    // A body may take as long as the service's time-out; headers may not, and a time-out of 0 would be theirs too.
+    // A body may take as long as the service's timeout. Headers would inherit the 0: they have a limit of their own.
     requestTimeout: 0,
     headersTimeout,
     connectionsCheckingInterval: lookForLateEvery

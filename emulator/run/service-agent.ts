@@ -2,15 +2,15 @@ import { Agent } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
 
-// Milliseconds for which a connection waits for the next request; long enough for a minute in which thousands of jobs
-// are due. A longer wait would come near the time after which servers close idle connections (Node.js 5 s), and would
-// keep a service that was told to stop from ending.
+// How long an idle connection is kept, in milliseconds: long enough for a minute in which thousands of jobs are due. A
+// longer wait would come near the time after which servers close idle connections (Node.js: 5 s), and would keep a
+// service that was told to stop from ending.
 const idleLimit = 100
 
 /**
- * Connections to one service. If the service closed one just as it is used again, the attempt would fail, and nobody
- * could tell whether the service has seen the request; so a connection is used again only where the service promised
- * to keep it (`Keep-Alive: timeout=5`), and only at once. Otherwise each request has a connection of its own.
+ * Connections to one service. If the service closed one just as it is reused, the attempt would fail, and nobody could
+ * tell whether the service had seen the request. So a connection is reused only if the service promised to keep it open
+ * (`Keep-Alive: timeout=5`), and only at once. Otherwise each request has a connection of its own.
  */
 export class ServiceAgent extends Agent {
   readonly #promised = new WeakSet<Duplex>()

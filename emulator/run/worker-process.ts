@@ -78,7 +78,7 @@ export const startWorker = async (
       for (;;) {
         const instance = await untilAborted(current, signal)
         if (!instance) throw new Error(`worker ${name} is not running`)
-        // When it ends first, `watch` has replaced `current` by the time this goes on.
+        // If the instance ends first, `watch` has replaced `current` before the next turn.
         if (await untilAborted(Promise.race([instance.healthy, instance.ended.then(() => false)]), signal)) {
           return instance.url
         }
@@ -158,7 +158,7 @@ const askHealth = async (url: string, ended: Promise<string>): Promise<true> => 
       await response.body?.cancel()
       if (response.ok) return true
     } catch (error) {
-      // It does not listen yet, or it has ended: the next turn shows which.
+      // The worker does not listen yet, or it has ended: the next turn shows which.
       if (!(error instanceof TypeError || end.signal.aborted)) throw error
     }
     await wait(askEvery)
@@ -176,7 +176,7 @@ const endInstance = async ({ child, ended, closed }: Instance, killAfter: number
   await closed
 }
 
-/** Sends a signal to the process and all that it has started; they share the group that `detached` has made. */
+/** Sends a signal to the process and all that it has started: the process group that `detached` creates. */
 const sendSignal = ({ pid }: ChildProcess, signal: NodeJS.Signals): void => {
   if (pid === undefined) return
   try {

@@ -8,7 +8,7 @@ export interface RetryPolicy {
   readonly maxDoublings: number
 }
 
-/** What Cloud Scheduler uses where a job says nothing (google/cloud/scheduler/v1/job.proto). */
+/** Cloud Scheduler's defaults (google/cloud/scheduler/v1/job.proto). */
 export const defaultRetryPolicy: RetryPolicy = {
   retryCount: 0,
   maxRetryDuration: 0,

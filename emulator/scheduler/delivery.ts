@@ -19,10 +19,10 @@ export interface Deliverer {
   close(): void
 }
 
-// Connections to one target at a time. 5,000 jobs due in one minute must not exhaust the machine's descriptors.
+// Open connections to one target. 5,000 jobs due in one minute must not exhaust the machine's file descriptors.
 const maxSockets = 256
 const maxRedirects = 10
-/** Enough for the JSON of a worker; a page of HTML is cut. */
+/** In characters: enough for a worker's JSON; an HTML page is cut. */
 const excerptLength = 2_000
 
 export const createDeliverer = (): Deliverer => {
@@ -31,8 +31,8 @@ export const createDeliverer = (): Deliverer => {
     'https:': new HttpsAgent({ maxSockets })
   }
 
-  // "A redirect's final answer counts" (job.proto). As browsers do, 301, 302 and 303 go on with GET and no body, 307
-  // and 308 with the same request; the token goes to the first host only.
+  // "A redirect's final answer counts" (job.proto). As in browsers, 301, 302 and 303 go on with GET and no body, 307
+  // and 308 with the same request; the token goes to the first origin only.
   const follow = async (delivery: Delivery, redirects: number): Promise<Answer> => {
     const url = new URL(delivery.url)
     const response = await send(delivery, url)

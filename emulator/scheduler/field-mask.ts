@@ -4,10 +4,10 @@ import type { Fields } from '../google-api/protobuf-json.ts'
 import type { JobInput } from './job-message.ts'
 
 /**
- * The job that an update asks for: the stored one with the fields of the mask taken from the sent one.
+ * The job that an update asks for: the stored job, with the fields in the mask taken from the sent job.
  *
- * Paths go down to any message's field (`httpTarget.oidcToken.audience`), in camelCase or snake_case. A field of the
- * mask that was not sent is cleared. Without a mask, or with `*`, the whole job is taken: what was not sent is cleared.
+ * Paths may name nested fields (`httpTarget.oidcToken.audience`), in camelCase or snake_case. A field that is in the
+ * mask but was not sent is cleared. Without a mask, or with `*`, the sent job replaces the stored one.
  *
  * @throws ApiError 400 `Invalid mask for Job: FIELD`.
  */
@@ -32,7 +32,7 @@ export const applyMask = (stored: JobInput, sent: JobInput, mask: string | undef
   return updated
 }
 
-/** Fields of which a message has only one: setting one clears the others (job.proto and target.proto, `oneof`). */
+/** A message has at most one of these: setting one clears the others (job.proto and target.proto, `oneof`). */
 const targets = ['httpTarget', 'pubsubTarget', 'appEngineHttpTarget']
 const tokens = ['oidcToken', 'oauthToken']
 

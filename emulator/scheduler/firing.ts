@@ -4,15 +4,16 @@ import { readRetryPolicy } from './job-definition.ts'
 import type { JobDefinition } from './job-definition.ts'
 
 /**
- * The state of a job. All instants are milliseconds since 1970, so that it can be kept as JSON.
+ * The state of a job's runs. All instants are milliseconds since 1970, so that it can be stored as JSON.
  *
- * The rules, each with its source in docs/parity.md: runs of a schedule never overlap; a late one delays the next, and
- * the ticks in between are dropped; retries of a run end at the next tick; a forced run is independent of all others.
+ * The rules, each with its source in docs/parity.md: runs of a schedule never overlap; an attempt that takes too long
+ * delays the next tick, and further ticks that it covers are dropped; retries of a run end at the next tick; a forced
+ * run is independent of all others.
  */
 export interface Firing {
   /** The tick that comes next; none while paused. */
   readonly nextTick?: number
-  /** The run of the schedule under way or waiting for a retry. */
+  /** The run of a tick that is under way or waits for a retry. */
   readonly run?: Run
   readonly forced: readonly Run[]
 }
@@ -39,25 +40,25 @@ export interface Start {
   readonly forced: boolean
 }
 
-/** What decides a job's schedule and retries. */
+/** The part of a job that decides when it fires. */
 export type FiringRules = Pick<JobDefinition, 'schedule' | 'timeZone' | 'retryConfig'>
 
-/** How late a tick missed while the emulator was down is still made up; an older one is left out, as after a pause. */
+/** A tick missed while the emulator was down still fires if it is at most this late; an older one is dropped. */
 export const lateStartLimit = 60_000
 
-/** The state of a job that begins to follow its schedule now: whatever was due before is left out. */
+/** The state of a job that begins to follow its schedule now: earlier ticks are dropped. */
 export const beginFiring = (rules: FiringRules, now: number): Firing => ({
   ...planNextTick(rules, now),
   forced: []
 })
 
-/** The state of a job that is paused: attempts under way end, nothing follows them. */
+/** The state of a job that is paused: attempts under way go on, without retries or ticks after them. */
 export const pauseFiring = (firing: Firing): Firing => ({
   ...(firing.run?.attemptId === undefined ? {} : { run: firing.run }),
   forced: firing.forced.filter((run) => run.attemptId !== undefined)
 })
 
-/** The state of a job that follows a schedule (again): attempts under way and retries stay, the next tick is new. */
+/** The state of a job that is resumed or has a new schedule: its runs stay, the next tick is computed from now. */
 export const resumeFiring = (rules: FiringRules, firing: Firing, now: number): Firing => {
   const { nextTick: _, ...rest } = firing
   return { ...rest, ...planNextTick(rules, now) }
@@ -73,7 +74,7 @@ export const findDue = ({ nextTick: next, run, forced }: Firing): number | undef
 /**
  * What is due now, and the state after it has begun.
  *
- * @param takeId gives each attempt its number.
+ * @param takeId gives each attempt its id.
  */
 export const tick = (rules: FiringRules, firing: Firing, now: number, takeId: () => number): Step => {
   const starts: Start[] = []
@@ -95,7 +96,7 @@ export const tick = (rules: FiringRules, firing: Firing, now: number, takeId: ()
 
 /** A run outside the schedule (`:run`), whatever else is under way. It carries the time of the next tick. */
 export const forceRun = (rules: FiringRules, firing: Firing, now: number, takeId: () => number): Step => {
-  // A paused job has no tick to come; the time is then that of the schedule it would follow.
+  // A paused job has no next tick: its run carries the one that the schedule would have.
   const next =
     firing.nextTick !== undefined && firing.nextTick > now
       ? firing.nextTick
@@ -129,8 +130,8 @@ export const settle = (
 }
 
 /**
- * The state after a crash. An attempt that was under way has an unknown end, so it is made once more with the same
- * ScheduleTime, which at-least-once allows; unless a tick that came since takes its place.
+ * The state after a crash. How an attempt under way ended is unknown, so it is made once more with the same
+ * ScheduleTime, which at-least-once delivery allows, unless the next tick has come since.
  */
 export const recover = (rules: FiringRules, firing: Firing, now: number): Firing => {
   const again = (run: Run): Run =>
@@ -161,7 +162,7 @@ const planNextTick = (rules: FiringRules, now: number): { nextTick?: number } =>
 }
 
 const minute = 60_000
-// Thousands of jobs that are due in one minute mostly share a few schedules, whose next ticks are the same.
+// Thousands of jobs due in one minute mostly share a few schedules: each next tick is computed once.
 const ticksAfter = { minute: Number.NaN, found: new Map<string, number>() }
 
 const findNextTick = ({ schedule, timeZone }: FiringRules, after: number): number | undefined => {

@@ -61,7 +61,7 @@ export type HttpMethod = Exclude<(typeof httpMethods)[number], 'HTTP_METHOD_UNSP
 export const jobStates = ['STATE_UNSPECIFIED', 'ENABLED', 'PAUSED', 'DISABLED', 'UPDATE_FAILED'] as const
 export type JobState = Exclude<(typeof jobStates)[number], 'STATE_UNSPECIFIED'>
 
-/** What a caller may send as a job: checked for names and types, nothing else. */
+/** A job as a caller sends it: only names and types are checked. */
 export interface JobInput {
   name?: string
   description?: string
@@ -87,7 +87,7 @@ export interface JobInput {
   }
 }
 
-/** google.cloud.scheduler.v1.Job. A target that the emulator refuses is known here, to be refused by name. */
+/** google.cloud.scheduler.v1.Job, with the target that the emulator refuses, so that its error can name it. */
 export const jobFields: Fields = {
   name: { type: 'string' },
   description: { type: 'string' },
@@ -190,7 +190,7 @@ const readField = (value: unknown, field: Field, path: string, violations: Viola
   return read
 }
 
-/** Each gives back the value as it is kept, undefined when it is of another type. */
+/** Each returns the value as it is stored, undefined when it has the wrong type. */
 const readers: Record<ScalarType, (value: unknown) => unknown> = {
   any: (value) => value,
   string: (value) => (typeof value === 'string' ? value : undefined),
@@ -204,7 +204,7 @@ const readers: Record<ScalarType, (value: unknown) => unknown> = {
       ? number
       : undefined
   },
-  // Its form and its range are checked with the job, which knows the range.
+  // Its form and its range are checked in job-definition.ts, which knows the range.
   duration: (value) => (typeof value === 'string' ? value : undefined),
   timestamp: (value) => value,
   map: (value) =>

@@ -13,7 +13,7 @@ import type { StoredJob } from '../store.ts'
 import { formatTimestamp } from '../google-api/timestamp.ts'
 
 /**
- * Cloud Scheduler v1's methods as functions; the HTTP layer calls the same ones.
+ * Cloud Scheduler v1's methods as functions; REST and gRPC call the same ones.
  *
  * `name` is `projects/P/locations/L/jobs/J`, `parent` that without `/jobs/J`; `body` is a job in Google's JSON. All
  * throw ApiError, with Google's code, status and (where it is known) text.
@@ -30,7 +30,7 @@ export interface JobMethods {
   pause(name: string): Job
   resume(name: string): Job
   run(name: string): Job
-  /** Ids of the locations that are served; where every location is, of those that hold a job. */
+  /** Ids of the served locations; if every location is served, of those that hold a job of the project. */
   listLocations(project: string): string[]
   getLocation(project: string, location: string): string
 }

@@ -5,7 +5,7 @@ const nameShape = /^projects\/([A-Za-z0-9.:-]+)\/locations\/([a-z0-9-]+)\/jobs\/
 /**
  * The parts of `projects/P/locations/L/jobs/J`.
  *
- * @throws ApiError 400 when it is no such name or the id holds more than letters, digits, `_` and `-`.
+ * @throws ApiError 400 when the name has another form or the id is not 1 to 500 letters, digits, `_` and `-`.
  */
 export const parseJobName = (name: string): { project: string; location: string; id: string } => {
   const [, project, location, id] = nameShape.exec(name) ?? []
@@ -25,9 +25,9 @@ export const parseJobName = (name: string): { project: string; location: string;
 
 /** Which project and locations an emulator serves. */
 export interface Realm {
-  /** Every project that is asked for, when left out. */
+  /** Any project when left out. */
   readonly project: string | undefined
-  /** Every location that is asked for, when left out. */
+  /** Any location when left out. */
   readonly locations: readonly string[] | undefined
 }
 

@@ -29,7 +29,7 @@ export const defineTarget = (name: string, input: JobInput): JobTarget => {
 const maxUri = 2083
 const maxHeaders = 80 * 1024
 
-/** An update without a mask, made from a read, carries the headers that reads show; those are ours to set. */
+/** Headers that the service sets. An update built from a read sends them back, so they are dropped, not refused. */
 const ownHeaders = /^(host|content-length|user-agent|x-google-.*|x-appengine-.*|x-cloudscheduler.*)$/i
 const methodsWithBody = ['POST', 'PUT', 'PATCH']
 
@@ -68,7 +68,7 @@ const defineHttpTarget = (input: NonNullable<JobInput['httpTarget']>): HttpTarge
     const { scope } = input.oauthToken
     const { protocol, hostname } = new URL(uri)
     // target.proto: "This type of authorization should generally only be used when calling Google APIs hosted on
-    // *.googleapis.com". Any other host would be given a token that opens all of the account's projects.
+    // *.googleapis.com". Any other host would get a token for everything that the account may do.
     if (protocol !== 'https:' || !hostname.endsWith('.googleapis.com')) {
       throw invalidArgument(
         `HttpTarget.oauthToken must be for a URL of https://*.googleapis.com, got "${uri}": use an oidcToken.`

@@ -91,7 +91,7 @@ interface NameParts {
   readonly location: string
 }
 
-/** google/cloud/location/locations.proto, which the package above leaves to the library below it. */
+/** google/cloud/location/locations.proto, which @google-cloud/scheduler leaves to google-gax. */
 const locations = {
   nested: {
     'google.protobuf': {

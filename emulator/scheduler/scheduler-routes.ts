@@ -7,11 +7,11 @@ import type { Job } from './job-message.ts'
 import { describeLocation } from './job-name.ts'
 import type { JobMethods } from './job-methods.ts'
 
-/** Cloud Scheduler v1 over REST, at Google's paths. Register it as a plugin of its own: it reads bodies its own way. */
+/** Cloud Scheduler v1 over REST, at Google's paths. Register it as a plugin of its own: it replaces the body parsers. */
 export const registerSchedulerRoutes =
   (jobs: JobMethods) =>
   async (server: FastifyInstance): Promise<void> => {
-    // Google's front end takes JSON under any content type: curl -d sends that of a form.
+    // Google's front end takes JSON under any content type: curl -d sends a form's.
     server.removeAllContentTypeParsers()
     readJsonBodies(server, '*')
 

@@ -15,17 +15,17 @@ import { formatTimestamp } from '../google-api/timestamp.ts'
 export interface Scheduler {
   find(name: string): StoredJob | undefined
   count(): number
-  /** Every job, in the order of their names. */
+  /** Every job, sorted by name. */
   list(): StoredJob[]
   put(job: StoredJob): void
   remove(name: string): void
   /** Makes an attempt now, outside the schedule. */
   force(job: StoredJob): StoredJob
-  /** Takes up the state of an earlier start and begins to fire. */
+  /** Recovers what an earlier process stored and begins to fire. */
   start(): void
   /** Fires nothing more; attempts under way go on. */
   pause(): void
-  /** Waits for the attempts under way, but not longer than the signal allows; those left are made again by the next start. */
+  /** Waits for attempts under way until the signal aborts; those left are made again by the next start. */
   drain(patience: AbortSignal): Promise<void>
 }
 
@@ -34,7 +34,7 @@ export interface SchedulerOptions {
   readonly store: Store
   readonly deliverTarget: TargetDeliverer
   readonly log: Pick<Logger, 'info' | 'error'>
-  /** The share of a schedule's deliveries that is made twice, from 0 to 1. */
+  /** The share of scheduled deliveries to make twice, from 0 to 1. */
   readonly duplicate: number
   readonly random: () => number
   readonly onAttempt: (attempt: Attempt) => void
@@ -76,7 +76,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     arm(findEarliest([...jobs.values()].map((job) => findDue(job.firing))))
   }
 
-  /** Keeps the next states and the attempts that begin, in one transaction, and only then makes the attempts. */
+  /** Stores the next states and the attempts that begin, in one transaction, and only then makes the attempts. */
   const take = (steps: readonly { job: StoredJob; step: Step }[]): void => {
     const now = clock.now()
     const changed: StoredJob[] = []
@@ -145,7 +145,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     underWay.set(attempt.id, { abort, done: complete() })
   }
 
-  /** Stores the outcome of an attempt before anybody is told: at once, or in a crowd together with others. */
+  /** Stores an attempt's outcome before it is reported: at once, or together with others when many are under way. */
   const record = async (changes: Changes): Promise<void> =>
     underWay.size < crowd ? commits.write(changes) : commits.writeSoon(changes)
 

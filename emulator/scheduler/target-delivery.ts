@@ -12,9 +12,9 @@ export interface TargetDeliveryOptions {
   readonly identity: Pick<Identity, 'mintToken' | 'mintAccessToken'>
   readonly deliverer: Pick<Deliverer, 'deliver'>
   readonly publisher: Pick<Publisher, 'publish'>
-  /** Whether a forced run carries the time of the next tick; else it carries none. */
+  /** Whether a forced run carries the time of the next tick or none. */
   readonly forcedCarriesTime: boolean
-  /** Where requests to Google's APIs go; without it they go nowhere, as no token here opens anything there. */
+  /** Where requests to Google's APIs go; without it, nowhere, since Google would accept no token made here. */
   readonly googleApis: string | undefined
 }
 

@@ -2,7 +2,7 @@ import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 
 /** The last attempts, kept in memory for the console. */
 export interface AttemptIndex {
-  /** Takes up what has happened since the last call. @returns the attempts that are new or have ended since. */
+  /** Reads what has happened since the last call. @returns the attempts that are new or have ended since. */
   refresh(): readonly Attempt[]
   /** The newest first. */
   list(): readonly Attempt[]
@@ -11,12 +11,12 @@ export interface AttemptIndex {
   ofRun(runId: string): readonly Attempt[]
 }
 
-// A month of the catalogue is 14,000.
+// All jobs make 14,000 attempts a month.
 const kept = 20_000
 const firstLook = 100
 
 /**
- * Keeps the last attempts in memory, so that a page of them costs no reading of thousands of rows.
+ * Keeps the last attempts in memory, so that showing a page does not read thousands of rows.
  *
  * @param readLast the last attempts of the emulator, the newest first.
  */

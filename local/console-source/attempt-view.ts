@@ -3,7 +3,7 @@ import type { DeclaredJob } from '../../infra/declaration.ts'
 import { readAnswer } from '../../jobs/answer.ts'
 import type { AttemptView, Outcome } from '../../console/schemas.ts'
 
-/** Finds the id that a job has in the console by its full name in Cloud Scheduler, and back. */
+/** Converts between a job's full name in Cloud Scheduler and its id in the console. */
 export interface JobNames {
   idOf(name: string): string
   nameOf(id: string): string
@@ -45,7 +45,7 @@ const judge = ({ outcome }: Attempt, { status, failed = 0 }: Answer): Outcome =>
   if (outcome === 'running') return 'running'
   if (outcome !== 'succeeded') return 'failed'
   if (status === 'skipped') return 'skipped'
-  // Answered with 200, so that Cloud Scheduler does not try again.
+  // The worker answers a refused run with 200, so that Cloud Scheduler does not try again.
   if (status === 'refused') return 'failed'
   return failed > 0 ? 'incomplete' : 'completed'
 }

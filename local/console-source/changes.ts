@@ -5,11 +5,11 @@ import type { Emulator } from '../../emulator/emulator.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { describeAttempt, type JobNames } from './attempt-view.ts'
 
-// As often as someone can follow. Costs a query for twenty rows by an index, and nothing while nobody listens.
+// As often as a person can follow. Each look is one query for twenty rows by an index; without listeners there is none.
 const lookEvery = 300
 const recentRuns = 20
 const recentAttempts = 100
-// Without a database, a new listener must not have to wait for one.
+// If the database does not answer, a new listener waits no longer than this.
 const baselineLimit = 1_000
 
 /** What is looked at. */

@@ -1,7 +1,7 @@
 import { ConsoleError } from '../../console/console-error.ts'
 import { codeOf } from '../../worker/database.ts'
 
-/** Asks the database; tells a missing database or ledger apart from a fault of ours. */
+/** Asks the database; a missing database or ledger becomes UNAVAILABLE, other errors stay as they are. */
 export const askDatabase = async <Value>(ask: () => Promise<Value>): Promise<Value> => {
   try {
     return await ask()
@@ -24,7 +24,7 @@ export const askDatabase = async <Value>(ask: () => Promise<Value>): Promise<Val
   }
 }
 
-/** Whether a statement failed because there was nobody to answer it. */
+/** Whether a statement failed because the database can't be reached or has no resources left. */
 export const isUnreachable = (error: unknown): boolean => /^(CONNECTION_|08|57P0|53)/.test(codeOf(error))
 
 // An undefined table (42P01) or schema (3F000): someone has dropped it under a running worker.

@@ -177,7 +177,7 @@ const askEntries =
     return response.json<{ entries?: Awaited<ReturnType<ListEntries>> }>().entries ?? []
   }
 
-/** What the job sends now: the headers of past requests are kept nowhere. */
+/** What the job would send now: the headers of past requests are not stored. */
 const describeRequest = (
   { jobs }: Pick<Emulator, 'jobs'>,
   parent: string,

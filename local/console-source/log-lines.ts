@@ -2,7 +2,7 @@ import type { LogLine } from '../../console/schemas.ts'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import type { LoggedEntry } from '../../infra/incidents.ts'
 
-/** Asks entries:list for what matches a filter: the first page, in an order as Cloud Logging names it. */
+/** Asks entries:list for the first page of what matches a filter, in one of Cloud Logging's orders. */
 export type ListEntries = (
   filter: string,
   pageSize: number,

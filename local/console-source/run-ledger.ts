@@ -73,7 +73,7 @@ export const readLastRuns = async (sql: Sql, jobs: readonly string[]): Promise<R
   return rows.map(toRun)
 }
 
-/** The runs that began last, and all that are under way: what may have changed since the last look. */
+/** The runs that began last, of any job: those most likely to have changed since the last look. */
 export const readRecentRuns = async (sql: Sql, limit: number): Promise<Run[]> => {
   const rows = await sql<Run[]>`
     select ${runColumns(sql)}
@@ -114,7 +114,7 @@ export const readRunsByHand = async (
       and tick is null`
   )
 
-/** The runs of these jobs that were no dry runs, in the order of their starts. */
+/** The runs of these jobs that were not dry runs, in the order of their starts. */
 const readRunsThatCount = async (
   sql: Sql,
   jobs: readonly string[],
@@ -130,7 +130,7 @@ const readRunsThatCount = async (
   return rows.map(toRun)
 }
 
-/** The last finished runs of a job that did something or tried to, the oldest first. */
+/** The last finished runs of a job, without dry, skipped and missed ones, the oldest first. */
 export const readPoints = async (sql: Sql, job: string, limit: number): Promise<RunPoint[]> => {
   const rows = await sql<RunPoint[]>`
     select ${runColumns(sql)}, ${toInstant(sql, sql`coalesce(tick, started_at)`)} as at
@@ -185,7 +185,7 @@ const runColumns = (sql: Sql): Fragment => sql`
 const toInstant = (sql: Sql, column: Fragment): Fragment =>
   sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
-/** Without what only the query needs, and without a tick where there is none. */
+/** Drops the cursor's column, and the tick where it is null. */
 const toRun = (row: Run & { exactStart?: string }): Run => {
   const { exactStart: _, tick, ...rest } = row
   return tick ? { ...rest, tick } : rest

@@ -1,6 +1,6 @@
 import { findReadinessFault } from '../../jobs/answer.ts'
 
-/** Where the worker is, and who may call it. */
+/** Where the worker is, and the token for calling it. */
 export interface WorkerDoor {
   readonly url: string
   readonly mintToken: () => Promise<string>

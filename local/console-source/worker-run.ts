@@ -7,9 +7,9 @@ import type { WorkerDoor } from './worker-door.ts'
 const shownIds = 3
 
 /**
- * Asks the worker for a run, as the account that calls it, with the parameters that the stage declares and those given.
+ * Asks the worker for a run, as Cloud Scheduler's account, with the parameters that the stage declares and those given.
  *
- * @throws ConsoleError when the catalogue has no such job, the worker refuses a parameter, or the front answers in its place.
+ * @throws ConsoleError when no such job is declared, the worker refuses a parameter, or the front answers in its place.
  */
 export const requestRun = async (
   { url, mintToken }: WorkerDoor,
@@ -57,7 +57,7 @@ const judge = (
   return failed > 0 ? 'incomplete' : 'completed'
 }
 
-/** The worker names its sample in the sentence alone: `12 sessions would be deleted, such as a, b, c.` */
+/** The worker gives its sample only in the sentence: `12 sessions would be deleted, such as a, b, c.` */
 const splitSample = (sentence: string): { readonly sentence: string; readonly sample: string[] } => {
   const [whole, list = '', refusal = ''] =
     /, such as (.*?)(; the run would refuse: .*)?\.$/s.exec(sentence) ?? []

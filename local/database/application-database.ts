@@ -12,14 +12,14 @@ export interface DemoDatabaseOptions {
   readonly directory: string
   /** The folder for the stored files that the rows name. */
   readonly storageFolder: string
-  /** A folder that is removed with the database, however that ends. */
+  /** A folder that is removed once the database has ended, however that happens. */
   readonly removeAtEnd?: string
 }
 
 const name = 'validibot'
 
 /**
- * Starts an embedded PostgreSQL with the application's tables. They are filled with demo data once, when they are made.
+ * Starts an embedded PostgreSQL with the application's tables, which get demo data once, when they are created.
  *
  * @returns the server, with the URL of the application's database.
  * @throws Error of one sentence when it does not start.

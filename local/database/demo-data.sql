@@ -1,5 +1,6 @@
--- Rows in every state that a job knows, around now. Rows that are not due become due from a quarter of an hour on, a few
--- at a time, so that the ticks of an afternoon have something to do; rows that the jobs leave alone stay.
+-- Rows in every state that a job distinguishes, with times around now. Rows that are not due yet become due from a
+-- quarter of an hour on, a few at a time, so that the ticks of an afternoon have something to do; rows that jobs leave
+-- alone stay.
 -- A kind of row is one line in a list of values; its rows are n = 0, 1, 2, …, each one step further from now.
 
 insert into users_organization (id)
@@ -130,8 +131,9 @@ set latest_run_id = (
   limit 1
 );
 
--- A third of the stuck runs have a validator on Cloud Run that has ended, a third one that Cloud Run no longer knows, the
--- others none. This machine's Cloud Run reads demo_execution_ends_at; the application has no such key.
+-- Of the stuck runs, a third have a validator on Cloud Run that has ended, a third have one that Cloud Run no longer
+-- knows, and a third have none. The local stand-in for Cloud Run reads demo_execution_ends_at; the application has no
+-- such key.
 insert into validations_validationsteprun (
   step_order, status, started_at, ended_at, output, validation_run_id, workflow_step_id
 )
@@ -170,7 +172,7 @@ from (
     ('expired, retry due, run active', 6, 2, interval '-1 minute', interval '-1 minute'),
     ('purged, retry due', 5, 3, interval '-1 hour', interval '-1 hour'),
     ('expired, retry waits', 10, 4, interval '16 minutes', interval '5 minutes'),
-    -- Abandoned by the application, which put it off by a year: tried again a day after its last attempt.
+    -- The application gave up and put it off by a year; the job tries again a day after the last attempt.
     ('expired, retry exhausted', 4, 5, interval '364 days', interval '-1 day')
 ) as kinds (submission_kind, count, attempts, first, step),
 generate_series(0, count - 1) n;

@@ -7,8 +7,8 @@ import type { Execution } from '../../emulator/run/execution-routes.ts'
 export const uploadFolders = ['public', 'private'] as const
 
 /**
- * Fills an empty database of the application with rows in every state that a job knows, and the storage folder with
- * the files that they name: the upload of a submission, the output of its runs.
+ * Fills an empty database of the application with rows in every state that a job distinguishes, and the storage folder
+ * with the files that they name: a submission's upload, its runs' output.
  */
 export const writeDemoData = async (sql: Sql, storageFolder: string): Promise<void> => {
   await sql.unsafe(await readFile(join(import.meta.dirname, 'demo-data.sql'), 'utf8'))
@@ -22,18 +22,18 @@ export const writeDemoData = async (sql: Sql, storageFolder: string): Promise<vo
     join submissions_submission submission on submission.id = run.submission_id
     cross join unnest(array['input.json', 'output.json', 'attempts/1/run.log']) file
     where submission.content_purged_at is null`
-  // So that a place from which all files are gone still counts as the right one.
+  // The jobs may delete all other files, and the worker takes a folder without any for a wrong path.
   const kept = [...uploadFolders.map((folder) => `${folder}/submissions/.keep`), 'runs/.keep']
   const paths = [...files.map(({ path }) => path), ...kept]
   await Promise.all(paths.map((path) => writeStoredFile(join(storageFolder, path))))
 }
 
 /**
- * Cloud Run's part of the demo data: an execution that a step of a run names executes from the step's start until the time
- * beside the name. An execution without such a time is gone.
+ * Cloud Run's part of the demo data: an execution that a step names lasts from the step's start until the time stored
+ * beside the name. Without such a time, there is no execution any more.
  */
 export const findDemoExecution = async (sql: Sql, name: string): Promise<Execution | undefined> => {
-  // As numbers, whose form no setting of the database changes.
+  // As numbers: no setting of the database changes their form.
   const [row] = await sql<{ start: number; completion: number | null }[]>`
     select extract(epoch from started_at)::float8 as start,
       case when ends_at <= now() then extract(epoch from ends_at)::float8 end as completion

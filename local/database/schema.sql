@@ -1,6 +1,6 @@
 -- The tables of the application that the jobs work on, for this machine and for tests: the same tables, columns,
--- types, constraints and indexes as its own migrations make. No column has a default, as there: what inserts a row
--- must name every column that is not null.
+-- types, constraints and indexes as its own migrations create. As there, no column has a default: an insert must name
+-- every column that is not null.
 
 create table users_organization (
   id bigint primary key
@@ -103,7 +103,7 @@ create table submissions_submission (
     check (content_purged_at is not null or content <> '' or (input_file is not null and input_file <> '')),
   constraint submission_content_not_both
     check (content = '' or input_file is null or input_file = ''),
-  -- A null input_file makes this neither true nor false, and so it passes: the application's own check does the same.
+  -- With empty content and a null input_file this is null, which passes, as in the application.
   constraint submission_purged_is_empty
     check (content_purged_at is null or (content = '' and input_file = ''))
 );
@@ -203,7 +203,7 @@ create index validations_validationsteprun_run_id_status on validations_validati
 
 create index validations_validationsteprun_workflow_step_id on validations_validationsteprun (workflow_step_id);
 
--- A violation shows at COMMIT: submissions and runs reference each other.
+-- Checked at COMMIT, since submissions and runs reference each other.
 
 alter table core_idempotencykey
   add foreign key (org_id) references users_organization deferrable initially deferred,
