@@ -13,10 +13,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   infra: ['jobs/', 'schedule/'],
   // Usable with any project: it knows nothing of our jobs.
   emulator: ['schedule/', 'machine/'],
-  // It shows what an interface gives it (console/source.ts), of whatever stage.
+  // It shows whatever stage is behind its interface (console/source.ts).
   console: ['schedule/', 'infra/(declaration|incidents|overdue|troubles)\\.ts$', 'jobs/answer\\.ts$'],
   local: ['console/', 'emulator/', 'infra/', 'jobs/', 'machine/', 'operations/', 'schedule/', 'worker/'],
-  // Of infra only what is plain data, by a rule below.
+  // A rule below narrows infra/ to its plain data.
   cli: ['console/', 'infra/', 'jobs/', 'machine/', 'schedule/']
 }
 
@@ -32,7 +32,7 @@ const roomRules = Object.entries(rooms).map(([room, paths]): IForbiddenRuleType 
   from: { path: `^${room}/` },
   to: {
     pathNot: ['(^|/)node_modules/', ...[`${room}/`, ...paths].map((path) => `^${path}`)],
-    // Node.js itself, and what is not there, which the compiler finds.
+    // Node.js itself is allowed; a missing file is for the compiler to find.
     dependencyTypesNot: ['core', 'unknown']
   }
 }))
@@ -48,7 +48,7 @@ const moreRules: readonly IForbiddenRuleType[] = [
   {
     name: 'nobody imports test/',
     severity: 'error',
-    // Vitest's configuration is the tests' own.
+    // Vitest's configuration belongs to the tests.
     from: { pathNot: '^(test/|vitest\\.config\\.ts$)' },
     to: { path: '^test/' }
   },

@@ -3,7 +3,7 @@ import { defineConfig } from 'vitest/config'
 import { debianPrograms } from './test/debian-postgres.ts'
 import { LongestFirst } from './test/longest-first.ts'
 
-// What speaks SQL, on the older PostgreSQL too.
+// The tests of SQL also run on Debian's older PostgreSQL.
 const debianTests = [
   'batches',
   'due-rows',
@@ -32,19 +32,19 @@ export default defineConfig({
           ]
         : [])
     ],
-    // Most files wait, for a database, a process, a time-out: more of them than cores keep the cores busy.
+    // Most files wait for a database, a process or a time-out: more workers than cores keep the cores busy.
     maxWorkers: 4,
-    // The programs that tests start share what Node.js has compiled.
+    // The programs that tests start share Node.js's compile cache.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, 'node_modules/.cache/compile') },
     // Loading Pulumi, Fastify and the catalogue anew for each file took a fifth of the run; no test changes a module.
     isolate: false,
     sequence: { sequencer: LongestFirst },
     reporters: ['default', './test/closing-line.ts'],
-    // A missing snapshot would be written, and the test would pass.
+    // By default a missing snapshot is written, and the test passes.
     update: 'none',
     passWithNoTests: false,
     allowOnly: false,
-    // For machines that are slow, or busy with something else: no test waits for it to pass.
+    // Long, for slow or busy machines: no test needs it in order to pass.
     testTimeout: 180_000,
     hookTimeout: 180_000,
     expect: { poll: { timeout: 60_000 } }

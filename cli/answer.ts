@@ -1,6 +1,6 @@
 import Table from 'cli-table3'
 
-/** What a command found or did: one thing, for `--json`, for people and for other programs. */
+/** What a command found or did, to be printed as JSON, for people, or for other programs. */
 export interface Answer {
   /** What `--json` prints. */
   readonly json: unknown
@@ -17,7 +17,7 @@ export interface Rows {
   readonly rows: readonly (readonly string[])[]
 }
 
-/** An answer as text: tables for people; for other programs one line per row, with tabs between its parts. */
+/** An answer as text: tables for people; for other programs one line per row, with tabs between the cells. */
 export const formatAnswer = ({ blocks }: Answer, isForPeople: boolean): string =>
   blocks
     .map((block) =>
@@ -42,7 +42,7 @@ const formatTable = ({ columns, rows }: Rows): string => {
     .join('\n')
 }
 
-// Columns without lines between them: what is copied from a terminal is then plain text.
+// No lines between the columns, so that what is copied from a terminal is plain text.
 const lines = {
   top: '',
   'top-mid': '',

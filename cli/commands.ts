@@ -37,7 +37,7 @@ import { findDatabaseFault } from './worker-readiness.ts'
 
 /** What runs commands, and where they print. */
 export interface Shell extends Surroundings {
-  /** stdout and stderr; what is written ends with a new line. */
+  /** stdout and stderr; every text ends with a newline. */
   readonly out: (text: string) => void
   readonly err: (text: string) => void
   /** Whether a person reads stdout. */
@@ -61,7 +61,7 @@ export const runCommandLine = async (words: readonly string[], given: Shell): Pr
   } catch (error) {
     // Commander has printed its own message already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
-    // Unless the command has to say what it could not undo.
+    // A CommandError is shown even then: it may say what could not be undone.
     if (shell.signal.aborted && !(error instanceof CommandError)) {
       shell.err('interrupted\n')
       return 1
@@ -71,7 +71,7 @@ export const runCommandLine = async (words: readonly string[], given: Shell): Pr
   }
 }
 
-/** Adds the given --url to every command that the output tells people to run: it is for the same system. */
+/** Adds the given --url to every command that the output tells people to run, so that it reaches the same system. */
 const keepUrl = (words: readonly string[], shell: Shell): Shell => {
   const position = words.findIndex((word) => word === '--url' || word.startsWith('--url='))
   const url = words[position]?.slice('--url='.length) || words[position + 1]
@@ -338,7 +338,7 @@ const readStage = async (name: string, { url, json }: CommonOptions, shell: Shel
   try {
     await using session = await openSession(target, shell)
     const found = await session.jobs.list()
-    // Other programs read the table alone: the doctor's or the alerts' JSON has the rest for them.
+    // Troubles are listed for people only: other programs get them from the JSON of `doctor` or `alerts`.
     const troubles = shell.isForPeople && !json ? await lookForTroubles(session, found, now) : {}
     return { stage: name, declaration, now, found, ...troubles }
   } catch (error) {

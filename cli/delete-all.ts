@@ -9,14 +9,14 @@ import type { Surroundings } from './surroundings.ts'
 /** The options of `delete-all`. */
 export interface DeleteAllOptions {
   readonly isConfirmed: boolean
-  /** Opens Pulumi's workspace; undefined to delete through Cloud Scheduler, without regard to Pulumi. */
+  /** Opens Pulumi's workspace; undefined to bypass Pulumi and delete through Cloud Scheduler. */
   readonly openWorkspace: (() => Promise<LocalWorkspace>) | undefined
 }
 
 /**
  * Refuses what can be refused before anything is asked of Google.
  *
- * @throws CommandError on a protected stage; UsageError where nobody could say yes.
+ * @throws CommandError on a protected stage; UsageError where nobody is there to confirm.
  */
 export const refuseDeletion = (
   { name: stage, declaration, local }: StageTarget,
@@ -36,8 +36,8 @@ export const refuseDeletion = (
 }
 
 /**
- * `delete-all`: deletes the stage's jobs of the catalogue and nothing else; through Pulumi where it manages the stage, so
- * that its state stays true.
+ * `delete-all`: deletes the stage's jobs and nothing else. Where Pulumi manages the stage, these are the jobs in its
+ * state, deleted through Pulumi so that the state stays true; elsewhere, the jobs of the catalogue.
  *
  * @throws CommandError when the answer is not the stage's name; nothing is deleted then.
  */

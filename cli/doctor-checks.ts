@@ -19,7 +19,7 @@ import { emailOf } from './stage.ts'
 
 /** One line of the doctor. */
 export interface Finding {
-  /** `skip`: it could not be looked at, or there is nothing of the kind here. */
+  /** `skip`: it could not be checked, or the stage has nothing of the kind. */
   readonly level: 'ok' | 'warn' | 'fail' | 'skip'
   readonly check: string
   readonly what: string
@@ -27,10 +27,10 @@ export interface Finding {
   readonly fix: string
 }
 
-/** Judges what was read. Pure: a check that finds nothing wrong gives one line, otherwise one line per trouble. */
+/** Judges what was read; pure. A check that finds something wrong gives one line per trouble. */
 export const examine = (facts: Facts): Finding[] => checks.flatMap((check) => lookAt(check, facts))
 
-/** Judges only what a deployment makes, nothing older. What could not be looked at is not proven. */
+/** Judges only what a deployment makes, nothing older. A check that was skipped fails, except locally. */
 export const examineDeployment = (facts: Facts): Finding[] =>
   checks
     .filter(({ isOfDeployment }) => isOfDeployment !== false)
@@ -47,7 +47,7 @@ type Judgement = Omit<Finding, 'check'>
 interface Check {
   readonly name: string
   readonly look: (facts: Facts) => Judgement | Judgement[]
-  /** False for what a deployment neither makes nor mends. */
+  /** False for what a deployment neither makes nor repairs. */
   readonly isOfDeployment?: false
 }
 
@@ -103,7 +103,7 @@ const pairUp = (declared: readonly DeclaredJob[], found: readonly ScheduledJob[]
     return job ? [{ declared: one, job }] : []
   })
 
-/** Alerts that no check below covers. */
+/** Alerts that no other check covers. */
 const untold = new Set(['retries-exhausted', 'over-budget', 'nothing-fired'])
 
 const checks: readonly Check[] = [
@@ -119,7 +119,7 @@ const checks: readonly Check[] = [
     name: 'database',
     isOfDeployment: false,
     look: (facts) =>
-      // In Google Cloud only Cloud Scheduler reaches the worker: its failed runs show it.
+      // In Google Cloud only Cloud Scheduler reaches the worker: failed runs show that the database is away.
       given(facts.database, [], (fault) =>
         fault === ''
           ? ok('it answers the worker')
@@ -140,7 +140,7 @@ const checks: readonly Check[] = [
   {
     name: 'accounts',
     look: (facts) =>
-      // Both are, or none is.
+      // Neither applies locally: one line says so.
       (facts.stage === 'local' ? facts.accounts.slice(0, 1) : facts.accounts).flatMap(
         ({ use, email, account }) =>
           given(
@@ -300,7 +300,7 @@ const checks: readonly Check[] = [
       given(facts.failures, skip('not looked at'), (failures) => {
         const period =
           facts.stage === 'local' ? 'no call has failed' : `no call has failed for ${failureHours} hours`
-        // The oldest first, so that each kind of failure of a job is reported once, by its last line.
+        // The lines come oldest first, so that the map keeps the last one of each kind of failure of a job.
         const told = new Map(
           failures.map((line) => [`${line.jobName} ${line.httpStatus ?? line.status}`, line])
         )
@@ -391,7 +391,7 @@ const causeOf = ({ message, fields }: WorkerLine): string => {
   return typeof cause === 'string' ? cause : message
 }
 
-/** Where the worker's guard refuses a later release of the application, its sentence has the word `release`. */
+/** When the worker's guard refuses a later release of the application, its message has the word `release`. */
 const isReleaseTrouble = (line: WorkerLine): boolean =>
   line.event === events.failed && /\brelease\b/.test(causeOf(line))
 
@@ -445,7 +445,7 @@ const judgeBucket = ({ bucket, deleters }: BucketFacts, facts: Facts): Judgement
   )
 }
 
-/** What the next `up` does not mend: Pulumi's state has the revision that failed, or does not know what was done by hand. */
+/** Faults that the next `up` leaves: Pulumi's state has the failed revision, or knows nothing of a change by hand. */
 const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: Facts): Judgement[] => {
   const { service, region, project } = declaration
   return [
@@ -466,7 +466,7 @@ const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: F
   ]
 }
 
-/** After an `up` whose request was refused, the next `up` takes the change for done. */
+/** After an `up` whose request Google refused, the next `up` believes that the change was made. */
 const judgeDefinition = ({ definition }: ServiceFacts, facts: Facts): Judgement[] => {
   if (!definition) return []
   const declared = describeDeclaredService(facts.declaration, facts.image)

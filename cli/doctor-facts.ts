@@ -17,14 +17,14 @@ export type Reading<Value> =
   | { readonly kind: 'read'; readonly value: Value }
   | { readonly kind: 'missing' }
   | { readonly kind: 'unreadable'; readonly why: string }
-  /** There is nothing of the kind on this machine. */
+  /** The local system has nothing of the kind. */
   | { readonly kind: 'not applicable' }
 
 /** The worker on Cloud Run; locally, its front. */
 export interface ServiceFacts {
-  /** Each may be called, and be the audience. */
+  /** Jobs may call any of them and use any as the audience. */
   readonly urls: readonly string[]
-  /** undefined where it has none that is known. */
+  /** undefined where it is not known. */
   readonly timeoutSeconds?: number
   readonly ingress: string
   /** Why it does not serve; undefined where it does. */
@@ -49,7 +49,7 @@ export interface PlaceFacts {
   /** The key of the configuration that names it. */
   readonly key: 'uploadsUrl' | 'bundlesUrl'
   readonly bucket: string
-  /** Where the names in the rows begin, ending with a slash: something must lie under it. */
+  /** The prefix of the stored files, with a slash at its end: something must lie under it. */
   readonly folder: string
   readonly found: Reading<{ readonly isEmpty: boolean }>
 }
@@ -85,7 +85,7 @@ export interface Facts {
   readonly overdue: Reading<readonly OverdueJob[]>
 }
 
-/** A job and the tick that it should have had a completed run for. */
+/** A job and its last tick, for which no run has completed. */
 export interface OverdueJob {
   readonly id: string
   readonly tick: Date
@@ -96,7 +96,7 @@ export const failureHours = 24
 const mostFailures = 500
 const mostTroubles = 500
 
-/** Reads all that can be read; what can't be read is reported as such, and the rest is read nevertheless. */
+/** Reads all that can be read; a part that can't be read is reported as such and does not stop the rest. */
 export const gatherFacts = async (session: Session, now: Date): Promise<Facts> => {
   const { target, jobs, log } = session
   const { declaration, local } = target
@@ -179,7 +179,7 @@ const read = async <Value>(ask: () => Promise<Value>): Promise<Reading<Value>> =
   }
 }
 
-/** Google's REST, where the stage is in Google Cloud. */
+/** Asks one of Google's REST APIs; not applicable to the local system. */
 const readGoogle = async <Value>(
   { google, target }: Session,
   api: RestApi,
@@ -368,7 +368,7 @@ const describeTemplate = (template: ServiceTemplate): Record<string, string> => 
     maxInstances: String(template.scaling?.maxInstanceCount ?? 0),
     ...Object.fromEntries(
       env.map(({ name, value = '', valueSource }) => {
-        // The secret's name is its last part, where the project is named too.
+        // Google may write the secret as projects/P/secrets/NAME.
         const secret = valueSource?.secretKeyRef
         return [name, secret ? `${lastPart(secret.secret)}:${secret.version ?? ''}` : value]
       })

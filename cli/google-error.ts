@@ -2,7 +2,7 @@ import { CommandError } from './command-error.ts'
 
 /** A call to Google, for the sentence that says why it failed. */
 export interface Call {
-  /** As it follows 'can't': `list the jobs`. */
+  /** The words after 'can't': `list the jobs`. */
   readonly doing: string
   readonly project: string
   readonly permission: string
@@ -78,7 +78,7 @@ const explainGoogleError = (error: unknown, { doing, project, permission, role }
   }
   if (
     /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|fetch failed/.test(message) ||
-    // The client library's own codes, after some tries.
+    // The codes with which the client library gives up after its retries.
     code === codes.deadlineExceeded ||
     code === codes.unavailable
   ) {

@@ -23,7 +23,7 @@ export interface Google {
   readonly logging: Logging
   /** Whether they lead to Google's own servers, which have quotas. */
   readonly isReal: boolean
-  /** GET of an API; undefined locally, where there are none. */
+  /** Sends a GET to an API; undefined locally, where there are none. */
   readonly read: ((api: RestApi, path: string) => Promise<unknown>) | undefined
   close(): Promise<void>
 }
@@ -31,7 +31,7 @@ export interface Google {
 /**
  * Opens the clients of a stage.
  *
- * @throws CommandError when there are no credentials: asked for here, since the client libraries would end the process.
+ * @throws CommandError when there are no credentials: checked here, since the client libraries would end the process.
  */
 export const openGoogle = async (
   target: StageTarget,
@@ -59,10 +59,10 @@ export const openGoogle = async (
 
 const perCall = 30_000
 
-/** How long to wait for a call that changes something. It is not repeated: the user may look first. */
+/** How long to wait for a call that changes something. It is not retried: the user looks first, then decides. */
 export const writing = { timeout: perCall, retry: null }
 
-/** How long to wait for, and repeat, a call that only reads. By default the client libraries try for ten minutes. */
+/** How long to wait for, and retry, a call that only reads. By default the client libraries try for ten minutes. */
 export const reading = {
   retry: {
     // UNAVAILABLE.

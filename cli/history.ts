@@ -14,7 +14,8 @@ export interface LogRange {
   readonly limit: number
 }
 
-// `held`, `waiting`: due rows that someone held, or that must not be touched yet; `missing`: stored files not found.
+// `held`: due rows that someone else had locked; `waiting`: due rows that must not be touched yet; `missing`: stored
+// files that were not there.
 const counts = ['affected', 'failed', 'held', 'waiting', 'missing'] as const
 
 /** A run that ended, or a call that never became one; null for what is not known. */
@@ -27,9 +28,9 @@ interface HistoryRow extends Readonly<Record<(typeof counts)[number], number | n
   readonly dryRun: boolean | null
   readonly durationMs: number | null
   readonly runId: string | null
-  /** The instant by which its rows were due, to the microsecond; null where the log does not reach back to its beginning. */
+  /** The instant by which its rows were due, to the microsecond; null where the log lacks the beginning of the run. */
   readonly instant: string | null
-  /** What its rows were chosen with, presets included. */
+  /** The parameters that chose its rows, presets included. */
   readonly parameters: Readonly<Record<string, unknown>> | null
   readonly message: string
 }
@@ -102,7 +103,7 @@ const formatParameters = (parameters: Readonly<Record<string, unknown>>): string
     .map(([name, value]) => `${name}=${String(value)}`)
     .join(' ')
 
-/** What a person should know of a part of the log: that it is empty, or not all there is. */
+/** A note for people where the range is empty, or cut off at the limit. */
 export const describeRange = (
   count: number,
   { since, limit }: LogRange,
@@ -175,11 +176,11 @@ const describeNumbers = (fields: WorkerLine['fields']) => {
   }
 }
 
-// As PostgreSQL writes it, but with the zone that everything else here has.
+// PostgreSQL's own text, which keeps the microseconds; only the zone becomes Z, as everywhere else here.
 const readInstant = (instant: unknown): string | null =>
   typeof instant === 'string' ? instant.replace(/\+00(:00)?$/, 'Z') : null
 
-/** The numbers that the job's predicate used, then what was asked for: its texts and switches are not the operator's. */
+/** The numbers of the job's predicate, then the parameters asked for. Its texts and booleans are not the operator's. */
 const readParameters = ({ input, parameters }: WorkerLine['fields']): Record<string, unknown> => {
   const numbers = Object.entries(input ?? {}).filter(([, value]) => typeof value === 'number')
   return { ...Object.fromEntries(numbers), ...(parameters as object | undefined) }

@@ -20,7 +20,6 @@ export interface StageJobs {
   readonly troubles?: readonly Trouble[]
 }
 
-/** A job of the list. */
 interface ListedJob {
   readonly stage: string
   readonly name: string
@@ -127,14 +126,14 @@ const describe = (stage: string, job: ScheduledJob, mark: ListedJob['mark']): Li
   schedule: job.schedule,
   timeZone: job.timeZone,
   state: job.state,
-  // Cloud Scheduler keeps the next time of a paused job, but does not fire it.
+  // Cloud Scheduler still reports a next run for a paused job, but does not fire it.
   nextRun: job.state === 'ENABLED' ? (job.nextRun?.toISOString() ?? null) : null,
   lastAttempt: job.lastAttempt?.toISOString() ?? null,
   outcome: job.lastCode === undefined ? null : describeCode(job.lastCode),
   mark
 })
 
-/** A job of somebody else's may have a schedule that only Cloud Scheduler can read. */
+/** A job made by hand may have a schedule that only Cloud Scheduler can read. */
 const describeKnown = (schedule: string): string => {
   try {
     return describeSchedule(schedule)

@@ -7,12 +7,12 @@ export interface LocalSystem {
   readonly workerUrl: string
   readonly project: string
   readonly region: string
-  /** The stage that it plays: its names are the local ones. */
+  /** The stage that it imitates, whose names its resources have. */
   readonly stage: string
 }
 
 /**
- * Asks the local system for where everything is.
+ * Asks the local system where its parts are.
  *
  * @throws CommandError when nothing listens there, or something else does.
  */

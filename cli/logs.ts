@@ -58,7 +58,7 @@ const readLines = async ({ log }: LogSource, job: DeclaredJob, range: LogRange):
 const formatLine = ({ target }: LogSource, job: DeclaredJob, line: LogLine): string[] => [
   formatWallClock(target.declaration.timeZone, line.at, true),
   line.severity,
-  // Its beginning is enough to tell runs apart; --json has all of it.
+  // The beginning of the id is enough to tell runs apart; --json has all of it.
   line.kind === 'worker' ? line.runId.slice(0, 8) : '',
   describeLine(line, target.name, job.id)
 ]

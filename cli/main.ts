@@ -29,7 +29,7 @@ const ask =
   (signal: AbortSignal) =>
   async (question: string): Promise<string> => {
     const lines = createInterface({ input: process.stdin, output: process.stderr })
-    // While it asks, the terminal hands Ctrl-C over as a key; Ctrl-D is an answer, too.
+    // While it asks, Ctrl-C arrives as a key, not as a signal; Ctrl-D closes the input, which is an empty answer.
     lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
     const closed = new Promise<string>((resolve) => {
       lines.once('close', () => resolve(''))
@@ -42,7 +42,7 @@ const ask =
   }
 
 const signal = listenForInterruption()
-// Loaded only now, so that what an earlier command compiled is used again.
+// Enabled before the import below, so that it reuses what an earlier command compiled.
 enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/compile'))
 const { runCommandLine } = await import('./commands.ts')
 const isForPeople = process.stdout.isTTY ?? false

@@ -5,7 +5,6 @@ import { formatWallClock, nextOffsetChange } from '../schedule/time-zone.ts'
 import { describeSchedule } from '../schedule/words.ts'
 import type { Answer } from './answer.ts'
 
-/** A tick to come. */
 interface Tick {
   readonly job: string
   readonly tick: string

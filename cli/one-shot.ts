@@ -51,7 +51,7 @@ export const withOneShot = async <Value>(
   return result.value
 }
 
-/** The date of the day before yesterday: nearly a year off, in any time zone. */
+/** A yearly schedule on the date of the day before yesterday: it fires in nearly a year, in any time zone. */
 const chooseFarSchedule = (now: Date): string => {
   const then = new Date(now.getTime() - 2 * day)
   return `${then.getUTCMinutes()} ${then.getUTCHours()} ${then.getUTCDate()} ${then.getUTCMonth() + 1} *`

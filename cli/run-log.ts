@@ -15,7 +15,7 @@ export interface WorkerLine {
   readonly severity: string
   readonly jobId: string
   readonly runId: string
-  /** The tick of a run that Cloud Scheduler's clock asked for; undefined for one made by hand. */
+  /** The tick of a scheduled run; undefined for a run by hand. */
   readonly tick?: string
   readonly event: string
   readonly message: string
@@ -90,11 +90,11 @@ const numberOf = (name: keyof RunNumbers): string => `jsonPayload.${name}`
 const beginningAndEnds = [events.started, events.completed, events.failed, events.refused, events.skipped]
 /** The condition for the lines in which a run begins or ends. */
 export const runEvents = eventsOf(...beginningAndEnds)
-/** The condition for all lines about a run: its beginning, its end, and that it never came. */
+/** The condition for all lines about a run: that it began, ended, or never came. */
 const runHistory = eventsOf(...beginningAndEnds, events.overdue)
 /** The condition for runs whose end a person should know of: failed, refused, or with failed rows or missing files. */
 export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
-/** The condition for runs that no tick has asked for. */
+/** The condition for runs by hand. */
 export const byHand = 'NOT labels.tick:*'
 /** The condition for calls that failed. */
 export const failedOnly = 'severity>=ERROR'

@@ -48,8 +48,8 @@ export const watchRun = async (
   surroundings: Surroundings
 ): Promise<(patience: Patience) => Promise<RunEnd>> => {
   const { clock, progress } = surroundings
-  // The local log is small, and its clock may be a virtual one. If it is behind the worker's, a run by hand is taken for
-  // the next tick, whose time it carries.
+  // The local log is small, and its clock may be a virtual one. If that is behind the worker's, the worker takes a run
+  // by hand for the next tick, whose time it carries.
   const localTime = target.local && (await readLocalTime(target.local))
   const since = localTime ? undefined : new Date(clock.now().getTime() - margin)
   const readRuns = async () => {

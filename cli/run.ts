@@ -17,7 +17,7 @@ export interface RunOptions {
   readonly wait: boolean
   /** Of this run; `dry_run` among them. */
   readonly parameters: Readonly<Record<string, unknown>>
-  /** Seconds; by default the job's attemptDeadline and a minute for the log. */
+  /** Seconds; by default the job's attemptDeadline plus a minute for the log. */
   readonly timeout: number | undefined
 }
 
@@ -38,7 +38,7 @@ export const refuseParameters = (id: string, parameters: Readonly<Record<string,
     )
 }
 
-/** `run`: forces a job now. With parameters it goes through a job made for this run, and waits. */
+/** `run`: forces a job now. With parameters it creates a one-shot job for this run, and waits. */
 export const answerRun = async (
   session: Session,
   job: DeclaredJob,

@@ -126,7 +126,7 @@ const howToMake = ({ name, local }: StageTarget): string =>
     ? "start the local system again: 'npm start'"
     : `deploy the stage: 'npm run pulumi -- up --stack ${name}'`
 
-/** Cloud Scheduler refuses to pause a paused job, which then already is as asked. */
+/** Cloud Scheduler refuses to pause a paused job, but the job is then already as asked. */
 const change = async (request: () => Promise<unknown>): Promise<'done' | 'was so'> => {
   try {
     await request()

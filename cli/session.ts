@@ -26,7 +26,7 @@ export const openSession = async (
     target,
     google,
     jobs: openScheduledJobs(google.scheduler, target),
-    // What stands in for Google Cloud has no quota.
+    // The emulator has no quota.
     log: openRunLog(google.logging, target, google.isReal ? readPace : undefined),
     [Symbol.asyncDispose]: () => google.close()
   }

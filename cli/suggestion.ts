@@ -4,8 +4,7 @@ import { closest, distance } from 'fastest-levenshtein'
 const nearShare = 0.4
 
 /**
- * What somebody may have meant, as it follows `got 'clear-session'`: the only known word that contains theirs, or the
- * nearest one.
+ * A suggestion to put after `got 'clear-session'`: the only known word that contains the given one, or the nearest one.
  *
  * @returns `: did you mean 'clear-sessions'?`, or nothing where no known word is near.
  */

@@ -11,7 +11,7 @@ export interface Surroundings {
   readonly progress: (text: string) => void
   /** Asks a person and waits for the line; undefined where nobody is there to answer. */
   readonly ask: ((question: string) => Promise<string>) | undefined
-  /** Where Google's APIs are, if not where Google has them. */
+  /** Where Google's APIs are, if not at Google's own addresses. */
   readonly endpoints?: (target: StageTarget) => Endpoints
   /** Pulumi's workspace, if not that of this project. */
   readonly openWorkspace?: () => Promise<LocalWorkspace>

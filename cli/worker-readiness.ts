@@ -6,8 +6,8 @@ import { emailOf } from './stage.ts'
 const patience = 5_000
 
 /**
- * Why the database does not answer the worker, who is asked as the account that may call it. Undefined where it does, and of
- * a stage in Google Cloud, whose worker only Cloud Scheduler reaches.
+ * Asks the worker, as the account that may call it, why the database does not answer. Undefined where it does, and for
+ * a stage in Google Cloud, whose worker only Cloud Scheduler can reach.
  */
 export const findDatabaseFault = async ({
   target: { local, declaration }

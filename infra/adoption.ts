@@ -1,14 +1,14 @@
 import type { Declaration, DeclaredJob } from './declaration.ts'
 
-/** The name under which Cloud Scheduler knows a job, by which it is imported: `projects/P/locations/R/jobs/N`. */
+/** The full name of a job in Cloud Scheduler, by which it is imported: `projects/P/locations/R/jobs/N`. */
 export const resourceNameOf = (
   { project, region }: Pick<Declaration, 'project' | 'region'>,
   job: Pick<DeclaredJob, 'name'>
 ): string => `projects/${project}/locations/${region}/jobs/${job.name}`
 
 /**
- * Hints for people who adopt jobs: the engine ignores an import of what it has already, and of a missing job says only
- * that it does not exist.
+ * Hints for people who adopt jobs: the engine ignores the import of a job that it manages already, and says of a
+ * missing job only that it does not exist.
  *
  * @param managed ids of the jobs that are in the stack's state.
  */

@@ -17,9 +17,9 @@ export interface StageConfiguration extends Readonly<
   readonly project: string
   readonly databaseUrlSecret: { readonly name: string; readonly version: string }
   readonly vpc?: { readonly network: string; readonly subnetwork: string }
-  /** Where uploads are, in their order, as `gs://bucket[/prefix]`. */
+  /** The places of uploads, in order, as `gs://bucket[/prefix]`. */
   readonly uploadsUrl: readonly URL[]
-  /** Where the bundles of runs are. */
+  /** The places of the bundles of runs. */
   readonly bundlesUrl: readonly URL[]
 }
 
@@ -178,7 +178,7 @@ const findPlaceholders = (values: Readonly<Record<string, unknown>>): string[] =
   values['gcp:project'] === placeholderProject
     ? []
     : Object.entries(values)
-        // The image that stands in for the first promoted one is refused when it is deployed.
+        // The placeholder for the first promoted image is refused only when it is deployed.
         .filter(([key, value]) => key !== 'image' && JSON.stringify(value ?? '').includes(placeholderProject))
         .map(
           ([key, value]) =>

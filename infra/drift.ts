@@ -8,7 +8,7 @@ export interface Drift {
   readonly others: readonly string[]
 }
 
-/** Reads what a refresh that changes nothing has found. */
+/** Finds the drift in the events of a refresh that only previews. */
 export const findDrift = (events: readonly EngineEvent[]): Drift => {
   const found = events
     .flatMap(({ resOutputsEvent }) => resOutputsEvent?.metadata ?? [])

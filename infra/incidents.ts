@@ -6,7 +6,7 @@ export interface Incident {
   readonly alert: Alert
   /** What the alert's message names: the job's id or its name in Cloud Scheduler; undefined where it names none. */
   readonly job?: string
-  /** The time of the first and of the last line; in silence, that of the last sign of life. */
+  /** The times of the first and the last line; for silence, both are that of the last sign of life. */
   readonly first: Date
   readonly last: Date
   readonly lines: number
@@ -24,8 +24,7 @@ export interface LoggedEntry {
 export const autoClose = 86_400
 
 /**
- * Evaluates the alerts of a stage as Cloud Monitoring does, over the entries that its log returns for a filter: here, too,
- * the log itself applies the filters.
+ * Evaluates the alerts of a stage as Cloud Monitoring does: the log itself applies their filters.
  *
  * @param readEntries the entries since an instant that match a filter, in the order of time.
  */
@@ -58,7 +57,7 @@ const groupByJob = (alert: Alert, { jobLabel }: LogCondition, entries: readonly 
     ...entryOf(lines)
   }))
 
-/** As with a metric: where there never was a sign of life, none is missed. */
+/** As with a metric, silence counts only after a sign of life. */
 const findSilence = (
   alert: Alert,
   { seconds }: Absence,

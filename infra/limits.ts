@@ -16,7 +16,7 @@ export const findDeclarationFaults = (declaration: Declaration): string[] => [
   ...findSizeFaults(declaration)
 ]
 
-/** Finds what is allowed in a preview but not in a deployment: the image that stands in for the first promoted one. */
+/** Finds what is allowed in a preview but not in a deployment: the placeholder for the first promoted image. */
 export const findDeploymentFaults = ({ service }: Declaration): string[] =>
   service.image?.includes('/not-yet-promoted/')
     ? [
@@ -109,7 +109,7 @@ const findSizeFaults = ({ jobs, service }: Declaration): string[] => [
       ({ id, description }) =>
         `the description of '${id}' must have at most 500 characters, got ${description.length}`
     ),
-  // Of Cloud Run, for one variable with its name.
+  // Cloud Run's limit for one variable, its name included.
   ...Object.entries(service.environment)
     .filter(([name, value]) => Buffer.byteLength(name + value) > 32 * 1024)
     .map(

@@ -9,7 +9,7 @@ export interface PlannedChange {
   readonly name: string
   readonly before: Inputs
   readonly after: Inputs
-  /** For a replacement: whether the old one goes before the new one comes. */
+  /** Whether a replacement deletes the old resource before it creates the new one. */
   readonly leavesGap: boolean
 }
 
@@ -23,7 +23,7 @@ export interface Plan {
   readonly errors: readonly string[]
 }
 
-/** Reads a plan from the engine's own events of a preview, so that it has nothing that the program only meant to do. */
+/** Reads a plan from the engine's own events of a preview: what would be done, not what the program means to do. */
 export const readPlan = (events: readonly EngineEvent[]): Plan => {
   const steps = events
     .flatMap(({ resourcePreEvent }) => resourcePreEvent?.metadata ?? [])

@@ -2,7 +2,8 @@ import { parseConfiguration } from './configuration.ts'
 import { type Declaration, declare } from './declaration.ts'
 import { readStageValues } from './stage-file.ts'
 
-// Neither the local worker, which runs from its source, nor a command asks for the image: a stage that takes a promoted one needs none.
+// Neither the local worker, which runs from its source, nor a command uses the image: here a stage that must have a
+// promoted one does without.
 const unusedImage = `local/worker@sha256:${'0'.repeat(64)}`
 
 /**

@@ -73,8 +73,8 @@ const findOpenIncidents = async (facts: StageFacts): Promise<[Incident[], Comple
 }
 
 /**
- * The condition for runs that completed what they were asked to do. A dry run by hand counts for no tick; a dry run of a
- * stage in the shadow does.
+ * The condition for runs that completed what they were asked to do. A dry run by hand does not count; the scheduled dry
+ * run of a job with `shadow` does.
  */
 export const completedRuns = `jsonPayload.event="${events.completed}" AND (labels.tick:* OR jsonPayload.dry_run=false)`
 
@@ -86,7 +86,7 @@ const matchCompletions = ({ service, region }: Declaration): string =>
     completedRuns
   ].join('\n')
 
-/** A later run that did what it was asked to do makes good what failed before it; what was missing stays missing. */
+/** A later run that did what it was asked to do makes up for an earlier failure; a missing file stays missing. */
 const isMadeGood = (
   incident: Incident,
   completions: readonly Completion[],
@@ -103,7 +103,7 @@ const isMadeGood = (
 
 const lasting = new Set(['files-missing', 'nothing-fired'])
 
-/** Of several incidents with one cause, keeps the cause alone; while the database does not answer, only that. */
+/** Of several incidents with one cause, keeps the cause alone. While the database does not answer, it is the cause. */
 const tellOnce = (incidents: readonly Incident[], facts: StageFacts): Incident[] => {
   const told = new Set(incidents.map((one) => `${one.alert.id} ${idOf(one, facts.declaration)}`))
   return incidents.filter((incident) => {
@@ -219,7 +219,7 @@ export const findPauses = ({
     const fail = (what: string, fix: string): Trouble[] => [{ ...found, level: 'fail', what, fix }]
     if (state !== 'PAUSED' && state !== 'ENABLED') return fail(`${id} is ${state}`, deployFix(stage))
     if (paused) {
-      // By hand, or because the deployment failed when it had to pause the job. The job does what it must not.
+      // Resumed by hand, or the deployment failed before it paused the job: either way the job does what it must not.
       return fail(
         `${id} is ENABLED; the configuration says PAUSED`,
         `'npm run scheduler -- pause ${id} --stage ${stage}'`
@@ -262,7 +262,7 @@ const deployFix = (stage: string): string =>
     ? "start the local system again: 'npm start'"
     : `'npm run pulumi -- up --stack ${stage} --refresh'`
 
-// Runs are awaited for up to half an hour.
+// By default a run is waited for up to half an hour.
 const youngMs = 40 * 60_000
 
 /** Whether a name belongs to a job made for one run that may still be under way, by the instant in the name. */

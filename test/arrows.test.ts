@@ -86,7 +86,6 @@ const forbidden: readonly (readonly [from: string, to: string, rule: string])[] 
   ['another.config.ts', 'test/part.ts', 'nobody imports test/']
 ]
 
-/** Every way of importing a file. */
 const ways: readonly (readonly [name: string, text: (path: string) => string])[] = [
   ['value', (path) => `import { part } from '${path}'\nexport const copy = part\n`],
   ['side-effect', (path) => `import '${path}'\n`],

@@ -4,7 +4,7 @@ import type { Reporter, TestModule, TestRunEndReason, Vitest } from 'vitest/node
 /** The last line of a run on stdout: `128 passed, 0 failed`, and `, 3 skipped` where there are any. */
 // oxlint-disable-next-line import/no-default-export -- vitest loads a reporter's default export
 export default class ClosingLine implements Reporter {
-  // A run that never gets to its end, since the server of the tests did not start, has failed.
+  // Failed until the run ends, which it never does if the tests' server does not start.
   #line = describeCounts({ passed: 0, failed: 1, skipped: 0 })
   #isWatching = false
 

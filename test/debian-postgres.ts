@@ -32,7 +32,7 @@ export const startDebianPostgres = async (): Promise<DebianPostgres> => {
   return server
 }
 
-/** Starts a standby of it, which has what it has and can't be written. */
+/** Starts a read-only standby of it. */
 export const startStandby = (primary: DebianPostgres): Promise<DebianPostgres> =>
   startServer((cluster) => ['pg_basebackup', ['-D', cluster, '-d', primary.url, '-R', '-c', 'fast']])
 

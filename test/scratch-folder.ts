@@ -12,7 +12,7 @@ const neededBytes = 2 * 1024 ** 3
 export const setup = async (): Promise<(() => Promise<void>) | undefined> => {
   if (process.env.TMPDIR !== undefined || !(await hasRoom())) return undefined
   const folder = await mkdtemp(join(memory, 'test-run-'))
-  // The user that PostgreSQL runs as goes through it.
+  // The user that PostgreSQL runs as must be able to enter it.
   await chmod(folder, 0o711)
   // Test files run in processes that are started after this, and have this one's environment.
   process.env.TMPDIR = folder

@@ -11,8 +11,8 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-// What README says of adding a job, done: in a copy of the checkout a newcomer's job is added, and all of the checks are run
-// there; or only the commands that are given. Prints each file that it took.
+// Does what the README says of adding a job: adds a newcomer's job to a copy of the checkout and runs all of the checks
+// there, or only the commands that are given. Prints each file that it took.
 
 const root = join(import.meta.dirname, '..')
 

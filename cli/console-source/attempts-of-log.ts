@@ -17,13 +17,13 @@ interface Call {
 const earlyMs = 5_000
 // Cloud Scheduler and the worker have different clocks.
 const skewMs = 10_000
-// After its deadline a call has a minute until the line about its end must be there.
+// The line about a call's end must be there this long after the call's deadline.
 const lateMs = 60_000
 
 /**
- * Joins the two lines of each call, and finds the run that answered it. Cloud Scheduler's log identifies neither: its
- * lines are paired in their order, since calls of a job end in the order in which they began unless someone forces one in
- * between; a run is found by its tick and by the answer that it must have had, or for a call by hand by its time.
+ * Joins the two lines of each call, and finds the run that answered it. Cloud Scheduler's log has no id for either.
+ * Lines are paired in their order: the calls of a job end in the order in which they began, unless someone forces one
+ * in between. A run is found by its answer, which must fit the call's, and by its tick or (a call by hand) its time.
  */
 export const readAttemptsOfLog = (
   lines: readonly (CallLine | AttemptLine)[],
@@ -116,7 +116,7 @@ const findAnswers = (
   for (const [key, ofTick] of Map.groupBy(calls, ({ job, tick }) => tickKeyOf(job, tick))) {
     const isTick = !key.endsWith(byHand)
     const answersOf = answersByTick.get(key) ?? []
-    // The worker counts the runs of a tick; its lines may come late.
+    // The worker numbers the runs of a tick; its lines may come out of order.
     const left = isTick ? answersOf.toSorted((a, b) => a.run.attempt - b.run.attempt) : [...answersOf]
     // The last call first: an earlier one may never have reached the worker.
     for (const call of ofTick.toReversed()) {

@@ -36,7 +36,7 @@ export const watchChanges = async (
     for (const attempt of attempts.slice(0, recent).toReversed())
       if (seen.attempts.get(attempt.id) !== attempt.outcome) tell({ kind: 'attempt', attempt })
     for (const run of runs.slice(0, recent).toReversed())
-      // How far it has come is not known until it ends.
+      // The log says nothing of a run's progress until it ends.
       if (seen.runs.get(run.id) !== run.outcome && run.outcome !== 'running') tell({ kind: 'run', run })
     seen.attempts = new Map(attempts.map(({ id, outcome }: AttemptView) => [id, outcome]))
     seen.runs = new Map(runs.map(({ id, outcome }: Run) => [id, outcome]))

@@ -20,8 +20,8 @@ import {
 } from './kept-records.ts'
 
 /**
- * The console's source for the output of `history --json`: the jobs are those that the stage declares, time stands still at
- * the last row, and nothing acts.
+ * The console's source for the output of `history --json`: the jobs are those that the stage declares, time stands
+ * still at the last row, and every action is refused.
  *
  * @throws UsageError that says where the file differs from such output.
  */

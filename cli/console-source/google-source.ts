@@ -31,7 +31,7 @@ import { readRunsOfLog } from './runs-of-log.ts'
 export interface GoogleParts {
   readonly session: Session
   readonly surroundings: Pick<Surroundings, 'clock' | 'signal'>
-  /** Works once requests come in. */
+  /** Empty until the console listens. */
   readonly consoleUrl: () => string
 }
 
@@ -49,7 +49,7 @@ const margin = 60_000
 
 /**
  * The console's source for a stage in Google Cloud: Cloud Scheduler's jobs, and the calls and runs that its log and the
- * worker's show. It asks as the operator, and names the right that is missing.
+ * worker's show. It asks as the operator, and names the permission that is missing.
  */
 export const createGoogleSource = ({ session, surroundings, consoleUrl }: GoogleParts): ConsoleSource => {
   const { target, log } = session
@@ -82,7 +82,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
   const buildRecords = (): KeptRecords & Parameters => {
     const lines = history.lines()
     const now = clock.now()
-    // What is under way may have passed its deadline by now, though no line has come.
+    // Built anew after a minute even without new lines: what is under way may have passed its deadline.
     if (built && built.lines === lines && now.getTime() - built.at < margin) return built.records
     const found = readRunsOfLog(
       lines.filter((line) => line.kind === 'worker'),
@@ -274,7 +274,6 @@ interface Parameters {
   readonly parameters: ReadonlyMap<string, object>
 }
 
-/** A sentence for the page. */
 const describeTrouble = ({ message, retryAt }: Trouble): string =>
   `${message.charAt(0).toUpperCase()}${message.slice(1)}. It is asked again after ${retryAt.toISOString().slice(11, 19)} UTC.`
 

@@ -25,9 +25,9 @@ export interface HistoryState {
   readonly trouble?: Trouble
 }
 
-/** Why Google's answers fail; ends with the first that does not. */
+/** Why Google refuses; cleared by its first good answer. */
 export interface Trouble {
-  /** A sentence without its end. */
+  /** A sentence without its capital letter and full stop. */
   readonly message: string
   /** Nothing is asked before this time. */
   readonly retryAt: Date
@@ -55,7 +55,7 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
   let lines: readonly HistoryLine[] = []
   let asOf: Date | undefined
   const watch = createTroubleWatch(clock)
-  // A call that waits for another finds what that one has read.
+  // Calls wait for each other, so that the second finds what the first has read.
   const oneByOne = pLimit(1)
 
   const keep = (some: readonly HistoryLine[]): void => {
@@ -88,7 +88,7 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
       keep(some)
       newest ??= some[0]?.at
     }
-    // Only now: after a part alone, the lines between it and the known ones would be taken for read.
+    // Only after the last page: pages come newest first, and a failure before it leaves a gap that must be read again.
     if (newest && newest > side.newest) side.newest = newest
   }
 
@@ -151,7 +151,7 @@ export const createTroubleWatch = (clock: Pick<Clock, 'now'>): TroubleWatch => {
         return answer
       } catch (error) {
         if (!(error instanceof GoogleError)) throw error
-        // A quota lasts a minute, and a right takes as long to be granted; a server may be back at once.
+        // A quota is renewed after a minute, and a new permission takes as long; a server may be back at once.
         const isPassing = error.code === codes.unavailable || error.code === codes.deadlineExceeded
         last = { error, retryAt: new Date(clock.now().getTime() + (isPassing ? wait : minute)) }
         if (isPassing) wait = Math.min(wait * 2, longestWait)

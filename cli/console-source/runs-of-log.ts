@@ -13,7 +13,7 @@ export interface RunsOfLog {
   readonly repeats: ReadonlyMap<string, { readonly firstRunId: string; readonly line: WorkerLine }>
 }
 
-// After its deadline a run has a minute until the line about its end must be there.
+// The line about a run's end must be there this long after the run's deadline.
 const lateMs = 60_000
 
 /** Joins the lines of each run. What only the ledger knows, such as the batches so far, is not in them. */
@@ -47,7 +47,7 @@ export const readRunsOfLog = (
   const ticks = new Set(runs.flatMap(({ job, tick }) => (tick === undefined ? [] : [tickKey(job, tick)])))
   for (const line of lines) {
     const { event, jobId, tick } = line
-    // A tick whose runs all failed is reported too: it was delivered.
+    // The worker also reports a tick whose runs all failed, but that one was delivered.
     if (event !== events.overdue || tick === undefined || ticks.has(tickKey(jobId, tick))) continue
     ticks.add(tickKey(jobId, tick))
     runs.push(describeMissed(line, tick))
@@ -55,7 +55,7 @@ export const readRunsOfLog = (
   return { runs, parameters, repeats }
 }
 
-/** The part of a tick that all its deliveries share: the fractions of its second may differ. */
+/** A tick to the minute: its deliveries may write its seconds with different fractions. */
 export const tickKey = (job: string, tick: string): string =>
   `${job} ${Math.floor(Date.parse(tick) / 60_000)}`
 

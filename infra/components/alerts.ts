@@ -57,7 +57,7 @@ const buildPolicy = (
   severity: alert.severity,
   conditions: [{ displayName: alert.title, ...buildCondition(condition) }],
   alertStrategy: {
-    // A day: in the morning it is still open.
+    // A day, so that an incident of the night is still open in the morning.
     autoClose: `${autoClose}s`,
     // One message an hour: a job that fails every five minutes is one problem. Google allows this limit for log lines only.
     ...(condition.kind === 'log' ? { notificationRateLimit: { period: '3600s' } } : {})

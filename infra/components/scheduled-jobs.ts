@@ -43,7 +43,7 @@ export class ScheduledJobs extends ComponentResource {
 const buildOptions = (declaration: Declaration, job: DeclaredJob): CustomResourceOptions => ({
   protect: declaration.protect,
   aliases: job.formerIds.map((name) => ({ name })),
-  // A job that was paused when it was adopted stays paused until it leaves the list.
+  // A job that was paused when it was adopted stays paused until its id leaves `adopt`.
   ...(declaration.adopt.includes(job.id)
     ? { import: resourceNameOf(declaration, job), ignoreChanges: ['paused'] }
     : {})

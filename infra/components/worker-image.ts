@@ -9,7 +9,7 @@ import type { Apis } from './apis.ts'
  * promoted image. It is built at `up`, which needs a Docker engine; a preview needs none.
  */
 export class WorkerImage extends ComponentResource {
-  /** By digest: a name with a tag would never bring a new revision. */
+  /** By digest: a tag would stay the same, and no new revision would come. */
   readonly reference: Output<string>
 
   constructor(name: string, declaration: Declaration, apis: Apis) {

@@ -68,7 +68,7 @@ export class Worker extends ComponentResource {
         new BucketIAMMember(
           `deletes-stored-files-${bucket}`,
           { bucket, role: 'roles/storage.legacyBucketWriter', member: account.member },
-          // Once the only grant's name: without the alias, Pulumi would create the grant again and then delete it.
+          // The name when there was one bucket: without the alias, Pulumi would create the grant again, then delete it.
           { ...options, aliases: index === 0 ? [{ name: 'deletes-stored-files' }] : [] }
         )
       )
@@ -106,7 +106,7 @@ const buildTemplate = (service: DeclaredService, image: Input<string>, serviceAc
       image,
       resources: {
         limits: { cpu: String(service.cpu), memory: service.memory },
-        // With resources written, leaving this out would bill the CPU between requests as well.
+        // Once resources are set, leaving this out would bill the CPU between requests as well.
         cpuIdle: true,
         startupCpuBoost: true
       },
@@ -136,7 +136,7 @@ const probes = {
     timeoutSeconds: 3,
     failureThreshold: 8
   },
-  // Does not check the database: restarting the worker would not mend that.
+  // Does not check the database: restarting the worker would not bring it back.
   livenessProbe: {
     httpGet: { path: '/health/live' },
     periodSeconds: 30,

@@ -19,7 +19,7 @@ export interface BenchServer {
 export interface BenchDatabase {
   readonly name: string
   readonly url: string
-  /** One connection, for seeds and references; it stays with the worker's way of reading times. */
+  /** One connection, for seeds and references. */
   readonly sql: Sql
   /** Ends the connection, so that the database may be copied. */
   close(): Promise<void>

@@ -30,7 +30,7 @@ const root = join(import.meta.dirname, '../..')
 export const makeBundles = async (): Promise<Bundles> => {
   const directory = await mkdtemp(join(tmpdir(), 'bench-bundles-'))
   await writeBundles(directory)
-  // They prove that stored files would be there: a purge takes the ones that were never written for deleted.
+  // They prove the places: a purge then counts files that were never written as deleted.
   for (const folder of ['submissions', 'runs']) {
     await mkdir(join(directory, folder))
     await writeFile(join(directory, folder, '.keep'), '')
@@ -65,7 +65,7 @@ export const startWorkerProcess = (
     UPLOADS_URL: `file://${directory}`,
     BUNDLES_URL: `file://${directory}`,
     STAGE: 'bench',
-    // What is measured is the work; more is due at a time than any busy day brings.
+    // Raised: more rows are due here than on any busy day, and the limit is not what is measured.
     JOB_SETTINGS: JSON.stringify(Object.fromEntries(jobs.map(({ id }) => [id, { maxRows: 1e9 }]))),
     ...environment
   })
@@ -118,7 +118,7 @@ export const callJob = async (url: string, id: string, parameters: object = {}):
   return JSON.parse(body) as RunAnswer
 }
 
-// One runs beside the worker's look at the tables of all jobs, which follows its first answer; ten outlast it.
+// After its first answer the worker looks at the tables of all jobs; ten runs outlast that.
 const warmRuns = 10
 
 /**

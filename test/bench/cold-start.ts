@@ -8,7 +8,7 @@ import type { Round } from './measurement.ts'
 
 const maxRatio = 1.5
 const askEveryMs = 2
-// A start is short: more of them than of the other rounds cost little and steady the median.
+// A start is short: more of them cost little and steady the median.
 const startsPerRound = 3
 
 const bareFastify = `

@@ -11,7 +11,7 @@ export const canKeepApart = process.platform === 'linux' && availableParallelism
  * Keeps two groups of processes on a core each.
  *
  * @param groups process ids; this process may be in one of them.
- * @returns lets this process run on all of its cores again when disposed; the others are taken to end before.
+ * @returns lets this process run on all of its cores again when disposed; the others must have ended by then.
  * @throws Error when this process may not use two cores, or when there is no `taskset` (of util-linux).
  */
 export const keepApart = async (

@@ -43,7 +43,7 @@ const measureGrowth = async (
   try {
     await using smallWorker = await startWorkerProcess(bundles, small.url)
     await using largeWorker = await startWorkerProcess(bundles, large.url)
-    // Each takes as long as all of a job's other benchmarks, and CI looks for twice the goal only.
+    // Each round takes as long as all of a job's other benchmarks, and CI fails only beyond twice the goal.
     for (let round = 0; round < (bench.isSmall ? 1 : bench.rounds); round += 1) {
       // The live rows stay from round to round; the due ones are new.
       const addDue = async (seed: number): Promise<void> => {

@@ -15,8 +15,8 @@ import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
 
 /**
- * Each job at full size over HTTP, beside the one statement that does the same; where rows have stored files, beside their
- * deletion, as many at a time as the worker's, and then the one statement.
+ * Each job at full size over HTTP, beside the one statement that does the same. Where rows have stored files, the
+ * reference first deletes these, as many at a time as the worker does.
  */
 export const jobsBenchmark: Benchmark = {
   name: 'jobs',
@@ -41,7 +41,7 @@ const dueRows: Readonly<Partial<Record<JobId, number>>> = {
 }
 const hasFiles = new Set<JobId>(['purge-expired-submissions', 'process-purge-retries'])
 const goal = 1.2
-// Two tables for each row.
+// Each of its rows changes two tables.
 const goalOfRetries = 1.4
 
 const measureJob = async (
@@ -54,7 +54,7 @@ const measureJob = async (
   const scale = bench.isSmall ? 0.5 : 1
   const amounts = { due: dueRowsOf(id) * scale, live: 100_000 * scale }
   const rounds: Round[] = []
-  // A round of rows with files takes half a minute, and CI looks for twice the goal only.
+  // A round of rows with files takes half a minute, and CI fails only beyond twice the goal.
   const count = bench.isSmall && hasFiles.has(id) ? 1 : bench.rounds
   for (let round = 0; round < count; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
@@ -101,7 +101,7 @@ const timeWorker = async (
   return await timeRun(worker, id, due)
 }
 
-/** Milliseconds that a run takes, of a worker that is warmed up. */
+/** Milliseconds that a run of a warmed-up worker takes. */
 export const timeRun = async ({ url }: ServiceProcess, id: JobId, due: number): Promise<number> => {
   const before = await warmUp(url, id)
   const [duration, { affected, failed }] = await time(() => callJob(url, id))
@@ -111,7 +111,7 @@ export const timeRun = async ({ url }: ServiceProcess, id: JobId, due: number): 
   return duration
 }
 
-/** Planned once before, so that what the connection has to know of the tables is known. */
+/** Planned once before, so that the connection has read all that it needs of the catalogs. */
 export const timeStatement = async ({ sql }: BenchDatabase, id: JobId, due: number): Promise<number> => {
   await sql.unsafe(`explain ${statements[id]}`)
   const [duration, { count }] = await time(async () => sql.unsafe(statements[id]))

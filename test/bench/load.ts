@@ -16,18 +16,18 @@ export interface Users {
 
 /** A steady load that can be asked how long its statements took. */
 export interface Load {
-  /** Milliseconds that each statement took that was due between two instants of `performance.now()`. */
+  /** Milliseconds of each statement that was due or under way between two instants of `performance.now()`. */
   latencies(from: number, to: number): number[]
   stop(): Promise<void>
 }
 
 const connections = 4
-// A statement each 2 ms: steady, and a few per cent of a core.
+// A statement every 2 ms: steady, and a few per cent of a core.
 const everyMs = 2
 
 /**
- * Starts a load. A statement's time counts from the moment at which it was due, so that one that waits delays none of
- * the others unseen.
+ * Starts a load. A statement's time counts from the moment at which it was due, so that the wait behind a slow one
+ * counts too.
  */
 export const startLoad = async (url: string, users: Users, seed: number): Promise<Load> => {
   const sql = postgres(url, { max: connections, onnotice: () => {} })

@@ -45,7 +45,7 @@ export const plansBenchmark: Benchmark = {
 /** A tenth of the rows is due. */
 export const amountsOf = (rows: number) => ({ due: rows / 10, live: rows })
 
-/** So many that a table read with each of them stands out from one that is read once a run, to count the due rows. */
+/** Enough to tell a table that is read with each batch from one that is read once a run, to count the due rows. */
 export const batchesOfRun = 5
 
 /** Three reads a run pass: the count of the due rows, and looks for what is left. One with each batch is twice as many. */
@@ -56,8 +56,8 @@ export const readsOfBatch = (reads: Readonly<Record<string, number>>): number =>
   Math.max(0, ...Object.values(reads)) / batchesOfRun
 
 /**
- * How often sequential scans read each of a job's tables meanwhile; those they do read. A table with fewer rows than
- * `rowsOfBatch` is left out: it is best read as a whole.
+ * How often sequential scans read each of a job's tables during `work`. Tables that they do not read are left out, and
+ * those with fewer rows than `rowsOfBatch`, which are best read as a whole.
  */
 export const countWholeReads = async (
   sql: Sql,
@@ -80,7 +80,7 @@ export const countWholeReads = async (
   return Object.fromEntries(reads.filter(([, count]) => count > 0))
 }
 
-/** How many rows of a job's tables are read meanwhile, in whatever way. */
+/** How many rows of a job's tables are read during `work`, by scans of any kind. */
 export const countReads = async (sql: Sql, id: JobId, work: () => Promise<unknown>): Promise<number> => {
   const sum = async (): Promise<number> =>
     [...(await readCounts(sql, tablesOf(id))).values()].reduce((total, { all }) => total + all, 0)
@@ -93,7 +93,7 @@ const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) =
 
 /** How many rows of each table sequential scans have read, and all scans together. */
 const readCounts = async (sql: Sql, tables: readonly string[]) => {
-  // This connection hands in its counts now, those of the worker when they end.
+  // This connection flushes its statistics now, the worker's do so when they end.
   await sql`select pg_stat_force_next_flush()`
   await sql`
     select pg_terminate_backend(pid, 10000)

@@ -40,7 +40,7 @@ export const writeSeededFiles = async (sql: Sql, parent: string): Promise<Seeded
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, '{}')
   }
-  // What proves the places.
+  // They prove the places.
   await Promise.all(['submissions/.keep', 'runs/.keep'].map(write))
   await forEach(stored, async ({ file, runs }) => {
     if (file !== '') await write(file)

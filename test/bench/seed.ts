@@ -46,7 +46,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
        and s.id not in (select submission_id from submissions_purgeretry)`
     ),
 
-  // What the purge could not delete the files of: each has some. All that fail in a run are due again at the same instant.
+  // Submissions whose files the purge could not delete. All that fail in one run are due again at the same instant.
   'process-purge-retries': (sql, { due, live }, seed) =>
     insert(
       sql,
@@ -76,7 +76,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
        from generate_series(1, ${Math.min(live, activeRuns)}) n`,
       `${insertRuns('null', "'RUNNING'", "now() - interval '31 minutes' - random() * interval '1 day'")}
        from generate_series(1, ${due}) n`,
-      // None names an execution: whoever asks Cloud Run about one measures Cloud Run.
+      // None names an execution: to ask Cloud Run about one would measure Cloud Run.
       `insert into validations_validationsteprun (step_order, status, started_at, output, validation_run_id)
        select 1, status, started_at, '{}', id
        from validations_validationrun
@@ -129,8 +129,8 @@ const insertRetries = (nextRetryAt: string): string => `
     repeat('503 DELETE https://storage.example.com: the service is unavailable. ', 6), id`
 
 /**
- * A finished run for each of some submissions that has none: its bundle is stored. Not by `not exists`: nothing is known of
- * the tables yet, and a nested loop would read all rows that it has added again for each.
+ * A finished run, whose bundle is stored, for each of some submissions that has none. No `not exists`: the tables have
+ * no statistics yet, and a nested loop would read all added rows again for each.
  */
 const insertRunsOf = (submissions: string): string => `
   ${insertRuns('s.id', "'SUCCEEDED'", "now() - interval '1 day'")}

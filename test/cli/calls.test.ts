@@ -16,7 +16,7 @@ interface Call {
   readonly body: unknown
 }
 
-/** Passes everything on to a server and keeps what was asked. What says how to answer is left out: `alt`, `$alt`. */
+/** Passes everything on to a server and keeps what was asked, without the format of the answer: `alt`, `$alt`. */
 const record = async (target: string): Promise<{ url: string; calls: Call[] } & AsyncDisposable> => {
   const calls: Call[] = []
   const server = createServer((incoming, outgoing) => {

@@ -531,7 +531,7 @@ it('only warns of a failure after which a call went well', async () => {
   ])
 })
 
-// An attempt without HTTP is over after the callbacks that are queued already.
+// An attempt without HTTP is over once the callbacks queued so far have run.
 const settle = (): Promise<void> =>
   new Promise((resolve) => {
     setImmediate(resolve)
@@ -600,7 +600,7 @@ it('says of the local system what has no counterpart there', async () => {
   const { code, out } = await run(['doctor', '--stage', 'local', '--url', google.schedulerUrl], {
     isForPeople: true
   })
-  // No worker is behind this one, and that leads.
+  // This one has no worker, and that comes first.
   expect(code).toBe(1)
   expect(out).toMatch(/^1 thing needs a person\nfail {2}database {4}the worker does not answer {2}→ see that/)
   expect(out).toMatch(/^skip {2}accounts {4}not applicable: there is no IAM on this machine$/m)
@@ -712,7 +712,7 @@ it('a job is overdue for as long as no run of it has completed since its last ti
   expect(await overdueOf([events.refused, { message: 'refused' }, tick])).toEqual(overdue)
   expect(await overdueOf([events.completed, { dry_run: true }])).toEqual(overdue)
   expect(await overdueOf([events.completed, { dry_run: false }, tick])).toEqual(fine)
-  // By hand, and of a stage in the shadow.
+  // A run by hand, and a scheduled dry run (`shadow`).
   expect(await overdueOf([events.completed, { dry_run: false }])).toEqual(fine)
   expect(await overdueOf([events.completed, { dry_run: true }, tick])).toEqual(fine)
 })

@@ -29,7 +29,7 @@ const start = async (
     ['--disable-warning=ExperimentalWarning', '--disable-warning=MetadataLookupWarning', main, ...words],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
-      // Not asked for: a machine of Google's, which a test may run on, would log in by itself.
+      // The metadata server is not asked: on one of Google's machines it would log in by itself.
       env: { PATH: process.env.PATH, HOME: home, METADATA_SERVER_DETECTION: 'none' }
     }
   )
@@ -201,7 +201,7 @@ it('--help tells what there is, and is no failure', async () => {
 })
 
 it('Ctrl-C during a dry run deletes the job that was made for it, also when npm passes it on a second time', async () => {
-  // Answers when nobody waits any more.
+  // Answers only when nobody waits any more.
   const late = (delivery: Delivery) =>
     new Promise<Answer>((resolve) => {
       delivery.deadline.addEventListener('abort', () => resolve({ kind: 'deadline exceeded' }))

@@ -146,7 +146,7 @@ describe('run', () => {
   })
 
   it('a run that is skipped, since another is under way, is a failure', async () => {
-    // The ledger says that one runs: the worker takes its word for as long as the lease holds.
+    // The ledger says that a run is under way: the worker believes it as long as the lease holds.
     await sql`
       insert into scheduled_jobs.run (id, job, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at)
       values (gen_random_uuid(), 'clear-sessions', 1, false, '{}', 'running', 'test', now(), now() + interval '1 minute')`
@@ -161,7 +161,7 @@ describe('run', () => {
   })
 
   it('two runs by hand at one time are told apart by their parameters', async () => {
-    // A dry run disturbs none, so both are made.
+    // A dry run blocks no other run, so both are made.
     const results = await Promise.all([
       run(['run', 'cleanup-idempotency-keys', ...at, '--dry-run', '--json']),
       run(['run', 'cleanup-idempotency-keys', ...at, '--wait', '--json'])

@@ -186,7 +186,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.keyboard.press('Escape')
       await write('{"days": 0}', 'Run now')
       await expect.poll(say(page)).toMatch(/^cleanup-callback-receipts: .*days/)
-      // The browser says so of every answer of 400.
+      // The browser logs an error for every 400.
       tab.takeErrors()
       await write('{"days": 60}', 'Dry run first')
       await expect
@@ -221,7 +221,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .waitFor()
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
       await row.getByText('failed', { exact: true }).waitFor()
-      // Why, and not that there was an error.
+      // It says why, not just that there was an error.
       await expect.poll(say(page)).toMatch(/^cleanup-callback-receipts: failed\. .*received_at/)
       await page
         .getByRole('region', { name: 'Needs a person' })
@@ -507,7 +507,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .toMatch(/^The database must answer, got no connection/)
       await page.getByText('1 to 25 of 10,000').waitFor()
 
-      // Someone who comes now sees the jobs, the week and the attempts, one banner and no box of an error.
+      // Someone who comes now sees the jobs, the week and the attempts, one banner and no error box.
       await page.reload()
       await page.getByText('live, without the database').waitFor()
       const row = jobRow(page, 'clear-sessions')
@@ -529,7 +529,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.getByText('live', { exact: true }).waitFor()
       await page.getByRole('button', { name: 'Runs', exact: true }).click()
       await waitForAll(page)
-      // The answers of 503 that it got meanwhile.
+      // The browser has logged the 503s of the meantime.
       tab.takeErrors()
     })
 
@@ -594,7 +594,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .getByRole('button', { name: 'Run clear-sessions', exact: true })
         .click()
       await expect.poll(say(page)).toMatch(/^clear-sessions: completed/)
-      // What a browser says of a server that is gone; of anything else it has nothing to say.
+      // The browser may complain that the server was gone, and of nothing else.
       const others = tab
         .takeErrors()
         .filter(

@@ -293,7 +293,7 @@ describe('the endpoints', () => {
       answer: { error: { status: 'INVALID_ARGUMENT', message: expect.stringContaining('days') as string } }
     })
     expect(await ask({ dry_run: true })).toMatchObject({ status: 200, answer: { outcome: 'completed' } })
-    // What was not given must not pass for a run without parameters.
+    // Parameters that are not an object must not pass for a run without parameters.
     expect((await post('/api/jobs/cleanup-callback-receipts/run-with', { parameters: [1] })).status).toBe(400)
   })
 
@@ -545,7 +545,7 @@ describe('what happens is told as it happens', () => {
       { method: 'POST' }
     )
     await expect.poll(namesOf, { interval: 20 }).toContain('jobs')
-    // The stream is not held against the end: it is closed with the server.
+    // The open stream does not keep the server from its end: it is closed with it.
     await system.stop()
     await reading
   })

@@ -11,7 +11,7 @@ export interface ConsoleTab {
   visit(url: string): Promise<Page>
   /** Leaves the console: for a system that is to be stopped, and after a test that failed on it. */
   leave(): Promise<void>
-  /** Makes the window as wide, and the colours as light, as they are at first. */
+  /** Restores the window's first size and the light colours. */
   resetView(): Promise<void>
   /** What the browser complained of since the last call. */
   takeErrors(): string[]
@@ -69,7 +69,7 @@ export const historyRows = (page: Page): Locator =>
 
 /** What axe finds serious or critical on the page as it is, each with the places that it is found in. */
 export const findSerious = async (page: Page): Promise<string[]> => {
-  // Half a megabyte, which a page that has it need not be told again.
+  // Half a megabyte, sent only to a page that does not have it yet.
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source)
   const { violations } = await page.evaluate(() =>
     (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] })

@@ -7,13 +7,13 @@ import { prepareSystems } from './local-system.ts'
 import { findSerious, historyRows, jobRow, openTab, type ConsoleTab } from './page.ts'
 import { openStageConsole, type StageConsole } from './stage-console.ts'
 
-// The same week through both sources: that of the local system, which has the emulator and the ledger, and that of Google
-// Cloud, which has what Google's own clients are answered.
+// The same week through both sources: the local system's, which has the emulator and the ledger, and that of a stage in
+// Google Cloud, which has only what Google's own clients are answered.
 
 const reason = chromiumPath === undefined ? 'there is no Chromium' : ''
 const frequent = ['process-purge-retries', 'cleanup-stuck-runs']
 
-/** Of an instant the two may write the fractions or not. */
+/** The two may write an instant with or without its fractions. */
 const toFirst = (next: unknown) => ({
   ...(next as Item),
   at: new Date(String((next as Item).at))
@@ -52,7 +52,7 @@ describe('of a week that the local system has lived through', async () => {
     await sql`
       insert into django_session (session_key, session_data, expire_date)
       select 'old' || number, '', '2026-01-01' from generate_series(1, 5) number`
-    // Half a day with all six; then the frequent jobs are paused, which leaves ticks that nothing is known of.
+    // Half a day with all six; then the frequent jobs are paused, which leaves ticks without any run.
     await advanceTo('2026-10-01T01:02:00Z')
     for (const job of frequent) await ask(`/api/jobs/${job}/pause`, {})
     // A run that fails at each try, one in which a row fails, and the night on which daylight saving begins.
@@ -104,8 +104,8 @@ describe('of a week that the local system has lived through', async () => {
     const [ofStage, ofLocal] = await bothOf('/api/runs?limit=500')
     expect(ofStage.total).toBe(ofLocal.total)
     expect(ofStage.total).toBeGreaterThan(200)
-    // When it began, and how long one took that did not say so: under virtual time the ledger has the machine's clock, the
-    // log the virtual one.
+    // Leaves out when a run began, and how long it took unless it completed: under virtual time the ledger has the
+    // machine's clock, the log the virtual one.
     const comparable = ({ runs }: Item) =>
       (runs as Item[])
         .map((run): Item => ({

@@ -26,7 +26,7 @@ export interface GooglePlace {
   readonly now: () => Date
 }
 
-/** Opens it through Google's own clients alone. Whoever listens is told of news each time that `sleep` is over. */
+/** Opens it through Google's own clients alone. It looks for news each time that `sleep` is over. */
 export const openStageConsole = async (
   { schedulerUrl, stage, project, now }: GooglePlace,
   sleep: (milliseconds: number, signal: AbortSignal) => Promise<void> = waitForEnd

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { chromium, type BrowserContext, type BrowserContextOptions } from 'playwright-core'
 
-// Where Debian and Ubuntu put it: first the one without a window's frame, which takes a fifth less of the processor.
+// Where Debian and Ubuntu put it: first the headless shell, which takes a fifth less processor time.
 const paths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser']
 
 /** Where the browser is; undefined when there is none. */
@@ -18,13 +18,13 @@ export const openChromium = async (options: BrowserContextOptions = {}): Promise
       `Chromium must be at ${paths.join(' or ')}, got none: install it with apt-get install chromium-headless-shell`
     )
   }
-  // An empty name is a folder of its own.
+  // An empty name makes a temporary profile.
   return chromium.launchPersistentContext('', {
     executablePath: chromiumPath,
     args: [
       '--no-sandbox',
       '--disable-gpu',
-      // Processes of their own for the screen and for each page that is opened cost more than most pages do.
+      // A GPU process, and a process for each page that is opened, cost more than most pages do.
       '--in-process-gpu',
       '--renderer-process-limit=1',
       '--disable-quic',

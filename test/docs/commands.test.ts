@@ -10,7 +10,7 @@ import { type Call, readInlineCommands, readShellBlocks, runShell } from './shel
 
 const root = join(import.meta.dirname, '../..')
 const programs = ['gcloud', 'pulumi', 'npm', 'npx', 'gh'] as const
-// What a command answers that the next one needs; the rest of a page's programs do nothing.
+// Answers that a page's next command needs; the other programs do nothing.
 const written = {
   ...Object.fromEntries(programs.map((program) => [program, '123'])),
   jq: 'https://worker.example.com',
@@ -22,7 +22,7 @@ const written = {
   sleep: '',
   git: ''
 }
-// What stands for a value in a page, as a person would fill it in.
+// Fills in the placeholders of a page, as a person would.
 const example = (text: string): string =>
   text
     .replaceAll('=…', '=example')
@@ -40,7 +40,7 @@ interface PageCall {
 }
 
 const pages: string[] = []
-// Not the list of traps, which shows what fails, nor what was done.
+// Not CURSED_KNOWLEDGE.md, which shows what fails, nor CHANGELOG.md.
 for await (const page of glob(
   ['README.md', '{docs,cli,infra,worker,operations,local,console,jobs}/**/*.md'],
   {
@@ -65,10 +65,10 @@ const readCalls = async (page: string, stage: string): Promise<PageCall[]> => {
   return calls.map((call) => ({ page, call }))
 }
 
-// What stands for a command, and what would start a server.
+// Text that only outlines a command, and what would start a server.
 const isSynopsis = /[[{|]|\.\.\.|…$|^npm (ci|start|test)\b/
 
-// Some commands are those of one stage only.
+// Some commands are for one stage only.
 const read = await Promise.all(
   ['dev', 'prod'].flatMap((stage) => pages.toSorted().map((page) => readCalls(page, stage)))
 )
@@ -104,7 +104,7 @@ it('every `npm run scheduler` of a page is understood, with its options', async 
       .filter((word) => !/^https?:/.test(word) && word !== '--url')
     if (seen.has(words.join(' '))) continue
     seen.add(words.join(' '))
-    // Of no stage in Google Cloud is anything asked: it is understood when the only fault is that no local system is there.
+    // Nothing is asked of Google Cloud: a command is understood if its only fault is that no local system is there.
     const line = words.map((word) => (/^(dev|staging|prod)$/.test(word) ? 'local' : word))
     const { code, err } = await run([...line, '--url', 'http://127.0.0.1:1'])
     if (code !== 0 && !/got no answer|--stage must be given/.test(err)) faults.push(show(one, err))

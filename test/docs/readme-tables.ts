@@ -7,7 +7,7 @@ import { describeSchedule } from '../../schedule/words.ts'
 
 const readme = join(import.meta.dirname, '../../README.md')
 
-/** The README with its tables made anew from the catalogue and from the causes of failed calls; the same text when they are up to date. */
+/** The README with its tables built from the catalogue and the causes of failed calls; the same text if up to date. */
 export const updateTables = (text: string, catalogue: readonly Job[] = jobs): string =>
   [
     { name: 'jobs', source: 'jobs/index.ts', table: buildJobTable(catalogue) },

@@ -11,7 +11,7 @@ export interface Script {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
-  /** The calls of the programs that were only written down, in order. */
+  /** The calls of the programs that were recorded, not run, in order. */
   readonly calls: readonly Call[]
   /** The files that were to be kept, by name. */
   readonly files: Readonly<Record<string, string>>
@@ -28,8 +28,8 @@ export const readInlineCommands = (page: string, programs: readonly string[]): s
     .filter((text) => programs.some((program) => text.startsWith(`${program} `)))
 
 /**
- * Runs a script with bash in a folder of its own. Programs of `written` are not run: what they are called with is written
- * down, and they answer with the text given here.
+ * Runs a script with bash in a folder of its own. Programs of `written` are not run: their calls are recorded, and they
+ * answer with the text given here.
  *
  * @param options.before what the folder has to hold, by name.
  */

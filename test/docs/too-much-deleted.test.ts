@@ -21,7 +21,7 @@ const blockWith = (text: string): string => {
 }
 
 it('names the rows of each job whose rows one instant and its numbers decide, as the job itself does', () => {
-  // What the purge retries did is told by the submissions.
+  // What process-purge-retries did shows in the submissions.
   const byInstant = jobs.filter(({ id }) => id !== 'process-purge-retries')
   for (const job of byInstant) {
     const { from, due, input = {} } = job.selection({})

@@ -17,7 +17,7 @@ interface Reflected {
   readonly values?: Readonly<Record<string, number>>
 }
 
-// Beside their packages' exports; the messages of locations come with the client's own runtime.
+// Read as files, since the packages do not export them; the messages of locations come with the client's own runtime.
 const libraries = join(import.meta.dirname, '../../node_modules')
 const roots = [
   '@google-cloud/scheduler/build/protos/protos.json',
@@ -132,7 +132,7 @@ const findErrorFaults = (status: number, answer: unknown): string[] => {
   return isSound ? [] : [`the error must be as Google's APIs have it, got ${JSON.stringify(answer)}`]
 }
 
-/** What was judged in this process: vitest loads a setup file anew for each test file, and a test its own. */
+/** What was judged in this process: vitest loads a setup file anew for each test file and each import of a test. */
 interface Judgement {
   readonly faults: string[]
   /** Type of answer → how many were judged. */

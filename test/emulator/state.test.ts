@@ -123,7 +123,7 @@ describe('the data directory', () => {
             attemptNumber: 1,
             method: 'POST',
             url: '',
-            // One of long ago that never ended stays.
+            // An old attempt that never ended stays.
             outcome: id === 5 ? 'running' : 'succeeded'
           }
         ]

@@ -18,9 +18,9 @@ import { addIdempotencyKeys, addPurgeRetry, addSession, addSubmission } from '..
 /** A fault that is made for real, on one job, and the alerts that have to fire on it, and no others. */
 interface Rehearsal {
   readonly fault: string
-  /** The one that it is the rehearsal of comes first; none where nobody has to be told. */
+  /** The alert that it rehearses comes first; none where nobody has to be told. */
   readonly fires: readonly Alert['id'][]
-  /** Makes the fault and gives back when all of it is logged; left out where the one before makes both. */
+  /** Makes the fault and returns when all of it is logged; left out where the rehearsal before makes both. */
   readonly make?: (stage: Stage) => Promise<void>
   /** The job that the alerts name; undefined for silence. */
   readonly job?: string
@@ -142,7 +142,6 @@ const rehearsals: readonly Rehearsal[] = [
   }
 ]
 
-/** What a rehearsal works with. */
 interface Stage {
   readonly sql: TestDatabase['sql']
   /** Has Cloud Scheduler call the job, and waits for the end of the call. */
@@ -363,7 +362,7 @@ it('silence is judged by the requests of the stage’s worker, in the metric and
   ])
 })
 
-/** Those that are made at the same time; each has a job of its own. */
+/** Groups the rehearsals that are made at the same time; each has a job of its own. */
 const groupRehearsals = (): Rehearsal[][] => {
   const groups: Rehearsal[][] = []
   for (const rehearsal of rehearsals) {

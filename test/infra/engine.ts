@@ -93,7 +93,7 @@ export const openEngine = async (provider?: RealProvider): Promise<Engine> => {
       ? { ...provider.environment, PATH: `${provider.folder}${path.delimiter}${process.env.PATH}` }
       : {}),
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
-    // What a person is logged in to is neither used nor changed.
+    // Keeps a person's own logins out of it.
     PULUMI_HOME: path.join(directory, 'home'),
     PULUMI_SKIP_UPDATE_CHECK: 'true',
     // Keeps the key of the stacks' secrets.
@@ -176,8 +176,8 @@ const runOn =
     return outputs
   }
 
-// The SDK has 130 messages a program for its own debugging: each is a call to the engine, which sends it back as an
-// event, and nobody reads it here.
+// The SDK logs 130 debug messages a program: each is a call to the engine, which sends it back as an event, and nobody
+// reads it here.
 const keepDebugMessages = (): void => {
   const engine = runtime.getEngine() as unknown as {
     log: (request: { getSeverity(): number }, done: () => void) => unknown
@@ -186,5 +186,5 @@ const keepDebugMessages = (): void => {
   engine.log = (request, done) => (request.getSeverity() === debugSeverity ? done() : log(request, done))
 }
 
-// The protocol's.
+// As the engine's protocol has it.
 const debugSeverity = 0

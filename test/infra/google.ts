@@ -1,6 +1,5 @@
 import { createRequire } from 'node:module'
 
-/** A resource as Google keeps it. */
 interface Kept {
   readonly type: string
   inputs: Properties
@@ -98,7 +97,7 @@ const buildHandlers = (resources: Map<string, Kept>, changes: Change[]): Record<
   )
 }
 
-/** The provider asks for a pause where its state has none, and Cloud Scheduler has nothing to pause. */
+/** The provider asks for a pause where its state has none; Cloud Scheduler refuses it if the job is paused already. */
 const refusePause = (kept: Kept | undefined, before: Properties, after: Properties): void => {
   if (kept?.inputs.paused === true && before.paused === false && after.paused === true) {
     throw new Error('Error 400: Job must be ENABLED to be paused, got PAUSED')
@@ -147,7 +146,7 @@ const sorted = (value: unknown): string | undefined =>
       : item
   )
 
-/** The id that Google gives, by type; it decides what a second resource of the same kind would collide with. */
+/** The id that Google gives, by type; two resources with the same id collide. */
 const idOf = (type: string, name: string, inputs: Properties): string => {
   const { name: given, region, location, accountId, service, role } = inputs as Record<string, string>
   if (type.endsWith(':Job')) return `projects/${project}/locations/${region}/jobs/${given}`
@@ -163,7 +162,7 @@ const idOf = (type: string, name: string, inputs: Properties): string => {
 
 let nextNumber = 0
 
-// What several stages of a project may say at once without being in each other's way.
+// Several stages of a project may each enable the same API.
 const isShared = (type: string): boolean => type.endsWith('projects/service:Service')
 
 const emailOf = (accountId: unknown): string => `${accountId as string}@${project}.iam.gserviceaccount.com`
@@ -191,7 +190,7 @@ const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9'
 const typeOf = (urn: string): string => urn.split('::')[2]?.split('$').at(-1) ?? ''
 const nameOf = (urn: string): string => urn.split('::')[3] ?? ''
 
-// gRPC and the messages as the SDK has them: those of another copy it would not take. They come without types.
+// The SDK's own copies of gRPC and the messages: it would not take those of another copy. They come without types.
 // oxlint-disable-next-line typescript/no-explicit-any
 type Message = any
 // oxlint-disable-next-line typescript/no-explicit-any

@@ -38,13 +38,13 @@ export const takeInventory = async (declaration: Declaration): Promise<Inventory
   })
   await withoutTraces(async () => {
     await runtime.runInPulumiStack(async () => declareStack(declaration))
-    // Only this waits for the resources that wait for others.
+    // Only this waits for the resources whose inputs come from others.
     await runtime.disconnect()
   })
   return Object.fromEntries(resources.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-// Of the engine's own message for a resource, what the inventory shows.
+// The part of the engine's message for a resource that the inventory shows.
 interface Registration {
   getCustom(): boolean
   getType(): string
@@ -57,7 +57,7 @@ interface Registration {
   getObject(): { toJavaScript(): Record<string, unknown> }
 }
 
-// The mocks are told nothing of a resource's options, which the inventory is about as well.
+// Mocks are told nothing of a resource's options, which the inventory shows as well.
 const watchRegistrations = (see: (request: Registration) => void): void => {
   const monitor = runtime.getMonitor() as unknown as {
     registerResource: (request: Registration, callback: unknown) => unknown

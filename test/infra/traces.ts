@@ -1,6 +1,6 @@
 /**
- * Runs Pulumi without traces: its SDK keeps that of each promise that it makes, thousands in a program, and vitest maps
- * each to the sources. An error from within has its message alone.
+ * Runs Pulumi without stack traces: its SDK keeps one for each promise, thousands in a program, and vitest maps each to
+ * the sources. An error from within has only its message.
  */
 export const withoutTraces = async <Value>(run: () => Promise<Value>): Promise<Value> => {
   const { stackTraceLimit } = Error

@@ -21,7 +21,7 @@ const look = (
     jobs: declaration.jobs.map(({ id, name }) => ({
       name,
       state: 'ENABLED',
-      // Since then no tick should have had a run.
+      // Changed just now: no tick since should have had a run.
       changedAt: now,
       attemptDeadline: 600,
       ...changes[id]

@@ -9,8 +9,8 @@ export interface Vault {
 }
 
 /**
- * A Vault of the suite's own, which gives back what it is given. The engine would else derive the key from a passphrase,
- * in a million rounds: half of what a command costs.
+ * A Vault of the suite's own, which gives back what it is given. Otherwise the engine would derive the key from a
+ * passphrase in a million rounds, which is half of what a command costs.
  */
 export const openVault = async (): Promise<Vault> => {
   const server = createServer((request, response) => void answer(request, response))

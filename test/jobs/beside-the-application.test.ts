@@ -84,7 +84,7 @@ describe.each(kinds)(
 )
 
 it('is in no deadlock with an application that begins, ends and keeps what the jobs are at', async () => {
-  // A tenth of the preset: who waits in a circle is found before a lock times out.
+  // A tenth of the default, so that a deadlock is found before a lock times out.
   const [database] = await sql<{ name: string }[]>`select current_database() as name`
   await sql.unsafe(`alter database ${database!.name} set deadlock_timeout = '100ms'`)
   const each = 40

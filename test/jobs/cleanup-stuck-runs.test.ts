@@ -104,7 +104,7 @@ describe('cleanup-stuck-runs', () => {
         where id = ${ended!}`
       const running = runJob()
       await untilBlocked(sql)
-      // In an object: a promise would be waited for before the commit that it waits for.
+      // In an object: a bare promise would be awaited before the commit that it waits for.
       return { running }
     })
     expect(await answer.running).toMatchObject({ affected: 1, failed: 0 })

@@ -2,8 +2,8 @@ import type { Sql } from 'postgres'
 import { addOrganization, addRun } from '../rows.ts'
 
 /**
- * A table from which a job deletes what is past its time, in words of the tests: nothing is taken from jobs/, so what a job
- * leaves out is missed. The shared tests, the benchmarks and the soak take their rows from it.
+ * A table from which a job deletes old rows. It is described anew, not taken from jobs/, so that the tests notice what
+ * a job leaves out. The shared tests, the benchmarks and the soak take their rows from it.
  */
 export interface Deletion {
   readonly table: string
@@ -73,7 +73,7 @@ export const deletions = {
 
 type DeletingJobId = keyof typeof deletions
 
-/** Something for each of the deleting jobs, made of its table. */
+/** Makes a value for each of the deleting jobs from its table. */
 export const mapDeletions = <Value>(
   make: (deletion: Deletion, id: DeletingJobId) => Value
 ): Record<DeletingJobId, Value> =>

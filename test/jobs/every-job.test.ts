@@ -63,7 +63,7 @@ const apart = (count: number): string[] => Array.from({ length: count }, (_, ind
 /** One instant for all. */
 const tied = (count: number): string[] => Array.from({ length: count }, () => '-40 days')
 
-/** Makes the database refuse every change of rows, as long as the test runs. */
+/** Makes the database refuse every change of some rows, as long as the test runs. */
 const refuseChanges = async ({ table, key }: JobCase, keys: readonly string[]): Promise<void> => {
   await sql.unsafe(`
     create function refuse() returns trigger language plpgsql as $$

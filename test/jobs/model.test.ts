@@ -119,7 +119,7 @@ const readTables = async ({ sql }: WorkerUnderTest): Promise<Tables> =>
     await Promise.all(jobTables.map(async (name) => [name, await readRows(sql, name)] as const))
   )
 
-/** The order of the rows is no part of what they mean, nor is the number that a new retry gets. */
+/** Leaves out what has no meaning: the order of the rows, and the number that a new retry gets. */
 const normalize = (tables: Tables) =>
   Object.fromEntries(
     Object.entries(tables).map(([name, rows]) => [
@@ -187,7 +187,7 @@ const createWith = async (database: { url: string; sql: WorkerUnderTest['sql'] }
   return worker
 }
 
-// Each reads a time as another would not write it.
+// Under each, PostgreSQL writes and reads times in its own way.
 const oddSettings = [
   { datestyle: 'SQL, DMY', timezone: 'Asia/Kolkata', intervalstyle: 'sql_standard' },
   {

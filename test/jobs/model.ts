@@ -5,7 +5,7 @@ import { mapDeletions } from './deletions.ts'
 /** Every row of the tables that jobs know, by table. */
 export type Tables = Readonly<Record<string, readonly Row[]>>
 
-/** What a run is to do: the tables after it, and its counts. */
+/** What a run must do: the tables after it, and its counts. */
 export interface Expected {
   readonly tables: Tables
   readonly affected: number
@@ -27,7 +27,7 @@ interface Given {
   readonly failing: ReadonlySet<string>
 }
 
-/** What each job means, on rows in memory: facts/database.md in plain words, and nothing of how the jobs do it. */
+/** What each job must do, on rows in memory: written from the specification, with nothing of how the jobs do it. */
 export const model: Readonly<Record<JobId, (given: Given) => Expected>> = {
   ...mapDeletions(({ table, time, days = 0 }) => (given: Given) => {
     const age = BigInt(days > 0 ? (given.days ?? days) : 0) * 24n * hour
@@ -136,7 +136,7 @@ export const microsOf = (text: unknown): bigint => {
   return BigInt(Date.parse(`${whole}Z`)) * 1_000n + BigInt(fraction.padEnd(6, '0'))
 }
 
-/** The same, backwards. */
+/** The inverse of `microsOf`. */
 export const textOf = (micros: bigint): string => {
   const fraction = String(micros % second)
     .padStart(6, '0')
@@ -175,7 +175,7 @@ const purge = (row: Row, now: string): Row => ({
   modified: now
 })
 
-/** Its time has come, or the application gave it up and put it far away, a day or more after its last attempt. */
+/** Its time has come, or the application gave it up (moved it over 30 days away) and its last attempt is a day old. */
 const isRetryDue = (retry: Row, now: string): boolean =>
   microsOf(retry.next_retry_at) <= microsOf(now) ||
   (Number(retry.attempt_count) >= 5 &&

@@ -222,7 +222,7 @@ describe('a purge that fails', () => {
 })
 
 describe('a submission that changes while its files are deleted', () => {
-  /** Runs the job over one submission, whose first deletion waits for a change of the database. */
+  /** Runs the job over one submission; its upload is deleted only once `change` is made. */
   const runWith = async (change: (id: string) => Promise<unknown>, failure?: Error) => {
     const id = await addWithFile('uploads/a.json')
     await addRun(sql, { submission_id: id })

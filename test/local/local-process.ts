@@ -94,7 +94,7 @@ export const startLocal = async (folder: string, ...options: string[]): Promise<
   return { ...local, addresses, readyFile, scratch, stop }
 }
 
-/** The processes that a process has started, and those that they have. */
+/** The children of a process, and theirs. */
 export const findDescendants = (pid: number): number[] => {
   const processes = listProcesses()
   const childrenOf = (parent: number): number[] =>
@@ -102,7 +102,7 @@ export const findDescendants = (pid: number): number[] => {
   return childrenOf(pid)
 }
 
-/** Those of some processes that are alive; one that ended counts as gone, whether its parent has asked how or not. */
+/** Those of the processes that are alive; a zombie counts as gone. */
 export const findAlive = (pids: readonly number[]): number[] =>
   listProcesses()
     .filter(({ pid, state }) => pids.includes(pid) && !state.startsWith('Z'))

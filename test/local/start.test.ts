@@ -57,7 +57,7 @@ describe('what runs', async () => {
   })
 })
 
-// SIGTERM does the same: every local system that tests start is stopped by it and looked after.
+// SIGTERM does the same: every local system that tests start is stopped by it, and the same is checked.
 it('SIGHUP ends it with 0, leaves no process and no scratch folder', async () => {
   const { pid, kill, ended, scratch } = await startLocal(folder)
   const processes = findDescendants(pid)

@@ -53,7 +53,7 @@ export const findDocuments = (): string => {
   const folder = path.join(target, 'googleapiclient/discovery_cache/documents')
   if (!existsSync(folder)) {
     mkdirSync(target, { recursive: true })
-    // Its documents are wanted, nothing of it is run.
+    // Only its documents are used; none of its code runs.
     execFileSync('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', target, library], {
       stdio: ['ignore', 'ignore', 'pipe']
     })

@@ -12,7 +12,7 @@ export interface Exchange {
   readonly message: string
 }
 
-/** What one API answers in its own place, some times. */
+/** An error that an API answers instead of its own answer, a number of times. */
 export interface Outage {
   /** Of the request: `POST /run/`. */
   readonly request: RegExp
@@ -21,9 +21,9 @@ export interface Outage {
 }
 
 /**
- * Google's APIs but Cloud Scheduler's, which is the emulator's, on this machine: each as its discovery document has it.
- * What the document does not know is refused with 400; answers have no zeros; an operation is done when it is looked at
- * the second time; an API must have been enabled; a revision needs its account, its secrets and their grants.
+ * Google's APIs on this machine, except Cloud Scheduler's, which the emulator serves. Each follows its discovery
+ * document: what that does not know is refused with 400. Answers have no zeros; an operation is done at the second
+ * look; an API must have been enabled; a revision needs its account, its secrets and their grants.
  */
 export interface GoogleApis extends Disposable {
   readonly url: string
@@ -33,7 +33,7 @@ export interface GoogleApis extends Disposable {
   readonly outages: Outage[]
   /** Resources by their names, policies among them. */
   readonly store: Map<string, Message>
-  /** Revisions that do not get ready from now on. */
+  /** How many of the next revisions do not get ready. */
   failingRevisions: number
 }
 
@@ -290,7 +290,7 @@ const createWorld = (): World => {
       ? setPolicy(name, (body.policy ?? body) as Message)
       : structuredClone(policyOf(name))
 
-  /** What Cloud Run looks at before a revision can be, and what it adds. */
+  /** Checks what Cloud Run checks before it makes a revision, and adds what it adds. */
   const settle = (sent: Message, name: string, before: Message | undefined): Message => {
     const service = structuredClone(sent)
     const template = service.template as Message & {
@@ -461,7 +461,7 @@ const createWorld = (): World => {
         for (const channel of (body.notificationChannels ?? []) as string[]) find(channel)
         return print(
           add(full, {
-            // A policy and a channel are on, a dashboard has no such field.
+            // A policy and a channel are enabled by default; a dashboard has no such field.
             ...(route.method.id.includes('.dashboards.') ? { etag: next() } : { enabled: true }),
             ...body,
             ...(conditions.length > 0

@@ -56,7 +56,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
     await emulator[Symbol.asyncDispose]()
   })
 
-  // What a failed test leaves must not meet the next one.
+  // A failed test must not leave its outages to the next one.
   afterEach(() => void apis.outages.splice(0))
 
   const expectDone = (outcome: Outcome): void =>
@@ -181,7 +181,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
         })
         apis.outages.push({ ...outage, times: 1 })
         expect((await dev.up(changed)).failed).toBe(true)
-        // Green, and sends nothing of it: what was refused is in the state.
+        // It succeeds and sends nothing: the state already has what was refused.
         expectDone(await dev.up(changed))
         expect(await proveDeployment(changed)).toEqual(
           faults.map((fault) => expect.stringMatching(fault) as string)
@@ -216,7 +216,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
   })
 
   describe('a fault of the program', () => {
-    // Each passes the types, the engine with stand-in providers and the preview.
+    // Each gets past the type checker, the engine tests with stand-in providers, and the preview.
     it.each([
       [
         'an unknown field of a dashboard',

@@ -89,7 +89,7 @@ const isScalar = ({ type, format = '', enum: values }: Schema, value: unknown): 
   }
 }
 
-// In Google's protos these are messages around a boolean: set to false is not unset.
+// In Google's protos this is a BoolValue, a message around a boolean: false is not unset.
 const isWrapped = (schema: Schema, key: string): boolean =>
   key === 'enabled' && 'mutationRecord' in (schema.properties ?? {})
 

@@ -26,15 +26,15 @@ export const faultKinds = {
 
 export type FaultKind = keyof typeof faultKinds
 
-/** A fault at a step, with what makes it the same one when the soak is run again. */
+/** A fault at a step, with all that another soak needs to repeat it. */
 export interface PlannedFault {
   readonly kind: FaultKind
   readonly step: number
   /** Steps that it lasts, at least 1. */
   readonly steps: number
-  /** Of the database's conversation in the step: at which piece it happens. */
+  /** The piece of the step's database traffic at which it happens. */
   readonly piece: number
-  /** For what has to be picked. */
+  /** A random number, for what has to be picked. */
   readonly pick: number
 }
 
@@ -48,15 +48,14 @@ const longestPiece = 60
 /**
  * Plans the faults of a stretch; the same seed gives the same plan.
  *
- * Each kind comes at least once. The last tick of each job stays without one: whether all that is due is done in the end
- * must not hang on the luck of a weekly job.
+ * Each kind comes at least once. None hits the last tick of a job: a weekly job has no later one to make up for it.
  */
 export const planFaults = (seed: number, stretch: Stretch): PlannedFault[] => {
   const random = makeRandom(seed)
   const steps = (stretch.end.getTime() - stretch.start.getTime()) / stepMs
   const taken = new Set<number>(findLastTicks(stretch))
   const isFree = (first: number, length: number): boolean =>
-    // A step of peace after each: its retries are over before the next one begins.
+    // A quiet step after each: its retries are over before the next fault begins.
     Array.from({ length: length + 1 }, (_, index) => first + index).every((step) => !taken.has(step))
   const plan: PlannedFault[] = []
   for (const [kind, { perMonth, longest }] of Object.entries(faultKinds)) {

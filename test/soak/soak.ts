@@ -81,7 +81,7 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
       seconds: (performance.now() - begin) / 1000
     }
   } catch (error) {
-    // Said here too: the error of a stop that fails as well would take its place.
+    // Printed here too: if the stop below fails as well, its error replaces this one.
     say(String(error))
     throw error
   } finally {

@@ -25,7 +25,7 @@ export interface Stage {
   readonly writer: Writer
 }
 
-/** What is started with a fault, and how it ends. */
+/** Starts a fault, and returns what ends it. */
 type Begin = (fault: PlannedFault, instant: Date) => Promise<() => Promise<void>>
 
 // The declared retries come 30, 90 and 210 s after an attempt.
@@ -65,7 +65,7 @@ export const createStage = (
     if (!response.ok) throw new Error(`${name} must ${method}, got ${response.status}`)
   }
 
-  /** Makes something happen at a piece of the database's conversation, or right after the step if it is shorter. */
+  /** Makes something happen at a piece of the database traffic, or right after the step if there are fewer pieces. */
   const atPiece =
     (action: () => Promise<unknown>): Begin =>
     async ({ piece }) => {

@@ -21,5 +21,5 @@ process.on('message', (message: { now: number }) => {
 })
 // A soak that ends in any way leaves no worker.
 process.once('disconnect', () => process.exit())
-// It must not keep the process alive.
+// The channel must not keep the process alive.
 process.channel?.unref()

@@ -65,7 +65,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const directory = await mkdtemp(join(tmpdir(), 'soak-'))
   const bundles = await makeBundles()
   let now = options.start
-  // As after a crash of PostgreSQL, not of the machine: what was committed is in the file system, flushed or not.
+  // The soak crashes PostgreSQL, not the machine: what was committed is in the file system, flushed or not.
   const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '50' }
   const databaseDirectory = join(directory, 'database')
   await mkdir(databaseDirectory)
@@ -73,11 +73,11 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const databasePort = Number(new URL(server.url).port)
   const databaseUrl = Object.assign(new URL(server.url), { pathname: databaseName }).href
   await createDatabase(server.url, databaseUrl, now)
-  // A name that is not the worker's: the audit tells by it whose changes they are.
+  // By this name the audit tells the application's changes from the worker's.
   const application = readDatabaseUrl(`${databaseUrl}?application_name=application`)
   const sql = openDatabase(application, { connections, statement: 0, lock: 0 })
   const storage = await openCloudStorageServer(bucket)
-  // What shows that a place is the right one also when every file in it is gone.
+  // These show that a place is the right one, even when every other file in it is gone.
   for (const folder of ['public/submissions', 'private/submissions', 'runs'])
     storage.objects.add(`${folder}/.keep`)
   const proxy = await openProxy(databaseUrl)
@@ -193,7 +193,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         where application_name = 'scheduled-jobs'
         limit 1`
       if (!backend) return
-      // The others live on until the server has noticed: who asks at once may still be answered.
+      // The other backends live on until the server has noticed: a query sent at once may still be answered.
       const witness = openDatabase(application, { connections: 1, statement: 0 })
       await witness`select 1`
       const noticed = witness`select pg_sleep(600)`.catch(() => undefined)
@@ -204,10 +204,10 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     },
     awaitDatabase: async () => {
       for (;;) {
-        // Once the pool is closed every statement fails at once: without both, the loop would leave no time for the end.
+        // Once the pool is closed every statement fails at once: the loop must end, and yield until it does.
         stopping.signal.throwIfAborted()
         await nextTurn()
-        // On all connections at once: each that was lost is found by its next use.
+        // On all connections at once: a lost one is noticed only when it is next used.
         const answers = await Promise.allSettled(Array.from({ length: connections }, () => sql`select 1`))
         if (answers.every(({ status }) => status === 'fulfilled')) return
       }

@@ -16,7 +16,7 @@ const refusedForEverShare = 0.01
 const manyTimes = 1_000
 const forbidden = 403
 
-/** The random numbers are the soak's, the ones in SQL follow from a seed that each call takes from them. */
+/** Random numbers come from the soak's generator, from which each call also seeds random() in SQL. */
 export const createWriter = (
   sql: Sql,
   storage: CloudStorageServer,

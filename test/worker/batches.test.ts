@@ -10,7 +10,7 @@ const { sql, run } = worker
 
 const countSessions = async (): Promise<number> => (await sql`select from django_session`).count
 
-/** Runs a task while a transaction of another client holds rows; its end is the end of the transaction. */
+/** Runs a task while a transaction of another client holds rows; the transaction ends with the task. */
 const whileHolding = async (hold: string, task: () => Promise<void>): Promise<void> => {
   const other = await sql.reserve()
   try {

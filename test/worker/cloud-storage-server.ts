@@ -37,7 +37,7 @@ export const openCloudStorageServer = async (bucket: string): Promise<CloudStora
   const requests: string[] = []
   let underWay = 0
   let peak = 0
-  // Google's client leaves /storage/v1 out when it is sent elsewhere.
+  // Google's client leaves /storage/v1 out when STORAGE_EMULATOR_HOST is set.
   const root = `/b/${bucket}`
 
   const answer = (response: ServerResponse, status: number, body?: object): void => {

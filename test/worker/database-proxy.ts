@@ -12,7 +12,7 @@ export interface DatabaseProxy {
   /** Starts counting anew. */
   restart(): void
   readonly pieces: number
-  /** How many have come so far. */
+  /** How many connections have come so far. */
   readonly connections: number
   /** Destroys every connection. */
   cut(): void

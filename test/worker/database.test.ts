@@ -40,7 +40,7 @@ for (const [what, lose] of Object.entries({
       Promise.allSettled(Array.from({ length: connections }, () => sql`select 1`))
     )
     expect(next).toHaveLength(connections)
-    // Each connection can be had again.
+    // Each connection works again.
     const later = await Promise.all(Array.from({ length: connections }, () => sql`select 1 as one`))
     expect(later.map(([row]) => row?.one)).toEqual(Array.from({ length: connections }, () => 1))
   })
@@ -63,6 +63,6 @@ it.each<[type: string, values: (string | number | null)[]]>([
     select ${values}::${sql.unsafe(type)}[] as back,
       (select jsonb_agg(element::text) from unnest(${values}::${sql.unsafe(type)}[]) as element) as elements`
   expect(row?.back).toEqual(values)
-  // Not only for us: PostgreSQL itself read these elements.
+  // PostgreSQL itself has read the same elements.
   expect(row?.elements ?? []).toEqual(values)
 })

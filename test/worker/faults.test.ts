@@ -26,7 +26,7 @@ const compare = async ({ sql }: TestDatabase, job: JobId, added: number) => {
   return { recorded, real: { affected: changed, failed: await count(sql, data.failed) } }
 }
 
-/** A crashed worker's lease ends: the minute passes at once. */
+/** Ends a crashed worker's lease without its minute's wait. */
 const endLeases = (sql: TestDatabase['sql']) => sql`
   update scheduled_jobs.run
   set lease_expires_at = clock_timestamp() - interval '1 second'
@@ -78,7 +78,7 @@ describe(`faults, seed ${faultSeed}`, () => {
             () => 'killed'
           )
           if (answer === 200) {
-            // It was done before its moment came: the next one is earlier, and there is something to do again.
+            // The run was done before its moment came: the next moment is earlier, and new rows are due.
             pieces = Math.max(20, worker.proxy.pieces)
             worker.child.kill('SIGKILL')
             const before = table ? await count(sql, `select count(*)::int from ${table}`) : 0

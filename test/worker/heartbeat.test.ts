@@ -8,7 +8,7 @@ const attemptDeadline = 60
 const heartbeatMs = 20_000
 const job = 'purge-expired-submissions'
 
-/** A worker whose run does not end before a file may go; what it sends to the database is counted. */
+/** A worker whose run waits in the deletion of a file until `release`; what it sends to the database is counted. */
 const createWithHangingStorage = async () => {
   const begun = Promise.withResolvers<void>()
   const released = Promise.withResolvers<void>()

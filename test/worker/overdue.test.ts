@@ -149,7 +149,7 @@ describe('the watch', () => {
             ticks.filter((tick) => !isLeft(tick))
           )
         }
-        // As autovacuum does; a month comes too fast for it, and each look would go through the whole ledger.
+        // As autovacuum would, but the month comes too fast for it: each look would scan the whole ledger.
         await sql`analyze scheduled_jobs.run`
         const reported: string[] = []
         for (let now = start.getTime(); now <= end.getTime(); now += 86_400_000)

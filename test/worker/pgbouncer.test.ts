@@ -60,7 +60,7 @@ const startPgBouncer = async (
   const child = spawn('pgbouncer', [...asUser, join(directory, 'pgbouncer.ini')], {
     stdio: ['ignore', 'ignore', 'pipe']
   })
-  // Also where the test fails before it stops it.
+  // Stops it even where the test fails before it does.
   onTestFinished(() => void child.kill())
   for await (const line of createInterface({ input: child.stderr })) if (line.includes('process up')) break
   child.stderr.resume()
@@ -113,7 +113,7 @@ describe.skipIf(!program).each(modes)('behind PgBouncer in %s mode', (mode) => {
     const { url, sql } = await createDatabase()
     const bouncer = await startPgBouncer(url, mode)
     const worker = closeWithTest(await createWorker({}, { url: bouncer.url, sql }))
-    // One in ten ticks lost an answer while queries were sent behind each other on a connection.
+    // When queries were pipelined on a connection, one in ten ticks lost an answer.
     for (let hour = 1; hour <= 40; hour += 1) {
       await addSessions(sql, 100, { expire_date: '-1 day' })
       const tick = { 'x-cloudscheduler-scheduletime': new Date(Date.UTC(2026, 0, 1, hour)).toISOString() }

@@ -15,7 +15,7 @@ const isReady = async (app: Awaited<ReturnType<typeof createWorker>>['app']) =>
 describe('/health/ready', () => {
   it('answers while nine deliveries wait, for which the worker has seven connections', async () => {
     const { url, sql } = await createDatabase()
-    // As a pooler and a role without limits: the deliveries wait until they are let go.
+    // No lock timeout, as behind a pooler with a role that has none: the deliveries wait until the lock is released.
     const unlimited = `${url}?options=-clock_timeout%3D0`
     const health = openDatabase(readDatabaseUrl(unlimited), { connections: 1 })
     onTestFinished(() => health.end({ timeout: 0 }))

@@ -117,7 +117,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
         const countHanging = () => names.filter((name) => server.faults.get(name)?.includes('hang')).length
         const hanging = countHanging()
         const answer = worker.run('purge-expired-submissions', { batch_size: 3 })
-        // What hangs is let go when the run's time is over; here it is the worker's.
+        // A hanging request is aborted when the run's time is over; here the worker's stop does it.
         if (hanging > 0) {
           await Promise.race([answer, vi.waitUntil(() => countHanging() < hanging, { timeout: 60_000 })])
           stopping.abort(new Error('the budget is used up'))

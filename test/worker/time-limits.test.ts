@@ -55,7 +55,7 @@ const statesOf = async ({ sql }: WorkerUnderTest) => {
   return rows.map(({ state, error }) => `${state}${error ? `: ${error}` : ''}`)
 }
 
-/** A crashed worker's lease ends: the minute passes at once. */
+/** Ends a crashed worker's lease without its minute's wait. */
 const endLeases = ({ sql }: WorkerUnderTest) => sql`
   update scheduled_jobs.run
   set lease_expires_at = clock_timestamp() - interval '1 second'

@@ -33,7 +33,7 @@ export interface WorkerUnderTest {
   readonly run: (job: string, parameters?: object, headers?: Record<string, string>) => Promise<Answer>
 }
 
-/** What the app is made of, with the jobs and what a stage says of them apart. */
+/** The app's options, with the jobs and a stage's settings of them given apart. */
 export interface WorkerOptions extends Partial<Omit<AppOptions, 'jobs'>> {
   readonly jobs?: readonly Job[]
   readonly settings?: SettingsByJob

@@ -29,7 +29,7 @@ const javaProgram = (transport: string): ClientProgram => ({
   isThere: existsSync(join(cache, 'java/Client.class'))
 })
 
-/** Those of other languages than ours. */
+/** The programs in languages other than ours. */
 export const clientPrograms: readonly ClientProgram[] = [
   {
     client: 'Python over gRPC',

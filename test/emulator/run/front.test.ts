@@ -118,7 +118,7 @@ describe('what the front lets in', () => {
   })
 
   describe('connections to the service', () => {
-    /** A service that counts them; how many there were for ten requests, when all have ended. */
+    /** Counts the connections to a service that ten requests take, once all have ended. */
     const countConnections = async (answerHeaders: Record<string, string>): Promise<number> => {
       const ends: Promise<unknown>[] = []
       const server = createServer((incoming, outgoing) => {
@@ -228,7 +228,7 @@ describe('a worker that the front starts', () => {
     healthPath: '/health',
     onOutput: (line) => lines.push(line)
   })
-  // A process that has ended but that nobody has asked about yet is still listed, as a zombie.
+  // A process that has ended but has not been reaped is still listed, as a zombie.
   const isAlive = (pid: number): boolean =>
     /^[^Z]/.test(spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim())
   const askPid = async (emulator: Emulator): Promise<number> => {
@@ -270,7 +270,7 @@ describe('a worker that the front starts', () => {
     const child = Number(lines.find((line) => line.startsWith('child '))?.slice(6))
     expect(isAlive(child)).toBe(true)
     await emulator.stop()
-    // The signal that can't be refused still takes the kernel a moment.
+    // Even SIGKILL takes the kernel a moment.
     await expect.poll(() => isAlive(child)).toBe(false)
   })
 

@@ -323,7 +323,7 @@ describe('gRPC alone', () => {
     const ends = ['', 'PRI * HT', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'].map((text) =>
       sendRaw(emulator.schedulerUrl, text)
     )
-    // A request behind them has been answered when they have all been taken.
+    // Once a later request is answered, the emulator has accepted all of them.
     await fetch(`${emulator.schedulerUrl}/emulator/v1/clock`)
     await emulator.stop()
     const [silent, half] = await Promise.all(ends)

@@ -25,7 +25,7 @@ it('a stopped server leaves no process, and its data to the next start', async (
   const others = findDescendants(process.pid)
   const first = await startPostgres({ directory, isDisposable: true })
   await ask(first, 'create table kept (id int)')
-  // An earlier test file may have left a process of its own in this one: that of esbuild.
+  // An earlier test file may have left a child of this process: esbuild's.
   const processes = findDescendants(process.pid).filter((pid) => !others.includes(pid))
   expect(processes.length).toBeGreaterThanOrEqual(2)
   await first.stop()

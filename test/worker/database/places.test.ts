@@ -14,7 +14,7 @@ const open = (url: string) => {
   return pool
 }
 
-/** The server of a URL, to be had at ::1. */
+/** Makes the server of a URL reachable at ::1. */
 const listenAtLoopback6 = async (url: string): Promise<string> => {
   const target = new URL(url)
   const front = createServer((client) => {

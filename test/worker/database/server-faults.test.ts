@@ -237,7 +237,7 @@ describe('a row that is changed while a run comes to it', () => {
       'drop trigger refuse_once on django_session; drop function refuse_once; drop sequence tries'
     )
     await addSessions(sql, 3, { expire_date: '-1 day' })
-    // Alone in its batch: what is not tried again would count as failed.
+    // One row a batch: a row that is not tried again would count as failed.
     expect((await worker.run('clear-sessions', { batch_size: 1 })).body).toMatchObject({
       affected: 3,
       failed: 0

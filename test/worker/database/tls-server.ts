@@ -7,20 +7,20 @@ import postgres, { type Sql } from 'postgres'
 import { afterAll } from 'vitest'
 import { startPostgres } from '../../../local/database/embedded-postgres.ts'
 
-/** A PostgreSQL of a test file's own, with TLS, whose rules of admission and certificate can be changed. */
+/** A PostgreSQL of a test file's own, with TLS, whose pg_hba.conf and certificate can be changed. */
 export interface TlsServer {
   readonly url: string
   /** The folder of its Unix socket. */
   readonly socketFolder: string
-  /** Over the Unix socket, which admits the owner always. */
+  /** Over the Unix socket, which always admits the owner. */
   readonly owner: Sql
   /** The authority that signed its certificate, as a file. */
   readonly authority: string
   /** Makes a certificate for subject alternative names such as `IP:127.0.0.1`, signed by the authority; as files. */
   certify(names: string, commonName?: string): { readonly certificate: string; readonly key: string }
-  /** Lets it show another certificate from now on. */
+  /** Gives it another certificate, for these names. */
   show(names: string): Promise<void>
-  /** Lines of pg_hba.conf for connections over TCP. */
+  /** Replaces the lines of pg_hba.conf for connections over TCP. */
   admit(...lines: string[]): Promise<void>
 }
 
@@ -65,7 +65,7 @@ export const startTlsServer = async (): Promise<TlsServer> => {
     }
   })
   const { port, password } = new URL(server.url)
-  /** Writes a file as the one that the server runs as. */
+  /** Writes a file that belongs to the user that the server runs as. */
   const put = async (name: string, content: string | Buffer): Promise<void> => {
     const { uid, gid } = statSync(cluster)
     const file = join(cluster, name)
@@ -86,7 +86,7 @@ export const startTlsServer = async (): Promise<TlsServer> => {
     const [before] = await owner`select pg_conf_load_time()::text as loaded`
     await owner`select pg_reload_conf()`
     for (;;) {
-      // A new backend has the new rules once the postmaster has: it is asked for one.
+      // A new backend has the new rules once the postmaster has: so each look opens one.
       const fresh = postgres({
         host: cluster,
         port: Number(port),

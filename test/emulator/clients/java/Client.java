@@ -46,7 +46,7 @@ class Client {
             result.addProperty("grpc", answer.getStatus().getCode().value());
             result.addProperty("message", answer.getStatus().getDescription());
           } else {
-            // Over HTTP it makes its codes of the status, and keeps the error's own text with its cause.
+            // Over HTTP the client derives its code from the status; the error's own text is in the cause.
             var answer = (HttpResponseException) error.getCause();
             result.addProperty("http", answer.getStatusCode());
             result.addProperty("message", answer.getContent());
