@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { describe, expect, it } from 'vitest'
@@ -43,6 +44,7 @@ describe('a folder given by --data', () => {
     const before = await countSessions(local)
     await fetch(`${jobsOf(local)}/validibot-clear-sessions-dev:run`, { method: 'POST' })
     await local.waitFor(/clear-sessions +200/)
+    const logged = await readFile(join(data, 'worker.log'), 'utf8')
     const after = await countSessions(local)
     expect(after).toBeLessThan(before)
     await fetch(`${jobsOf(local)}/validibot-cleanup-stuck-runs-dev:pause`, { method: 'POST' })
@@ -59,6 +61,7 @@ describe('a folder given by --data', () => {
     await local.stop()
 
     local = await startLocal(folder, '--data', data)
+    expect(await readFile(join(data, 'worker.log'), 'utf8')).toContain(logged)
     const jobs = await listJobs(local)
     expect(await countSessions(local)).toBe(after)
     expect(Object.keys(jobs)).toHaveLength(catalogue.length)
@@ -75,7 +78,7 @@ describe('a folder given by --data', () => {
     expect(await second.ended).toEqual({
       code: 1,
       stdout: '',
-      stderr: `--data must be a folder that no other local system works in, got '${data}', which one does: stop it or choose another folder\n`
+      stderr: `--data must be a folder that no other local system uses, got '${data}', which one does: stop it or choose another folder\n`
     })
   })
 
