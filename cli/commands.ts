@@ -1,5 +1,6 @@
 import { Command, CommanderError } from 'commander'
 import { stages } from '../infra/stages.ts'
+import { longestWait } from '../infra/troubles.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
 import { answerAlerts } from './alerts.ts'
 import { type Answer, formatAnswer } from './answer.ts'
@@ -141,14 +142,10 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
   add('run', 'run a job now')
     .argument('<job>', 'id or full name')
     .addOption(stageOption())
-    .option('--wait', 'wait for the end of the run, and exit by its outcome')
+    .option('--wait', 'wait for the run to end; the exit code is its outcome')
     .option('--dry-run', 'count the due rows, change nothing')
-    .option(
-      '--param <name=value>',
-      'a parameter of this run, such as days=60; again for more',
-      parseParameter
-    )
-    .option('--timeout <seconds>', 'how long to wait for the run', parseWhole(1, 3_600))
+    .option('--param <name=value>', 'a parameter of this run, such as days=60; repeatable', parseParameter)
+    .option('--timeout <seconds>', 'how long to wait for the run', parseWhole(1, longestWait))
     .action((text: string, options: CommonOptions & RunFlags) => {
       const { wait = false, dryRun = false, param = {}, timeout } = options
       const parameters = { ...param, ...(dryRun ? { dry_run: true } : {}) }
@@ -189,7 +186,7 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
     .argument('[job]', 'id or full name')
     .addOption(stageOption())
     .option('--days <days>', 'how far to look', parseWhole(1, 400), 7)
-    .option('--from <instant>', 'from when on; now by default', parseInstant)
+    .option('--from <instant>', 'start at this instant; now by default', parseInstant)
     .action(async (text: string | undefined, options: CommonOptions & { days: number; from?: Date }) => {
       const stage = options.stage ?? (text === undefined ? undefined : findStageOfName(text))
       const { name, declaration, local } = await openStage(requireStage(stage), options.url)
@@ -201,8 +198,8 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
   const addRange = (command: Command): Command =>
     command
       .addOption(stageOption())
-      .option('--since <time>', 'from when on: 90m, 6h, 7d, a day or an instant', parseSince)
-      .option('--limit <lines>', 'at most so many, the newest', parseWhole(1, 5_000), 200)
+      .option('--since <time>', 'start at: 90m, 6h, 7d, a day or an instant', parseSince)
+      .option('--limit <lines>', 'show at most this many lines, the newest', parseWhole(1, 5_000), 200)
   addRange(add('history', 'the runs of a job, or of all, with their outcomes'))
     .argument('[job]', 'id or full name')
     .action((text: string | undefined, options: CommonOptions & RangeFlags) => {
@@ -212,7 +209,7 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
     })
   addRange(add('logs', 'what the worker and Cloud Scheduler say of a job'))
     .argument('<job>', 'id or full name')
-    .option('--follow', 'go on with what comes, until Ctrl-C')
+    .option('--follow', 'keep printing new lines until Ctrl-C')
     .option('--timeout <seconds>', 'how long to follow', parseWhole(1, 86_400))
     .action(async (text: string, options: CommonOptions & RangeFlags & FollowFlags) => {
       if (!options.follow) {
@@ -242,7 +239,10 @@ const buildProgram = (shell: Shell, reply: Reply): Command => {
 
   add('doctor', 'what is wrong with a stage, and what to do about it')
     .addOption(stageOption())
-    .option('--deployed', 'prove a deployment: only what it makes, and what can’t be looked at fails')
+    .option(
+      '--deployed',
+      'verify a deployment: only what it creates is checked, and a check that can’t be made fails'
+    )
     .option('--image <image>', 'the image that the service has to run, by digest')
     .action((options: CommonOptions & { deployed?: boolean; image?: string }) =>
       ofStage(options, (session) =>

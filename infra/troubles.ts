@@ -262,8 +262,10 @@ const deployFix = (stage: string): string =>
     ? "start the local system again: 'npm start'"
     : `'npm run pulumi -- up --stack ${stage} --refresh'`
 
-// By default a run is waited for up to half an hour.
-const youngMs = 40 * 60_000
+/** The longest that a command may wait for a run by hand, in seconds. */
+export const longestWait = 3_600
+// The job made for a run is deleted once the wait is over.
+const youngMs = (longestWait + 600) * 1000
 
 /** Whether a name belongs to a job made for one run that may still be under way, by the instant in the name. */
 export const isYoungOneShot = (name: string, now: Date): boolean => {

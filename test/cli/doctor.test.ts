@@ -183,7 +183,7 @@ it.each<Case>([
     title: 'a service that lets the internet in',
     breaking: (_google, answers, paths) =>
       (answers[paths.service] = describeService('dev', { ingress: 'INGRESS_TRAFFIC_ALL' })),
-    trouble: { level: 'fail', check: 'service', what: 'the service lets the internet in', fix: refresh }
+    trouble: { level: 'fail', check: 'service', what: 'the service is open to the internet', fix: refresh }
   },
   {
     title: 'a caller without its binding',
@@ -333,22 +333,22 @@ it.each<Case>([
   }),
   {
     title: 'a job left over from a run by hand',
-    breaking: (google) => void makeOneShot(google, '20260531t232000000z'),
+    breaking: (google) => void makeOneShot(google, '20260531t225000000z'),
     trouble: {
       level: 'fail',
       check: 'one-shots',
-      what: 'validibot-clear-sessions-once-20260531t232000000z-dev is left over, and fires once a year',
-      fix: "'gcloud scheduler jobs delete validibot-clear-sessions-once-20260531t232000000z-dev --location australia-southeast1 --project your-google-project'"
+      what: 'validibot-clear-sessions-once-20260531t225000000z-dev is left over, and fires once a year',
+      fix: "'gcloud scheduler jobs delete validibot-clear-sessions-once-20260531t225000000z-dev --location australia-southeast1 --project your-google-project'"
     }
   },
   {
     title: 'a job made for a run that may be under way',
-    breaking: (google) => void makeOneShot(google, '20260531t232100000z'),
+    breaking: (google) => void makeOneShot(google, '20260531t225100000z'),
     code: 0,
     trouble: {
       level: 'warn',
       check: 'one-shots',
-      what: 'validibot-clear-sessions-once-20260531t232100000z-dev is there, and may still be in use',
+      what: 'validibot-clear-sessions-once-20260531t225100000z-dev is there, and may still be in use',
       fix: 'look again in an hour'
     }
   }
@@ -429,7 +429,7 @@ describe('--deployed, which proves a deployment', () => {
       async (google) => {
         google.jobs.run(pathOf(job))
         await settle()
-        makeOneShot(google, '20260531t232000000z')
+        makeOneShot(google, '20260531t225000000z')
       },
       { deliverer },
       deployed
