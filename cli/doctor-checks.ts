@@ -167,7 +167,7 @@ const checks: readonly Check[] = [
               ? [fail(`${name} does not serve: ${service.trouble}`, deploy(facts))]
               : [...judgeRevisions(service, facts), ...judgeDefinition(service, facts)]),
             ...(service.ingress === 'INGRESS_TRAFFIC_ALL'
-              ? [fail('the service lets the internet in', deploy(facts, '--refresh'))]
+              ? [fail('the service is open to the internet', deploy(facts, '--refresh'))]
               : [])
           ],
           `${name} serves at ${service.urls.join(', ')}${service.revisions ? `, with its newest revision ${service.revisions.ready}` : ''}`
@@ -347,8 +347,8 @@ const checks: readonly Check[] = [
             judgeRun(line, facts)
           ),
           facts.stage === 'local'
-            ? 'none was refused, or had rows or files amiss'
-            : `for ${failureHours} hours none was refused, or had rows or files amiss`
+            ? 'no run was refused, had failed rows or missing files'
+            : `for ${failureHours} hours no run was refused, had failed rows or missing files`
         )
       )
   },

@@ -43,7 +43,7 @@ export const registerClockRoutes = (server: FastifyInstance, source: ConsoleSour
     {
       schema: {
         summary: 'Move virtual time to two hours before the next change of daylight saving',
-        description: 'The ticks on the way are not fired: months of them would take as long as they do.',
+        description: 'The ticks on the way are not fired: months of them would take too long.',
         body: z.object({}),
         response: { 200: clock }
       }

@@ -13,7 +13,7 @@ export const refuseOtherSites = async (request: FastifyRequest): Promise<void> =
   const isNavigation = request.headers['sec-fetch-mode'] === 'navigate'
   // A link from elsewhere may open the page; no other site may ask for data, let alone change something.
   if (site !== undefined && !ownSites.includes(site) && !(isNavigation && isReading(request))) {
-    throw new ConsoleError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
+    throw new ConsoleError('PERMISSION_DENIED', 'Requests from other web pages are refused.')
   }
   if (isReading(request) || request.headers['content-type']?.startsWith('application/json')) return
   throw new ConsoleError(

@@ -54,7 +54,7 @@ const refuseOtherNames = ({ headers: { host, origin } }: FastifyRequest, port: n
   const ours = ['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${port}`)
   if (host !== undefined && ours.includes(host) && (origin === undefined || origin === `http://${host}`))
     return
-  throw new ConsoleError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
+  throw new ConsoleError('PERMISSION_DENIED', 'Requests from other web pages are refused.')
 }
 
 /** A browser sends a cookie to all ports of a host, so each console's cookie has a name of its own. */

@@ -75,7 +75,7 @@ export const registerWeekRoutes = (server: FastifyInstance, source: ConsoleSourc
       if (!(span > 0 && span <= maxTickSpan)) {
         throw new ConsoleError(
           'INVALID_ARGUMENT',
-          `until must be after from by at most 8 days, got ${query.from} to ${query.until}.`
+          `until must be after from, and at most 8 days later, got ${query.from} to ${query.until}.`
         )
       }
       const jobs = (await findJobs(source)).jobs.filter(({ id }) => id === query.job)

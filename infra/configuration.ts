@@ -157,7 +157,7 @@ const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>
   faults.push(...findPlaceholders(values))
   if (isUnset(values.image) && !stagesThatBuild.includes(stage)) {
     faults.push(
-      `image must be set but in ${stagesThatBuild.join(', ')}: ${describeMust(schema.shape.image)}, got nothing`
+      `image must be set, except in ${stagesThatBuild.join(', ')}: ${describeMust(schema.shape.image)}, got nothing`
     )
   }
   if (isUnset(values.vpcNetwork) !== isUnset(values.vpcSubnetwork)) {

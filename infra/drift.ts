@@ -47,4 +47,4 @@ export const describeDrift = (stage: string, { pauses, others }: Drift): string 
  */
 export const describeLastingPause = (stage: string, job: string): string =>
   `make it lasting: jobs.${job}.paused: true in Pulumi.${stage}.yaml, then 'pulumi up --stack ${stage} --refresh', or ` +
-  'resume the job just before it is deployed: without the one or the other the deployment fails half-way'
+  'resume the job just before it is deployed: otherwise the deployment fails half-way'

@@ -29,7 +29,7 @@ const completed = z.strictObject({
   output: z.string().describe('a sentence'),
   run_id: runId,
   ...runNumbers.shape,
-  duplicate: z.literal(true).describe('this tick has had its run: its answer, again').exactOptional()
+  duplicate: z.literal(true).describe('this tick already ran: the earlier answer, repeated').exactOptional()
 })
 const skipped = z.strictObject({
   task,
@@ -59,9 +59,11 @@ const fault = z.strictObject({ error })
 export const runAnswers = {
   200: z
     .discriminatedUnion('status', [completed, skipped, refused])
-    .describe('The run completed; another one of the job is under way; or more rows are due than may be'),
-  400: fault.describe('A parameter or a header is not what it must be: nothing was touched'),
-  404: fault.describe('No job has this path, or the worker is none (APP_IS_WORKER)'),
+    .describe(
+      'The run completed, another run of the job is under way, or more rows are due than maxRows allows'
+    ),
+  400: fault.describe('A parameter or a header is invalid: nothing was changed'),
+  404: fault.describe('No job has this path, or the service is not a worker (APP_IS_WORKER)'),
   405: fault.describe('The path takes another method, which `Allow` names'),
   409: underWay.describe('A run of this tick is under way'),
   413: fault.describe('The body is longer than 64 KiB'),
@@ -72,8 +74,10 @@ export type FaultAnswer = z.infer<typeof fault>
 
 /** The answers of the two health endpoints. */
 export const healthAnswers = {
-  200: z.strictObject({ status: z.literal('ok') }).describe('The worker is there; ready: and its database'),
-  503: z.strictObject({ status: z.literal('unavailable'), error }).describe('The database can not be used')
+  200: z
+    .strictObject({ status: z.literal('ok') })
+    .describe('The worker is up; for /health/ready, its database too'),
+  503: z.strictObject({ status: z.literal('unavailable'), error }).describe('The database cannot be used')
 } as const
 export type HealthAnswer = z.infer<(typeof healthAnswers)[200 | 503]>
 

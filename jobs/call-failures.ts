@@ -12,7 +12,7 @@ const logs = 'read its cause: `npm run scheduler -- logs JOB --stage STAGE`'
 const deploy =
   'put both right: `npm run pulumi -- up --stack STAGE --refresh`; bindings take up to a minute to work'
 const late =
-  'a run answers at 90 % of jobs.JOB.attemptDeadline at the latest, whatever it waits for: see what kept the call from its start, a cold start or a service with another time-out than declared: `npm run scheduler -- doctor --stage STAGE`'
+  'a run answers within 90 % of jobs.JOB.attemptDeadline, whatever it waits for: look for what delayed its start, a cold start or a service whose time-out is not the declared one: `npm run scheduler -- doctor --stage STAGE`'
 
 /** The failed calls, as README.md, the alert's message, docs/runbook.md and the operator's commands show them. */
 export const callFailures: readonly CallFailure[] = [
@@ -50,13 +50,13 @@ export const callFailures: readonly CallFailure[] = [
   },
   {
     code: '415',
-    cause: 'the service refuses the content type of the body: another program than this worker answers',
+    cause: 'the service refuses the content type of the body: a program other than this worker answers',
     fix: "deploy the stage's worker: `npm run pulumi -- up --stack STAGE`"
   },
   {
     code: '429',
     name: 'RESOURCE_EXHAUSTED',
-    cause: 'no instance was free: the service is at its most instances',
+    cause: 'no instance was free: the service has reached maxInstances',
     fix: "raise maxInstances or concurrency in the stage's file"
   },
   { code: '500', name: 'INTERNAL', cause: 'the run failed, or the worker did not start', fix: logs },

@@ -42,7 +42,7 @@ const askExecutions: Outside = {
           else if (state === 'unknown' && !signal.aborted)
             log.warn(
               { validation_run_id: row.id, reason },
-              'an execution could not be asked about: its run waits'
+              'the state of an execution is unknown: its run waits'
             )
         }
       })

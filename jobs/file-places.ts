@@ -20,7 +20,7 @@ export const parseFilePlaces = (
     return { places: [], faults: [`${name} must be ${filePlacesForm}, got ${describeGot(value)}`] }
   const faults = texts.flatMap((text, index) => {
     const fault =
-      texts.map(trimSlash).indexOf(trimSlash(text)) === index ? findPlaceFault(text) : 'it stands there twice'
+      texts.map(trimSlash).indexOf(trimSlash(text)) === index ? findPlaceFault(text) : 'it is listed twice'
     return fault === undefined
       ? []
       : [`${name} must be ${filePlacesForm}, got '${text.replace(/\/\/.*@/, '//…@')}': ${fault}`]

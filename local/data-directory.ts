@@ -65,7 +65,7 @@ const takeLock = (path: string): DatabaseSync => {
   } catch (error) {
     if (isLocked(error)) {
       throw new Error(
-        `--data must be a folder that no other local system works in, got '${path}', which one does: stop it or choose another folder`,
+        `--data must be a folder that no other local system uses, got '${path}', which one does: stop it or choose another folder`,
         { cause: error }
       )
     }

@@ -23,9 +23,9 @@ const buildCommand = (sql: () => Sql): Command => {
     })
   command
     .command('requeue')
-    .description('try again with the next run, with all attempts before them')
+    .description('try again in the next run, with the attempt count reset to 0')
     .argument('[id...]', 'ids of retries, from the list')
-    .option('--all-exhausted', 'all that the list calls exhausted')
+    .option('--all-exhausted', 'every exhausted retry')
     .action(async (ids: string[], { allExhausted = false }: { allExhausted?: boolean }) => {
       if (allExhausted === ids.length > 0) {
         throw new UsageError(
@@ -44,7 +44,7 @@ const buildCommand = (sql: () => Sql): Command => {
       'take the files for gone: clear the content, mark the submission as purged, delete the retry'
     )
     .argument('<id...>', 'ids of retries, from the list')
-    .requiredOption('--yes', 'yes, the files are gone or may stay: this can not be undone')
+    .requiredOption('--yes', 'confirm that the files are gone or may stay: this cannot be undone')
     .action(async (ids: string[]) => report(ids, await forgive(sql(), readIds(ids)), 'forgiven'))
   return command
 }

@@ -73,8 +73,9 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
     prove: async (folder, signal) => {
       try {
         const [metadata] = await ask(() => bucket.getMetadata(), signal)
-        if (metadata.kind !== 'storage#bucket') throw describeForeign('to the question for the bucket')
-        if (metadata.name !== bucket.name) throw new Error(`the bucket is another, '${metadata.name}'`)
+        if (metadata.kind !== 'storage#bucket') throw describeForeign('to the request for the bucket')
+        if (metadata.name !== bucket.name)
+          throw new Error(`the answer is for another bucket, '${metadata.name}'`)
         const prefix = [placePrefix, folder].map((part) => part && `${part}/`).join('')
         const { names } = await list(prefix, 1, signal)
         if (names.length === 0) {

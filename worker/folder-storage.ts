@@ -64,7 +64,7 @@ const findInside = async (root: string, name: string): Promise<string | undefine
   if (folder === undefined) return undefined
   if (folder !== realRoot && !isBelow(realRoot, folder)) {
     throw new Error(
-      `a stored file must be inside of its folder, got ${JSON.stringify(name.slice(0, 100))}, which a link leads out of it`
+      `a stored file must be inside its folder, got ${JSON.stringify(name.slice(0, 100))}, which a symbolic link takes outside`
     )
   }
   return resolve(folder, relative(dirname(target), target))

@@ -57,10 +57,10 @@ const main = async (): Promise<void> => {
     try {
       for (const job of jobs) {
         const faults = await findGuardFaults(sql, job, new Date())
-        if (faults.length > 0) log.error(`${job.id} will not run as things are: ${faults.join('; ')}`)
+        if (faults.length > 0) log.error(`${job.id} cannot run as things are: ${faults.join('; ')}`)
       }
     } catch (error) {
-      log.warn({ err: error }, 'the tables could not be looked at; each run looks again')
+      log.warn({ err: error }, 'the tables could not be checked; each run checks them again')
     }
   }
 }

@@ -166,7 +166,7 @@ const answerWithout = async (
   if (begin.kind === 'completed') {
     log.info(
       { event: events.skipped, first_run_id: record.id },
-      'this tick has had its run: its answer is given again'
+      'this tick already ran: its answer is repeated'
     )
     return { kind: 'completed', record, duplicate: true }
   }
@@ -311,6 +311,6 @@ const lookAfterLedger = async (options: WatchOptions, log: Logger): Promise<void
     await reportMissedTicks(options, log)
     await pruneLedger(options.sql)
   } catch (error) {
-    log.warn({ err: error }, 'the ledger could not be looked after')
+    log.warn({ err: error }, 'upkeep of the ledger failed')
   }
 }

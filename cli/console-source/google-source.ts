@@ -275,7 +275,7 @@ interface Parameters {
 }
 
 const describeTrouble = ({ message, retryAt }: Trouble): string =>
-  `${message.charAt(0).toUpperCase()}${message.slice(1)}. It is asked again after ${retryAt.toISOString().slice(11, 19)} UTC.`
+  `${message.charAt(0).toUpperCase()}${message.slice(1)}. It is tried again after ${retryAt.toISOString().slice(11, 19)} UTC.`
 
 const toConsoleError = (error: CommandError): ConsoleError => {
   const { code } = error instanceof GoogleError ? error : { code: undefined }

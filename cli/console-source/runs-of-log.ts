@@ -96,7 +96,7 @@ const describeRun = (line: WorkerLine, { start, end, now, deadline }: Parts): Ru
     error: end
       ? describeError(end)
       : isOver
-        ? 'the log has no end of it: its worker stopped without a word'
+        ? 'the log has no end of it: its worker stopped without logging one'
         : '',
     startedAt: startedAt.toISOString(),
     durationMs: took || Math.max(until.getTime() - startedAt.getTime(), 0)

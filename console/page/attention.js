@@ -6,7 +6,7 @@ export const createAttention = () => {
   let reason
 
   const show = (troubles) => {
-    setText(find('attention-note'), troubles.length === 0 ? 'Nothing does.' : countOf(troubles))
+    setText(find('attention-note'), troubles.length === 0 ? 'Nothing needs attention.' : countOf(troubles))
     find('attention').closest('section').dataset.level = troubles[0]?.level ?? 'none'
     reconcile(find('attention'), troubles, {
       key: ({ kind, job = '' }) => `${kind} ${job}`,

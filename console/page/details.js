@@ -76,7 +76,7 @@ export const createDetails = (dialog) => {
         return [
           describeState(
             'No tick on this day.',
-            'The schedule names others, or the time does not exist on this night.'
+            'The schedule has none on this day, or daylight saving skips its time.'
           )
         ]
       return [
@@ -183,7 +183,7 @@ const describeRun = (run) =>
       'For',
       run.tick
         ? `the tick of ${wallClock(run.tick)} ${zoneAt(run.tick)}, attempt ${run.attempt}`
-        : 'nobody’s tick: by hand'
+        : 'no tick: run by hand'
     ],
     [
       'Rows',
@@ -214,7 +214,7 @@ const describeAttempt = (attempt, run) =>
     [
       'For',
       attempt.forced
-        ? 'nobody’s tick: by hand'
+        ? 'no tick: run by hand'
         : `the tick of ${wallClock(attempt.scheduleTime)} ${zoneAt(attempt.scheduleTime)}`
     ],
     ['Attempt', attempt.attemptNumber > 1 ? `${attempt.attemptNumber}: a retry` : 'the first']
@@ -242,7 +242,7 @@ const describeLog = (lines) =>
       ? element(
           'p',
           { class: 'note' },
-          'No line: the log of an earlier start is in worker.log of the data folder.'
+          'No lines. The log of an earlier start is in worker.log in the data folder.'
         )
       : element(
           'ol',

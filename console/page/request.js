@@ -15,15 +15,15 @@ export const useRestart = (command) => {
 export const describeRestart = () =>
   restart
     ? `what serves this page has stopped. Start it again with ${restart}, and open the address that it prints.`
-    : 'the local system has stopped. Start it with npm start on the same port; this page goes on by itself.'
+    : 'the local system has stopped. Start it with npm start on the same port; this page reconnects by itself.'
 
 /** The name for a connection over which some parts are unavailable. */
-export const describePart = () => (restart ? 'live, without all of it' : 'live, without the database')
+export const describePart = () => (restart ? 'live, but incomplete' : 'live, without the database')
 
 const describeSilence = () =>
   restart
     ? `What serves this page does not answer. Start it again with ${restart}.`
-    : 'The local system does not answer. Start it with npm start; this page goes on by itself.'
+    : 'The local system does not answer. Start it with npm start; this page reconnects by itself.'
 
 /** Reads JSON. */
 export const read = (path) => send(path, {})

@@ -65,7 +65,7 @@ const refuseWebPages = ({ headers }: FastifyRequest, host: string): void => {
   const isForeign = origin !== undefined && origin !== `http://${asked}`
   const isRebound = isLoopback(host) && !isLoopback(asked.replace(/:[0-9]+$/, '').replace(/^\[|\]$/g, ''))
   if (isForeign || isRebound) {
-    throw new ApiError('PERMISSION_DENIED', 'Requests of web pages elsewhere are refused.')
+    throw new ApiError('PERMISSION_DENIED', 'Requests from other web pages are refused.')
   }
 }
 

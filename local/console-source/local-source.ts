@@ -153,7 +153,7 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
           attempts: index,
           readRecentRuns: (limit) => readRecentRuns(sql, limit),
           describeTrouble: (error) =>
-            `${isUnreachable(error) ? 'The database does not answer.' : 'The ledger can’t be read.'} Runs fail until it does. Jobs, their next runs and the attempts are shown without it; this page goes on by itself.`
+            `${isUnreachable(error) ? 'The database does not answer.' : 'The ledger can’t be read.'} Runs fail until it does. Jobs, their next runs and the attempts are shown without it; this page reconnects by itself.`
         },
         onChange
       )

@@ -58,7 +58,7 @@ export const checkDatabase = async (address: DatabaseAddress): Promise<void> => 
     if (!codeOf(error)) throw error
     const place = address.places.map(describePlace).join(' and ')
     throw new Error(
-      `--database-url must lead to a database that lets us in, got ${describeRefusal(error)} from ${place}: ` +
+      `--database-url must lead to a database that accepts the connection, got ${describeRefusal(error)} from ${place}: ` +
         'start it, or correct the URL',
       { cause: error }
     )

@@ -168,7 +168,7 @@ describe('what Google refuses', () => {
         body: {
           error: {
             message:
-              "Can't read the log of dev: it needs logging.logEntries.list in your-google-project; ask for roles/logging.viewer. It is asked again after 00:01:30 UTC."
+              "Can't read the log of dev: it needs logging.logEntries.list in your-google-project; ask for roles/logging.viewer. It is tried again after 00:01:30 UTC."
           }
         }
       })
@@ -184,7 +184,7 @@ describe('what Google refuses', () => {
     expect(status).toBe(200)
     expect(body).toMatchObject({
       fault:
-        "Can't list the jobs in dev: it needs cloudscheduler.jobs.list in your-google-project; ask for roles/cloudscheduler.viewer. It is asked again after 00:01:30 UTC."
+        "Can't list the jobs in dev: it needs cloudscheduler.jobs.list in your-google-project; ask for roles/cloudscheduler.viewer. It is tried again after 00:01:30 UTC."
     })
     expect((body as { jobs: Item[] }).jobs).toHaveLength(catalogue.length)
     expect((await console.read('/api/week')).status).toBe(200)

@@ -56,7 +56,10 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page
         .getByText('The first tick comes in 5 min: process-purge-retries, Sun 7 Oct 01:05 AEST.')
         .waitFor()
-      await page.getByRole('region', { name: 'Needs a person' }).getByText('Nothing does.').waitFor()
+      await page
+        .getByRole('region', { name: 'Needs attention' })
+        .getByText('Nothing needs attention.')
+        .waitFor()
       await page.getByRole('button', { name: 'Attempts' }).click()
       await page.getByText('No attempt yet.').waitFor()
       await filtersOf(page).getByLabel('Outcome').selectOption('failed')
@@ -160,7 +163,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
 
     it('all jobs are paused and resumed by one button each, and those that are paused need a person', async () => {
       const page = await visit(system)
-      const attention = page.getByRole('region', { name: 'Needs a person' })
+      const attention = page.getByRole('region', { name: 'Needs attention' })
       await page.getByRole('button', { name: 'Pause all' }).click()
       await expect.poll(say(page)).toMatch(new RegExp(`^${catalogue.length} jobs are paused: `))
       await page.getByText(`${catalogue.length} jobs, ${catalogue.length} paused`).waitFor()
@@ -169,7 +172,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       expect(await findSerious(page)).toEqual([])
       await page.getByRole('button', { name: 'Resume all' }).click()
       await page.getByText(`${catalogue.length} jobs`, { exact: true }).waitFor()
-      await attention.getByText('Nothing does.').waitFor()
+      await attention.getByText('Nothing needs attention.').waitFor()
     })
 
     it('a run takes parameters, and says which of them the worker refuses', async () => {
@@ -224,7 +227,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       // It says why, not just that there was an error.
       await expect.poll(say(page)).toMatch(/^cleanup-callback-receipts: failed\. .*received_at/)
       await page
-        .getByRole('region', { name: 'Needs a person' })
+        .getByRole('region', { name: 'Needs attention' })
         .getByText(/received_at/)
         .waitFor()
       const sentence = row.getByRole('button', {
@@ -499,7 +502,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .getByText(/^The database does not answer/)
         .waitFor()
       await page.getByText('live, without the database').waitFor()
-      const attention = page.getByRole('region', { name: 'Needs a person' })
+      const attention = page.getByRole('region', { name: 'Needs attention' })
       await attention.getByText('the database does not answer').waitFor()
       await page.getByRole('button', { name: 'Older' }).click()
       await expect

@@ -108,7 +108,7 @@ it('an unknown stage is refused with the stages that are known', () => {
 it('staging and prod are refused without an image', () => {
   for (const stage of ['staging', 'prod']) {
     expect(faultsOf(stage, { image: '' })).toEqual([
-      'image must be set but in dev: an image by its digest, REGISTRY/NAME@sha256: and 64 hexadecimal digits, got nothing'
+      'image must be set, except in dev: an image by its digest, REGISTRY/NAME@sha256: and 64 hexadecimal digits, got nothing'
     ])
   }
 })

@@ -84,7 +84,7 @@ describe('a list of places', () => {
   it('with a place that stands there twice is refused', () => {
     const { faults } = parseFilePlaces('UPLOADS_URL', 'gs://bucket/a gs://bucket/a/')
     expect(faults).toEqual([
-      `UPLOADS_URL must be ${filePlacesForm}, got 'gs://bucket/a/': it stands there twice`
+      `UPLOADS_URL must be ${filePlacesForm}, got 'gs://bucket/a/': it is listed twice`
     ])
   })
 })

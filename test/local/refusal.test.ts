@@ -76,7 +76,7 @@ it('a database that cannot be reached is one sentence, without its password', as
   expect(await refuse('--database-url', 'postgres://someone:secret@127.0.0.1:1/application')).toEqual({
     code: 1,
     stderr:
-      "--database-url must lead to a database that lets us in, got 'connect ECONNREFUSED 127.0.0.1:1' from 127.0.0.1:1: start it, or correct the URL\n"
+      "--database-url must lead to a database that accepts the connection, got 'connect ECONNREFUSED 127.0.0.1:1' from 127.0.0.1:1: start it, or correct the URL\n"
   })
 })
 

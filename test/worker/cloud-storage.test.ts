@@ -218,8 +218,12 @@ describe('the proof of a place', () => {
 
   it.each<[string, Fault, string]>([
     ['BUCKET', { page: 404 }, `the answer (404) ${proxyPage}`],
-    ['BUCKET', { page: 200 }, `the answer to the question for the bucket ${proxyPage}`],
-    ['BUCKET', { body: { kind: 'storage#bucket', name: 'other' } }, "the bucket is another, 'other'"],
+    ['BUCKET', { page: 200 }, `the answer to the request for the bucket ${proxyPage}`],
+    [
+      'BUCKET',
+      { body: { kind: 'storage#bucket', name: 'other' } },
+      "the answer is for another bucket, 'other'"
+    ],
     [
       'BUCKET',
       403,

@@ -165,7 +165,7 @@ describe('readEnvironment', () => {
 
   it('refuses a database URL by what is wrong with it, beside other faults', () => {
     expect(faultsOf({ DATABASE_URL: 'postgres://user:hidden@host/app?schema=x', STAGE: '' })).toEqual([
-      "DATABASE_URL has a parameter schema that can't be done here: leave it out (docs/database-role.md lists those that can)",
+      'DATABASE_URL has a parameter schema that is not supported: leave it out (docs/database-role.md lists those that can)',
       'STAGE must be the name of a stage, got nothing'
     ])
   })

@@ -112,7 +112,7 @@ describe('the worker as a process', () => {
     const answer = await fetch(`${worker.url}/health/ready`)
     expect(answer.status).toBe(200)
     for await (const line of lines) {
-      if (!line.includes('will not run as things are')) continue
+      if (!line.includes('cannot run as things are')) continue
       expect(line).toContain('clear-sessions')
       expect(line).toContain('django_session.expire_date must be of type')
       break

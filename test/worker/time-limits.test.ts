@@ -107,7 +107,7 @@ describe('a run is answered within attemptDeadline, and the next one works, thou
     await addSession(worker.sql, { expire_date: '-1 day' })
     const release = await hold(worker, 'scheduled_jobs.watch')
     expect((await runInTime(worker)).body).toMatchObject({ affected: 1 })
-    expect(JSON.stringify(worker.lines)).toContain('the ledger could not be looked after')
+    expect(JSON.stringify(worker.lines)).toContain('upkeep of the ledger failed')
     await release()
   })
 

@@ -91,7 +91,7 @@ const parse = (url: string | undefined): DatabaseAddress => {
   const parts = /^postgres(?:ql)?:\/\/(?:([^/?]*)@)?([^/?@]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(url.trim())
   if (!parts) throw new Error(`must be ${databaseUrlForm}, got something else`)
   // Ambiguous: some parsers start a fragment here, others take it for a part of the password.
-  if (url.includes('#')) throw new Error('must have each # written as %23, got one as it is')
+  if (url.includes('#')) throw new Error('must have each # written as %23, got an unencoded one')
   const [, login = '', authority = '', path = '', query = ''] = parts
   const [user, password] = splitOnce(login, ':')
   // Checked before any parameter is named in a message: with an unencoded ? in it, a password's end would look like one.
@@ -157,7 +157,7 @@ const decode = (what: string, text: string): string => {
   try {
     return decodeURIComponent(text)
   } catch {
-    throw new Error(`must have ${what} percent-encoded, got a % that stands for nothing: write it as %25`)
+    throw new Error(`must have ${what} percent-encoded, got a % that begins no escape: write it as %25`)
   }
 }
 
@@ -173,7 +173,7 @@ const check = (name: string, value: string): string => {
   }
   if (texts.includes(name)) return value
   throw new Error(
-    `has a parameter ${name} that can't be done here: leave it out (docs/database-role.md lists those that can)`
+    `has a parameter ${name} that is not supported: leave it out (docs/database-role.md lists those that can)`
   )
 }
 
@@ -199,7 +199,7 @@ const readTlsRules = (given: Given): TlsRules => {
     throw new Error(`has sslrootcert=system, which needs sslmode=verify-full, got sslmode=${asked}`)
   if (asked === 'verify-ca' && !sslrootcert)
     throw new Error(
-      'has sslmode=verify-ca, which needs sslrootcert: else any certificate that is sold would do'
+      'has sslmode=verify-ca, which needs sslrootcert: without it any certificate of a public authority would pass'
     )
   if (!sslcert !== !sslkey) throw new Error('has one of sslcert and sslkey: they need each other')
   const isDirect = given.sslnegotiation === 'direct'

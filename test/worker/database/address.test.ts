@@ -95,10 +95,10 @@ describe('the URL of a database', () => {
     // What looks like a port or a parameter may be the rest of a password.
     ['postgres://u:x?hidden@h/app', `${form} one without a user`],
     ['postgres://u:hidden/x@h/app', `${form} one without a user`],
-    ['postgres://u:hid#den@h/app', 'must have each # written as %23, got one as it is'],
+    ['postgres://u:hid#den@h/app', 'must have each # written as %23, got an unencoded one'],
     [
       'postgres://u:hid%den@h/app',
-      "must have 'password' percent-encoded, got a % that stands for nothing: write it as %25"
+      "must have 'password' percent-encoded, got a % that begins no escape: write it as %25"
     ],
     ['postgres://u:hidden@h:hidden/app', 'must have a port from 1 to 65535, got something else'],
     ['postgres://u:hidden@h:0/app', 'must have a port from 1 to 65535, got something else'],
@@ -124,11 +124,11 @@ describe('the URL of a database', () => {
     ],
     [
       'postgres://u:hidden@h/app?tcp_user_timeout=1',
-      "has a parameter tcp_user_timeout that can't be done here: leave it out (docs/database-role.md lists those that can)"
+      'has a parameter tcp_user_timeout that is not supported: leave it out (docs/database-role.md lists those that can)'
     ],
     [
       'postgres://u:hidden@h/app?constructor',
-      "has a parameter constructor that can't be done here: leave it out (docs/database-role.md lists those that can)"
+      'has a parameter constructor that is not supported: leave it out (docs/database-role.md lists those that can)'
     ],
     [
       'postgres://u:hidden@h/app?sslrootcert=/nowhere.pem',
@@ -144,7 +144,7 @@ describe('the URL of a database', () => {
     ],
     [
       'postgres://u:hidden@h/app?sslmode=verify-ca',
-      'has sslmode=verify-ca, which needs sslrootcert: else any certificate that is sold would do'
+      'has sslmode=verify-ca, which needs sslrootcert: without it any certificate of a public authority would pass'
     ],
     [`postgres://u:hidden@h/app?sslcert=${text}`, 'has one of sslcert and sslkey: they need each other'],
     [
