@@ -139,7 +139,10 @@ const changeRows = async (
     progress.held -= affected + failed + waiting
     const left = keys.length - affected - failed - waiting
     if (left > 0)
-      drain.log.warn({ rows: left }, 'rows changed while they were worked on, and are left as they are')
+      drain.log.warn(
+        { rows: left },
+        'rows were changed or held by others while they were worked on, and are left as they are'
+      )
   } catch (error) {
     if (!isOfRows(error)) throw error
     if (isOutOfTime(drain, error)) return
