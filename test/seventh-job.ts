@@ -1,5 +1,6 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import {
+  appendFileSync,
   copyFileSync,
   mkdirSync,
   mkdtempSync,
@@ -106,6 +107,7 @@ const main = (): void => {
         text.replace(before, () => after)
       )
     }
+    const append = (path: string, text: string): void => appendFileSync(join(copy, path), text)
     write('jobs/clear-audit-log.ts', job)
     change(
       'jobs/index.ts',
@@ -120,11 +122,8 @@ const main = (): void => {
       '  }\n} as const',
       `  },\n${deletion.trimEnd().replace(/,$/, '')}\n} as const`
     )
-    change('local/database/schema.sql', '\n-- A violation shows', `${schema}\n-- A violation shows`)
-    write(
-      'local/database/demo-data.sql',
-      `${readFileSync(join(copy, 'local/database/demo-data.sql'), 'utf8')}${demoData}`
-    )
+    append('local/database/schema.sql', schema)
+    append('local/database/demo-data.sql', demoData)
 
     const declare = `node -e "import('./infra/stage-declaration.ts').then((it) => it.readDeclaration('dev'))"`
     refuses(copy, declare, 'raise timeoutSeconds in Pulumi.yaml')
