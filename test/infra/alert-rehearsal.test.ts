@@ -117,7 +117,7 @@ const rehearsals: readonly Rehearsal[] = [
     }
   },
   {
-    fault: 'a run takes 15 s of a budget of 13.5 s',
+    fault: 'a run takes 15 s of a budget of 18 s',
     fires: ['over-budget'],
     job: 'clear-sessions',
     make: async (stage) => {
@@ -157,7 +157,10 @@ interface Stage {
 
 const declareDev = (): Declaration => declare(parseConfiguration('dev', readValuesIn('dev', 'local-project')))
 
-/** Nothing is called but by the rehearsals, and nothing twice; 15 s are a budget of 13.5 s, of which 80 % are soon used. */
+/**
+ * Nothing is called but by the rehearsals, and nothing twice. 20 s are a budget of 18 s: 15 s are more than 80 % of it, and
+ * one less than the time in which a run's end can still be recorded.
+ */
 const declareQuiet = ({ jobs, service, ...rest }: Declaration): Declaration => ({
   ...rest,
   jobs: jobs.map((job) => ({ ...job, paused: true, retryConfig: { ...job.retryConfig, retryCount: 0 } })),
@@ -166,7 +169,7 @@ const declareQuiet = ({ jobs, service, ...rest }: Declaration): Declaration => (
     environment: {
       ...service.environment,
       JOB_SETTINGS: JSON.stringify({
-        'clear-sessions': { attemptDeadline: 15 },
+        'clear-sessions': { attemptDeadline: 20 },
         'cleanup-idempotency-keys': { maxRows: 1 }
       })
     }
