@@ -68,7 +68,7 @@ export const outcome = z
   .enum(['running', 'completed', 'incomplete', 'failed', 'skipped', 'missed'])
   .describe(
     'incomplete: the run ended, but rows failed; failed: the run or the delivery failed or was refused, or its worker ' +
-      'stopped without a word; skipped: another run of the job was ' +
+      'stopped without recording an end; skipped: another run of the job was ' +
       'under way; missed: a tick that was never delivered'
   )
 export type Outcome = z.infer<typeof outcome>

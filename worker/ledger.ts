@@ -46,7 +46,9 @@ export type Begin =
 /** Marks the runs of a job whose lease has expired as abandoned. */
 export const abandonDeadRuns = (sql: Sql, job: string) => sql`
   update scheduled_jobs.run
-  set state = 'abandoned', finished_at = clock_timestamp(), error = 'its lease expired: the worker stopped without recording an end'
+  set state = 'abandoned',
+    finished_at = clock_timestamp(),
+    error = 'its lease expired: the worker stopped without recording an end'
   where job = ${job}
   and state = 'running'
   and lease_expires_at < clock_timestamp()`

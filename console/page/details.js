@@ -160,6 +160,9 @@ export const createDetails = (dialog) => {
   return { openRun, openAttempt, openTicks }
 }
 
+// Of a run or an attempt that belongs to no tick.
+const noTick = 'no tick: run by hand'
+
 const texts = {
   none: 'no trace of it: before the start, or jumped over',
   due: '',
@@ -181,9 +184,7 @@ const describeRun = (run) =>
     ['Took', duration(run.durationMs)],
     [
       'For',
-      run.tick
-        ? `the tick of ${wallClock(run.tick)} ${zoneAt(run.tick)}, attempt ${run.attempt}`
-        : 'no tick: run by hand'
+      run.tick ? `the tick of ${wallClock(run.tick)} ${zoneAt(run.tick)}, attempt ${run.attempt}` : noTick
     ],
     [
       'Rows',
@@ -214,7 +215,7 @@ const describeAttempt = (attempt, run) =>
     [
       'For',
       attempt.forced
-        ? 'no tick: run by hand'
+        ? noTick
         : `the tick of ${wallClock(attempt.scheduleTime)} ${zoneAt(attempt.scheduleTime)}`
     ],
     ['Attempt', attempt.attemptNumber > 1 ? `${attempt.attemptNumber}: a retry` : 'the first']
