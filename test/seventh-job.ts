@@ -93,9 +93,6 @@ select n, now() - n * interval '1 day'
 from generate_series(1, 200) n;
 `
 
-const rowOfRunbook =
-  "| clear-audit-log | audit_log | `at < '$INSTANT'::timestamptz - make_interval(hours => 24 * 90)` |"
-
 const allCommands = ['npm run check', 'npm run soak -- --small --seed 5', 'npm run bench -- jobs --small']
 
 const main = (): void => {
@@ -125,8 +122,6 @@ const main = (): void => {
       '  }\n} as const',
       `  },\n${deletion.trimEnd().replace(/,$/, '')}\n} as const`
     )
-    const rowOfSessions = '| clear-sessions | django_session |'
-    change('docs/runbook.md', rowOfSessions, `${rowOfRunbook}\n${rowOfSessions}`)
     append('local/database/schema.sql', schema)
     append('local/database/demo-data.sql', demoData)
 

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import postgres from 'postgres'
 import { describe, expect, inject, it, onTestFinished } from 'vitest'
-import { jobs } from '../../jobs/index.ts'
 import { createDatabase } from '../database.ts'
 import { addCallbackReceipts, addSessions, addSubmission, addSubmissions } from '../rows.ts'
 import { createWorker } from '../worker/worker-under-test.ts'
+import { pages, updateTables } from './tables.ts'
 import { readShellBlocks, runShell } from './shell.ts'
 
 const page = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'utf8')
@@ -20,18 +20,8 @@ const blockWith = (text: string): string => {
   return found.join('')
 }
 
-it('names the rows of each job whose rows one instant and its numbers decide, as the job itself does', () => {
-  // What process-purge-retries did shows in the submissions.
-  const byInstant = jobs.filter(({ id }) => id !== 'process-purge-retries')
-  for (const job of byInstant) {
-    const { from, due, input = {} } = job.selection({})
-    const [table = '', alias = table] = from.split(' ')
-    const predicate = due
-      .replaceAll(/\(\$2 ->> '(\w+)'\)::int/g, (_text, name: string) => String(input[name]))
-      .replaceAll('$1', "'$INSTANT'::timestamptz")
-      .replaceAll(`${alias}.`, '')
-    expect(section).toContain(`| ${job.id} | ${table} | \`${predicate}\` |`)
-  }
+it('names the rows of the jobs as they select them (npm run format writes the table)', () => {
+  expect(page).toBe(updateTables(pages.runbook, page))
 })
 
 const whyNoPsql = (): string | undefined => {

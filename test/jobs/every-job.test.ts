@@ -1,10 +1,12 @@
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { jobs, type JobId } from '../../jobs/index.ts'
+import { predicateOf } from '../docs/tables.ts'
 import { addPurgeRetries, addRuns, addSubmissions, clearTables, readRows } from '../rows.ts'
 import { createWorkerAt } from '../worker/worker-under-test.ts'
 import { addRowsAt, mapDeletions } from './deletions.ts'
 
-const { sql, run, storage, lines } = await createWorkerAt('2026-03-01T02:00:00.123456Z')
+const now = '2026-03-01T02:00:00.123456Z'
+const { sql, run, storage, lines } = await createWorkerAt(now)
 
 beforeEach(async () => {
   await clearTables(sql)
@@ -76,7 +78,8 @@ const refuseChanges = async ({ table, key }: JobCase, keys: readonly string[]): 
   })
 }
 
-describe.each(jobs)('$id', ({ id }) => {
+describe.each(jobs)('$id', (catalogued) => {
+  const { id } = catalogued
   const job = cases[id]
   it.each([
     ['apart', 1, apart],
@@ -94,6 +97,18 @@ describe.each(jobs)('$id', ({ id }) => {
     await job.addDue(['-40 days -1 microsecond', '-40 days', '-40 days +1 microsecond'])
     expect((await run(id, { batch_size: 1 })).body).toMatchObject({ affected: 3, batches: 3 })
   })
+
+  const inRunbook = predicateOf(catalogued)
+  if (inRunbook) {
+    it("takes the rows of the runbook's predicate", async () => {
+      const due = await job.addDue(apart(3))
+      await job.addDue(['+1 day'])
+      const find = () => readRows(sql, inRunbook.table, inRunbook.predicate.replaceAll('$INSTANT', now))
+      expect((await find()).map((row) => String(row[job.key])).toSorted()).toEqual(due.toSorted())
+      expect((await run(id)).body).toMatchObject({ affected: 3, more: false })
+      expect(await find()).toEqual([])
+    })
+  }
 
   it('makes no batch when nothing is due', async () => {
     expect((await run(id)).body).toMatchObject({ affected: 0, failed: 0, batches: 0, more: false })
