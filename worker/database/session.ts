@@ -2,6 +2,7 @@ import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'no
 import type { Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { graceTime } from '../../jobs/budget.ts'
 import type { DatabaseAddress, Place } from './address.ts'
 import { ConnectionError, describePlace, openSocket, receive, untilAborted } from './socket.ts'
 
@@ -54,9 +55,14 @@ export const openSession = async (
   }
 }
 
-/** Asks the server to cancel the session's statement. Settles once the request has been delivered; never rejects. */
-export const cancelStatement = async (address: DatabaseAddress, session: Session): Promise<void> => {
-  const signal = AbortSignal.timeout(cancelTimeoutMs)
+/**
+ * Asks the server to cancel the session's statement. Settles once the server has taken the request or `graceTime` is
+ * over; never rejects.
+ *
+ * @returns whether the request may still be on its way.
+ */
+export const cancelStatement = async (address: DatabaseAddress, session: Session): Promise<boolean> => {
+  const signal = AbortSignal.timeout(graceTime * 1000)
   try {
     const socket = await openSocket(address, session.place, session.isSecure, signal)
     await untilAborted(socket, signal, async () => {
@@ -67,9 +73,9 @@ export const cancelStatement = async (address: DatabaseAddress, session: Session
   } catch {
     // Success shows only in the statement's end.
   }
+  return signal.aborted
 }
 
-const cancelTimeoutMs = 3_000
 // PgBouncer's error for a start-up parameter that it does not track.
 const protocolViolation = '08P01'
 // Addresses whose server has answered so: the next session does not try the parameters again.

@@ -36,7 +36,8 @@ export class ServerStream extends Duplex {
   #isFailed = false
   #received: Buffer = Buffer.alloc(0)
   #timer: NodeJS.Timeout | undefined
-  #cancelling: Promise<void> | undefined
+  /** Whether the cancel request may still reach the server. */
+  #cancelling: Promise<boolean> | undefined
   #sign: (() => void) | undefined
   #usedAt = 0
 
@@ -81,12 +82,14 @@ export class ServerStream extends Duplex {
   /** Cancels the statement under way, and drops the session if the server does not answer. */
   cancel(why: string): void {
     if (!this.#isBusy || this.#cancelling) return
-    if (!this.#session) {
+    const session = this.#session
+    // Nothing has been sent yet, while a session is opened or checked.
+    if (!session || this.#sign) {
       this.#opening?.abort()
+      if (session) this.#lose(session)
       this.#fail('57014', why)
       return
     }
-    const session = this.#session
     this.#cancelling = cancelStatement(this.#rules.address, session)
     this.#startTimer(graceTime * 1000, () =>
       this.#lose(
@@ -142,6 +145,7 @@ export class ServerStream extends Duplex {
     this.#opening = opening
     try {
       if (this.#session && performance.now() - this.#usedAt > trustedMs) await this.#askForSign(this.#session)
+      if (opening.signal.aborted) return
       const session = this.#session ?? (await openSession(address, settings, opening.signal))
       if (opening.signal.aborted) return
       this.#adopt(session)
@@ -178,7 +182,6 @@ export class ServerStream extends Duplex {
     this.#startTimer(signMs, () => this.#lose(session))
     session.socket.write(sync)
     await promise
-    clearTimeout(this.#timer)
   }
 
   #receive(session: Session, data: Buffer): void {
@@ -201,13 +204,24 @@ export class ServerStream extends Duplex {
     } else if (this.#isBusy) {
       clearTimeout(this.#timer)
       this.#usedAt = performance.now()
-      // A cancel request that is still in flight would hit the next statement.
-      if (this.#cancelling) void this.#cancelling.then(() => this.#end(whole))
-      else this.#end(whole)
+      void this.#endAfterCancel(session, whole)
     }
   }
 
+  /** Waits for a cancel request under way, which would otherwise hit the session's next statement. */
+  async #endAfterCancel(session: Session, answer: Buffer): Promise<void> {
+    const cancelling = this.#cancelling
+    if (cancelling) {
+      const isInFlight = await cancelling
+      // The session has been lost meanwhile, and the next statement may be under way.
+      if (this.#cancelling !== cancelling) return
+      if (isInFlight) this.#lose(session)
+    }
+    this.#end(answer)
+  }
+
   #heard(): void {
+    clearTimeout(this.#timer)
     this.#isFailed = false
     this.#sign?.()
     this.#sign = undefined

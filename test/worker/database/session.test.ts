@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { limitStatements, openDatabase, sendFirst, type PoolLimits } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
 import { createDatabase } from '../../database.ts'
-import { openProxy } from '../database-proxy.ts'
+import { openProxy, type DatabaseProxy } from '../database-proxy.ts'
 
 const hasPsql = !spawnSync('psql', ['--version']).error
 
@@ -234,6 +234,21 @@ describe('a connection whose bytes are swallowed', () => {
     await expect(limitStatements(pool, () => 100)`select 2`).rejects.toMatchObject({ code: '57014' })
   })
 
+  it('while it was idle is checked for no longer than the limit of the caller', async () => {
+    const proxy = await proxyOf(url)
+    const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
+    await pool`select 1`
+    const aMinuteLater = performance.now() + 60_000
+    vi.useFakeTimers({ toFake: ['performance'] })
+    onTestFinished(() => void vi.useRealTimers())
+    // Its clock begins at 0.
+    vi.advanceTimersByTime(aMinuteLater)
+    proxy.onPiece = forever
+    await expect(limitStatements(pool, () => 100)`select 2`).rejects.toMatchObject({ code: '57014' })
+    proxy.onPiece = () => true
+    expect(await pool`select 3 as three`).toEqual([{ three: 3 }])
+  })
+
   it('while it is opened is waited for no longer than the limit of the caller', async () => {
     const silent = await listen(() => {})
     const pool = open(`postgres://u:p@${silent.host}/app`)
@@ -259,6 +274,45 @@ it('a statement that was cancelled leaves its connection as it was', async () =>
       code: '57014'
     })
   expect(await pool`select pg_backend_pid() as pid`).toEqual([before])
+})
+
+describe('a cancel request that is swallowed, for a statement that ends meanwhile,', () => {
+  // It comes on a connection of its own.
+  const swallowRequests = (proxy: DatabaseProxy) => {
+    proxy.onPiece = (_piece, data) => (data.length === 16 ? forever() : true)
+  }
+
+  it('does not hit the next statement: that gets another session', async () => {
+    const proxy = await proxyOf(url)
+    const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
+    const [before] = await pool`select pg_backend_pid() as pid`
+    swallowRequests(proxy)
+    expect(await limitStatements(pool, () => 50)`select 2 as two from pg_sleep(0.2)`).toEqual([{ two: 2 }])
+    const [after] = await pool`select pg_backend_pid() as pid`
+    expect(after).not.toEqual(before)
+  })
+
+  it('does not give its answer to the next statement, if its session is lost', async () => {
+    const proxy = await proxyOf(url)
+    const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
+    const [backend] = await pool<{ pid: number }[]>`select pg_backend_pid() as pid`
+    swallowRequests(proxy)
+    const first = limitStatements(pool, () => 50)`select 2 as two from pg_sleep(0.2)`.catch(
+      (error: { code: string }) => error.code
+    )
+    await expect
+      .poll(
+        () => owner`
+          select from pg_stat_activity
+          where pid = ${backend!.pid}
+          and state = 'idle'
+          and query like '%as two%'`
+      )
+      .toHaveLength(1)
+    await owner`select pg_terminate_backend(${backend!.pid}, 5000)`
+    expect(await first).toBe('57P01')
+    expect(await pool`select 3 as three from pg_sleep(2.5)`).toEqual([{ three: 3 }])
+  })
 })
 
 it('a lock is waited for 2 s, and a statement may take 20 s, whatever the role says', async () => {
