@@ -91,7 +91,10 @@ export const countReads = async (sql: Sql, id: JobId, work: () => Promise<unknow
 
 const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) => job.id === id)!.tables)
 
-/** How many rows of each table sequential scans have read, and all scans together. */
+/**
+ * How many rows of each table sequential scans have read, and all scans together. An index scan counts by the entries that
+ * it reads: an index-only scan, which the planner sometimes prefers, fetches no row.
+ */
 const readCounts = async (sql: Sql, tables: readonly string[]) => {
   // This connection flushes its statistics now, the worker's do so when they end.
   await sql`select pg_stat_force_next_flush()`
@@ -101,8 +104,10 @@ const readCounts = async (sql: Sql, tables: readonly string[]) => {
     where datname = current_database()
     and application_name = 'scheduled-jobs'`
   const rows = await sql<{ table: string; whole: number; all: number }[]>`
-    select relname as table, seq_tup_read::int as whole, (seq_tup_read + idx_tup_fetch)::int as all
-    from pg_stat_user_tables
-    where relname = any (${[...tables]})`
+    select t.relname as table, seq_tup_read::int as whole, (seq_tup_read + sum(idx_tup_read))::int as all
+    from pg_stat_user_tables t
+    join pg_stat_user_indexes using (relid)
+    where t.relname = any (${[...tables]})
+    group by relid, t.relname, seq_tup_read`
   return new Map(rows.map(({ table, ...counts }) => [table, counts]))
 }

@@ -53,6 +53,6 @@ describe.each(jobs)('a run of $id', async ({ id }) => {
     const column = time.split('.').at(-1)
     const ofApart = await readsOfRun('select')
     const ofTied = await readsOfRun(`update ${from} set ${column} = (select min(${column}) from ${from})`)
-    expect(ofTied / ofApart).toBeLessThan(3)
+    expect(ofTied / ofApart).toBeLessThan(2)
   })
 })
