@@ -71,6 +71,8 @@ export interface EmulatorOptions {
   readonly deliverer?: Deliverer
   /** How long `stop` waits for attempts under way; 10 by default, as long as Cloud Run gives a worker after SIGTERM. */
   readonly drainSeconds?: number
+  /** Called once the services run and before any job fires: to create jobs, or to correct those of an earlier start. */
+  readonly prepare?: (jobs: JobMethods, fronts: readonly Front[]) => void
   /** Adds routes to `port`, such as a console's. */
   readonly register?: (server: FastifyInstance) => Promise<void> | void
   /** Called at the end of each attempt. */
@@ -179,6 +181,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     })
     fronts.push(opened.adopt(front, (one) => one.stop()))
   }
+  options.prepare?.(jobs, fronts)
   scheduler.start()
   // One turn later: registered routes may need the emulator that is returned here.
   setImmediate(started.resolve)

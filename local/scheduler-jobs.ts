@@ -13,8 +13,6 @@ export interface SchedulerTarget {
 /**
  * Makes Cloud Scheduler's jobs match the declaration, as `pulumi up` would: missing jobs are created, others updated,
  * undeclared ones deleted. A job that was paused by hand stays paused.
- *
- * Nothing here waits, so a timer that fires after the start finds the jobs as they are declared.
  */
 export const applyJobs = (
   scheduler: JobMethods,

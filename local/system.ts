@@ -118,6 +118,9 @@ export const startSystem = async (
             }
           }
         ],
+        // Jobs of an earlier start call the port that the front had then, and one that was cut off fires at once.
+        prepare: (methods, [front]) =>
+          applyJobs(methods, jobs, { parent, serviceUrl: front!.url, serviceAccountEmail: caller }),
         onAttempt: (attempt) => events.onAttempt(attempt, findJob(jobs, attempt)),
         register: (server) =>
           registerConsole(
@@ -139,8 +142,6 @@ export const startSystem = async (
   )
   const [front] = emulator.fronts
   if (!front) throw new Error('the emulator must have a front for the worker, got none')
-  // Before any timer fires: jobs from an earlier start call the port that the front had then.
-  applyJobs(emulator.jobs, jobs, { parent, serviceUrl: front.url, serviceAccountEmail: caller })
 
   const visible: SystemAddresses = {
     consoleUrl: emulator.schedulerUrl,

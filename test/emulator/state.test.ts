@@ -23,6 +23,20 @@ afterEach(() => rm(dataDirectory, { recursive: true }))
 const start = '2026-06-01T00:00:30Z'
 const job = `${parent}/jobs/a`
 
+/** Starts an emulator, and stops it while an attempt of its job is under way. */
+const startAndCutOff = async (): Promise<void> => {
+  const hanging = createFakeDeliverer(
+    ({ deadline }) =>
+      new Promise((resolve) => {
+        deadline.addEventListener('abort', () => resolve({ kind: 'deadline exceeded' }))
+      })
+  )
+  const first = await startTestEmulator(start, { dataDirectory, deliverer: hanging, drainSeconds: 0 }, 10)
+  first.jobs.create(parent, describeJob('a'))
+  await first.clock.advanceTo(new Date('2026-06-01T00:05:00Z'))
+  await first.stop()
+}
+
 describe('over a restart', () => {
   it('jobs, their state and the attempts are kept', async () => {
     const deliverer = createFakeDeliverer(() => failed)
@@ -53,16 +67,7 @@ describe('over a restart', () => {
   })
 
   it('an attempt that a stop cut off is made again with the same ScheduleTime', async () => {
-    const hanging = createFakeDeliverer(
-      ({ deadline }) =>
-        new Promise((resolve) => {
-          deadline.addEventListener('abort', () => resolve({ kind: 'deadline exceeded' }))
-        })
-    )
-    const first = await startTestEmulator(start, { dataDirectory, deliverer: hanging, drainSeconds: 0 }, 10)
-    first.jobs.create(parent, describeJob('a'))
-    await first.clock.advanceTo(new Date('2026-06-01T00:05:00Z'))
-    await first.stop()
+    await startAndCutOff()
     const deliverer = createFakeDeliverer(() => succeeded)
     await using second = await startTestEmulator(start, { dataDirectory, deliverer })
     await second.clock.advanceBy(0)
@@ -70,6 +75,22 @@ describe('over a restart', () => {
     expect(second.listAttempts()).toMatchObject([
       { outcome: 'succeeded', attemptNumber: 1, scheduleTime: '2026-06-01T00:05:00Z' },
       { outcome: 'interrupted', attemptNumber: 1, scheduleTime: '2026-06-01T00:05:00Z' }
+    ])
+  })
+
+  it('an attempt that is made again finds its job as the new start has prepared it', async () => {
+    await startAndCutOff()
+    const deliverer = createFakeDeliverer(() => succeeded)
+    await using second = await startTestEmulator(start, {
+      dataDirectory,
+      deliverer,
+      prepare: (jobs) =>
+        jobs.update(job, describeJob('a', { httpTarget: { uri: 'http://127.0.0.1:2/moved' } }))
+    })
+    await second.clock.advanceBy(0)
+    expect(second.listAttempts()).toMatchObject([
+      { outcome: 'succeeded', url: 'http://127.0.0.1:2/moved' },
+      { outcome: 'interrupted' }
     ])
   })
 
