@@ -1,4 +1,4 @@
-import { findCallFailure } from '../jobs/call-failures.ts'
+import { callFailures, findCallFailure } from '../jobs/call-failures.ts'
 import type { AttemptLine } from './run-log.ts'
 
 /** Why a call failed, and what to do about it. */
@@ -23,26 +23,31 @@ export const explainAttempt = (
   return { code, meaning: fill(cause), fix: fill(fix) }
 }
 
-/** The outcome of a job's last attempt, from its gRPC code. */
-export const describeCode = (code: number): string =>
-  code === 0 ? 'OK' : (codeNames[code] ?? `code ${code}`)
+/** The outcome of a job's last attempt, from its gRPC code; with the HTTP status that stands behind it, if one does. */
+export const describeCode = (code: number): string => {
+  if (code === 0) return 'OK'
+  const name = codeNames[code]
+  if (name === undefined) return `code ${code}`
+  const status = callFailures.find((failure) => failure.name === name)?.code
+  return status === undefined ? name : `${name} (${status})`
+}
 
 // https://github.com/googleapis/googleapis/blob/master/google/rpc/code.proto
 const codeNames: Readonly<Record<number, string>> = {
   1: 'CANCELLED',
   2: 'UNKNOWN',
-  3: 'INVALID_ARGUMENT (400)',
+  3: 'INVALID_ARGUMENT',
   4: 'DEADLINE_EXCEEDED',
-  5: 'NOT_FOUND (404)',
+  5: 'NOT_FOUND',
   6: 'ALREADY_EXISTS',
-  7: 'PERMISSION_DENIED (403)',
-  8: 'RESOURCE_EXHAUSTED (429)',
+  7: 'PERMISSION_DENIED',
+  8: 'RESOURCE_EXHAUSTED',
   9: 'FAILED_PRECONDITION',
-  10: 'ABORTED (409)',
+  10: 'ABORTED',
   11: 'OUT_OF_RANGE',
   12: 'UNIMPLEMENTED',
-  13: 'INTERNAL (500)',
-  14: 'UNAVAILABLE (503)',
+  13: 'INTERNAL',
+  14: 'UNAVAILABLE',
   15: 'DATA_LOSS',
-  16: 'UNAUTHENTICATED (401)'
+  16: 'UNAUTHENTICATED'
 }
