@@ -63,13 +63,18 @@ export const untilAborted = async <Value>(
   act: () => Promise<Value>
 ): Promise<Value> => {
   const abort = () => socket.destroy(signal.reason as Error)
+  // Without a listener an error would end the process, at a moment when nothing is read: a password is being hashed, say.
+  const ignore = () => undefined
+  socket.on('error', ignore)
   signal.addEventListener('abort', abort)
   try {
     if (signal.aborted) throw signal.reason
-    return await act()
+    const value = await act()
+    socket.off('error', ignore)
+    return value
   } catch (error) {
     // Later errors of a destroyed socket mean nothing.
-    socket.on('error', () => undefined).destroy()
+    socket.destroy()
     throw error
   } finally {
     signal.removeEventListener('abort', abort)
@@ -82,7 +87,7 @@ export const receive = async (socket: Socket, size: number): Promise<Buffer> => 
     const bytes = size === 0 ? Buffer.alloc(0) : (socket.read(size) as Buffer | null)
     if (bytes?.length === size) return bytes
     if (socket.readableEnded || socket.destroyed)
-      throw new ConnectionError('the server closed the connection', { code: '08006' })
+      throw socket.errored ?? new ConnectionError('the server closed the connection', { code: '08006' })
     const done = new AbortController()
     try {
       await Promise.race(['readable', 'end', 'close'].map((event) => once(socket, event, done)))

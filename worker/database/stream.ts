@@ -38,6 +38,8 @@ export class ServerStream extends Duplex {
   #timer: NodeJS.Timeout | undefined
   /** Whether the cancel request may still reach the server. */
   #cancelling: Promise<boolean> | undefined
+  /** A whole answer that waits for a cancel request. */
+  #answer: Buffer | undefined
   #sign: (() => void) | undefined
   #usedAt = 0
 
@@ -111,8 +113,7 @@ export class ServerStream extends Duplex {
       this.#session?.socket.write(chunk)
       return
     }
-    // The Sync of a statement that has already ended here.
-    const statement = chunk.subarray(0, 5).equals(sync) ? chunk.subarray(5) : chunk
+    const statement = skipRest(chunk)
     if (statement.length === 0 || statement.equals(goodbye)) return
     this.#isBusy = true
     this.#isFailed = false
@@ -188,36 +189,37 @@ export class ServerStream extends Duplex {
     if (session !== this.#session) return
     const bytes = this.#received.length === 0 ? data : Buffer.concat([this.#received, data])
     let end = 0
-    let isReady = false
+    // What follows ReadyForQuery, such as a notice that the server stops, is no part of the answer.
+    let endOfAnswer = 0
     for (let next = 0; bytes.length - end >= 5; end = next) {
       next = end + 1 + bytes.readInt32BE(end + 1)
       if (next > bytes.length) break
+      if (endOfAnswer > 0) continue
       this.#isFailed ||= bytes[end] === errorType
-      isReady ||= bytes[end] === readyType
+      if (bytes[end] === readyType) endOfAnswer = next
     }
     this.#received = bytes.subarray(end)
-    const whole = bytes.subarray(0, end)
+    const isReady = endOfAnswer > 0
     if (this.#sign) {
       if (isReady) this.#heard()
-    } else if (this.#isBusy && !isReady) {
-      if (whole.length > 0 && !this.push(whole)) session.socket.pause()
-    } else if (this.#isBusy) {
+    } else if (!this.#isBusy || this.#answer) return
+    else if (isReady) {
       clearTimeout(this.#timer)
       this.#usedAt = performance.now()
-      void this.#endAfterCancel(session, whole)
-    }
+      void this.#endAfterCancel(session, bytes.subarray(0, endOfAnswer))
+    } else if (end > 0 && !this.push(bytes.subarray(0, end))) session.socket.pause()
   }
 
   /** Waits for a cancel request under way, which would otherwise hit the session's next statement. */
   async #endAfterCancel(session: Session, answer: Buffer): Promise<void> {
-    const cancelling = this.#cancelling
-    if (cancelling) {
-      const isInFlight = await cancelling
-      // The session has been lost meanwhile, and the next statement may be under way.
-      if (this.#cancelling !== cancelling) return
-      if (isInFlight) this.#lose(session)
-    }
-    this.#end(answer)
+    if (!this.#cancelling) return this.#end(answer)
+    this.#answer = answer
+    const isInFlight = await this.#cancelling
+    // The session has been lost meanwhile, and the next statement may be under way.
+    if (this.#answer !== answer) return
+    // Losing it ends the statement as well.
+    if (isInFlight) this.#lose(session)
+    else this.#end(answer)
   }
 
   #heard(): void {
@@ -233,6 +235,7 @@ export class ServerStream extends Duplex {
     session.socket.destroy()
     // Nothing has been sent yet, so another session can take over.
     if (this.#sign) this.#heard()
+    else if (this.#answer) this.#end(this.#answer)
     else if (code) this.#fail(code, message)
   }
 
@@ -246,6 +249,7 @@ export class ServerStream extends Duplex {
   #end(bytes: Buffer): void {
     if (!this.#isBusy || this.destroyed) return
     this.#isBusy = false
+    this.#answer = undefined
     this.#cancelling = undefined
     this.push(bytes)
   }
@@ -256,6 +260,15 @@ export class ServerStream extends Duplex {
   }
 }
 
+/** Leaves out what postgres.js still sends of a statement that has ended here: another session knows nothing of it. */
+const skipRest = (messages: Buffer): Buffer => {
+  let at = 0
+  while (at < messages.length && !beginnings.includes(messages[at]!)) at += 1 + messages.readInt32BE(at + 1)
+  return messages.subarray(at)
+}
+
+// Parse, Query and Terminate.
+const beginnings = Buffer.from('PQX')
 let nextId = 1
 const streams = new Map<number, ServerStream>()
 const sync = buildMessage('S', '')

@@ -4,6 +4,7 @@ import { createServer, type AddressInfo, type Socket } from 'node:net'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { limitStatements, openDatabase, sendFirst, type PoolLimits } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
+import { buildMessage } from '../../../worker/database/session.ts'
 import { createDatabase } from '../../database.ts'
 import { openProxy, type DatabaseProxy } from '../database-proxy.ts'
 
@@ -33,6 +34,9 @@ const listen = async (answer: (client: Socket) => void) => {
   const listener = { host: `127.0.0.1:${(front.address() as AddressInfo).port}`, count: 0 }
   return listener
 }
+/** Sends a client messages of the authentication. */
+const sayTo = (client: Socket) => (kind: number, text: string) =>
+  client.write(buildMessage('R', Buffer.concat([Buffer.from([0, 0, 0, kind]), Buffer.from(text)])))
 let roles = 0
 const createRole = async (attributes: string) => {
   roles += 1
@@ -94,10 +98,7 @@ describe('a password', () => {
 
   it('is not given to a server that can not show that it knows it', async () => {
     const impostor = await listen((client) => {
-      const say = (kind: number, text: string) => {
-        const body = Buffer.concat([Buffer.from([0, 0, 0, kind]), Buffer.from(text)])
-        client.write(Buffer.concat([Buffer.from('R'), Buffer.from([0, 0, 0, body.length + 4]), body]))
-      }
+      const say = sayTo(client)
       client.once('data', () => {
         say(10, 'SCRAM-SHA-256\0\0')
         client.once('data', (first) => {
@@ -249,6 +250,18 @@ describe('a connection whose bytes are swallowed', () => {
     expect(await pool`select 3 as three`).toEqual([{ three: 3 }])
   })
 
+  it('while a password is hashed is waited for no longer than the limit of the caller', async () => {
+    const slow = await listen((client) => {
+      const say = sayTo(client)
+      client.once('data', () => {
+        say(10, 'SCRAM-SHA-256\0\0')
+        client.once('data', (first) => say(11, `${/r=.*/.exec(first.toString())![0]}x,s=AAAA,i=1000000`))
+      })
+    })
+    const pool = open(`postgres://u:p@${slow.host}/app?sslmode=disable`)
+    await expect(limitStatements(pool, () => 100)`select 1`).rejects.toMatchObject({ code: '57014' })
+  })
+
   it('while it is opened is waited for no longer than the limit of the caller', async () => {
     const silent = await listen(() => {})
     const pool = open(`postgres://u:p@${silent.host}/app`)
@@ -297,9 +310,7 @@ describe('a cancel request that is swallowed, for a statement that ends meanwhil
     const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
     const [backend] = await pool<{ pid: number }[]>`select pg_backend_pid() as pid`
     swallowRequests(proxy)
-    const first = limitStatements(pool, () => 50)`select 2 as two from pg_sleep(0.2)`.catch(
-      (error: { code: string }) => error.code
-    )
+    const first = (async () => limitStatements(pool, () => 50)`select 2 as two from pg_sleep(0.2)`)()
     await expect
       .poll(
         () => owner`
@@ -310,7 +321,7 @@ describe('a cancel request that is swallowed, for a statement that ends meanwhil
       )
       .toHaveLength(1)
     await owner`select pg_terminate_backend(${backend!.pid}, 5000)`
-    expect(await first).toBe('57P01')
+    expect(await first).toEqual([{ two: 2 }])
     expect(await pool`select 3 as three from pg_sleep(2.5)`).toEqual([{ three: 3 }])
   })
 })
