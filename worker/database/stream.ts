@@ -32,8 +32,6 @@ export class ServerStream extends Duplex {
   #isUsed = false
   /** A statement is under way. */
   #isBusy = false
-  /** Of the last statement that began. */
-  #statement = 0
   /** The server has said why the statement under way failed. */
   #isFailed = false
   #received: Buffer = Buffer.alloc(0)
@@ -48,7 +46,8 @@ export class ServerStream extends Duplex {
   constructor(rules: StreamRules) {
     super({ autoDestroy: false })
     this.#rules = rules
-    this.#id = takeNumber()
+    this.#id = nextId
+    nextId += 1
     streams.set(this.#id, this)
   }
 
@@ -118,16 +117,13 @@ export class ServerStream extends Duplex {
     if (statement.length === 0 || statement.equals(goodbye)) return
     this.#isBusy = true
     this.#isFailed = false
-    this.#statement = takeNumber()
     void this.#begin(statement)
   }
 
   /** The first message is a start-up message, which each session sends for itself, or a cancel request. */
   #greet(chunk: Buffer): void {
     if (chunk.length === 16 && chunk.readInt32BE(4) === 80_877_102) {
-      const target = streams.get(chunk.readInt32BE(8))
-      // This stream was made as the statement was cancelled. One that has begun since is another.
-      if (target && target.#statement < this.#id) target.cancel('canceling statement due to user request')
+      streams.get(chunk.readInt32BE(8))?.cancel('canceling statement due to user request')
       this.destroy()
       return
     }
@@ -273,9 +269,7 @@ const skipRest = (messages: Buffer): Buffer => {
 
 // Parse, Query and Terminate.
 const beginnings = Buffer.from('PQX')
-// Numbers streams and statements in the order in which they begin.
-let lastNumber = 0
-const takeNumber = (): number => (lastNumber += 1)
+let nextId = 1
 const streams = new Map<number, ServerStream>()
 const sync = buildMessage('S', '')
 const ready = buildMessage('Z', 'I')

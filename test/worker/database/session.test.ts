@@ -227,12 +227,13 @@ describe('a connection whose bytes are swallowed', () => {
     expect(await pool`select 3 as three`).toEqual([{ three: 3 }])
   })
 
-  it('is given up when a statement is cancelled in vain', async () => {
+  // At 0 the cancel request comes before postgres.js has written the statement.
+  it.each([0, 100])('is given up when a statement is cancelled in vain after %i ms', async (limit) => {
     const proxy = await proxyOf(url)
     const pool = open(proxy.url, { connections: 1 })
     await pool`select 1`
     proxy.onPiece = forever
-    await expect(limitStatements(pool, () => 100)`select 2`).rejects.toMatchObject({ code: '57014' })
+    await expect(limitStatements(pool, () => limit)`select 2`).rejects.toMatchObject({ code: '57014' })
   })
 
   it('while it was idle is checked for no longer than the limit of the caller', async () => {

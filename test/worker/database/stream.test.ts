@@ -6,11 +6,13 @@ import { createDatabase } from '../../database.ts'
 
 const { url, sql: owner } = await createDatabase()
 
-const rules = { address: readDatabaseUrl(url), settings: { startup: {}, options: {} }, statementLimit: 20 }
-
 /** Opens a stream, greeted as postgres.js does it. */
 const openStream = () => {
-  const stream = new ServerStream(rules)
+  const stream = new ServerStream({
+    address: readDatabaseUrl(url),
+    settings: { startup: {}, options: {} },
+    statementLimit: 20
+  })
   onTestFinished(() => void stream.destroy())
   let received = Buffer.alloc(0)
   stream.on('data', (data: Buffer) => (received = Buffer.concat([received, data])))
@@ -39,14 +41,6 @@ const bind = buildMessage('B', '\0\0\0\0\0\u0001\0\0\0\u00011\0\0')
 const execute = buildMessage('E', '\0\0\0\0\0')
 const sync = buildMessage('S', '')
 const query = buildMessage('Q', "select 'second'\0")
-const slowQuery = buildMessage('Q', "select 'slow' from pg_sleep(0.3)\0")
-
-/** A cancel request for the stream that has sent this welcome. */
-const cancelRequest = (welcome: Buffer): Buffer => {
-  const start = 9
-  expect(welcome.toString('latin1', start, start + 1)).toBe('K')
-  return Buffer.concat([Buffer.from([0, 0, 0, 16, 4, 210, 22, 46]), welcome.subarray(start + 5, start + 13)])
-}
 
 it('drops what is left of a statement whose session was lost, and sends the statement after it', async () => {
   const { send, typesOf } = openStream()
@@ -60,18 +54,4 @@ it('drops what is left of a statement whose session was lost, and sends the stat
   await expect.poll(typesOf).toBe('1tTEZ')
   expect(String(await send([bind, execute, sync, query], 'TDCZ'))).toContain('second')
   expect(String(await send([sync, query], 'TDCZ'))).toContain('second')
-})
-
-it('cancels only the statement that was under way when its cancel request was made', async () => {
-  const { send } = openStream()
-  const welcome = await send([startUp], 'RKZZ')
-  await send([query], 'TDCZ')
-  const late = new ServerStream(rules)
-  const answer = send([slowQuery], 'TDCZ')
-  late.write(cancelRequest(welcome))
-  expect(String(await answer)).toContain('slow')
-
-  const cancelled = send([slowQuery], 'TEZ')
-  new ServerStream(rules).write(cancelRequest(welcome))
-  expect(String(await cancelled)).toContain('57014')
 })
