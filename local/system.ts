@@ -119,8 +119,12 @@ export const startSystem = async (
           }
         ],
         // Jobs of an earlier start call the port that the front had then, and one that was cut off fires at once.
-        prepare: (methods, [front]) =>
-          applyJobs(methods, jobs, { parent, serviceUrl: front!.url, serviceAccountEmail: caller }),
+        prepare: (methods, fronts) =>
+          applyJobs(methods, jobs, {
+            parent,
+            serviceUrl: workerFrontOf(fronts).url,
+            serviceAccountEmail: caller
+          }),
         onAttempt: (attempt) => events.onAttempt(attempt, findJob(jobs, attempt)),
         register: (server) =>
           registerConsole(
@@ -140,13 +144,10 @@ export const startSystem = async (
     ),
     (one) => one.stop()
   )
-  const [front] = emulator.fronts
-  if (!front) throw new Error('the emulator must have a front for the worker, got none')
-
   const visible: SystemAddresses = {
     consoleUrl: emulator.schedulerUrl,
     schedulerUrl: emulator.schedulerUrl,
-    workerUrl: front.url,
+    workerUrl: workerFrontOf(emulator.fronts).url,
     project,
     region,
     stage: options.stage,
@@ -155,6 +156,11 @@ export const startSystem = async (
   const addresses: LocalAddresses = { ...visible, databaseUrl: database.url }
   const resources = opened.move()
   return { addresses, data, caller, databaseEnded: database.ended, stop: () => resources.disposeAsync() }
+}
+
+const workerFrontOf = ([front]: Emulator['fronts']) => {
+  if (!front) throw new Error('the emulator must have a front for the worker, got none')
+  return front
 }
 
 type FoundDatabase = Pick<PostgresServer, 'url' | 'ended' | 'stop'>

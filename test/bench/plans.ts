@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import { jobs, type JobId } from '../../jobs/index.ts'
+import { endWorkerSessions } from '../worker-sessions.ts'
 import type { Benchmark } from './benchmark.ts'
 import { callJob, makeBundles, startWorkerProcess } from './bundled-worker.ts'
 import type { Measurement } from './measurement.ts'
@@ -98,11 +99,7 @@ const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) =
 const readCounts = async (sql: Sql, tables: readonly string[]) => {
   // This connection flushes its statistics now, the worker's do so when they end.
   await sql`select pg_stat_force_next_flush()`
-  await sql`
-    select pg_terminate_backend(pid, 10000)
-    from pg_stat_activity
-    where datname = current_database()
-    and application_name = 'scheduled-jobs'`
+  await endWorkerSessions(sql, 10_000)
   const rows = await sql<{ table: string; whole: number; all: number }[]>`
     select t.relname as table, seq_tup_read::int as whole, (seq_tup_read + sum(idx_tup_read))::int as all
     from pg_stat_user_tables t

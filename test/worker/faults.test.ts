@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { jobs, type JobId } from '../../jobs/index.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
+import { endWorkerSessions } from '../worker-sessions.ts'
 import { openProxy, type DatabaseProxy } from './database-proxy.ts'
 import { deletedFrom, faultData } from './fault-data.ts'
 import { faultRounds, faultSeed, makeRandom } from './random.ts'
@@ -124,13 +125,7 @@ describe(`faults, seed ${faultSeed}`, () => {
           const moment = 1 + random(pieces)
           proxy.restart()
           proxy.onPiece = async (piece) => {
-            if (piece === moment) {
-              await sql`
-              select pg_terminate_backend(pid)
-              from pg_stat_activity
-              where datname = current_database()
-              and application_name = 'scheduled-jobs'`
-            }
+            if (piece === moment) await endWorkerSessions(sql)
             return true
           }
           const { statusCode } = await worker.run(job.id, batch)

@@ -3,6 +3,7 @@ import { expect, it, onTestFinished, vi } from 'vitest'
 import { limitStatements, openDatabase } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
 import { createDatabase } from '../../database.ts'
+import { endWorkerSessions } from '../../worker-sessions.ts'
 import { openProxy } from '../database-proxy.ts'
 import { faultRounds, faultSeed, makeRandom } from '../random.ts'
 
@@ -30,7 +31,7 @@ it(`a statement gets its own answer or an error, whatever becomes of the network
     try {
       const [row] = await limitStatements(pool, () => limit)<{ answer: number }[]>`
         select ${number}::int / ${divisor}::int as answer from pg_sleep(${isOneOf(2) ? 0 : random(100) / 1_000})`
-      return row?.answer === number && divisor === 1 ? 'its answer' : `an answer to another statement`
+      return row?.answer === number && divisor === 1 ? 'its answer' : 'an answer to another statement'
     } catch (error) {
       const { code } = error as { code: string }
       if (code === '22012' && divisor === 1) return 'an error of another statement'
@@ -44,12 +45,7 @@ it(`a statement gets its own answer or an error, whatever becomes of the network
       asked += 1
       // A session that seems to have been idle is checked first.
       if (isOneOf(10)) vi.advanceTimersByTime(60_000)
-      if (isOneOf(20))
-        await sql`
-          select pg_terminate_backend(pid)
-          from pg_stat_activity
-          where datname = current_database()
-          and application_name = 'scheduled-jobs'`
+      if (isOneOf(20)) await endWorkerSessions(sql)
       const outcome = await ask(asked)
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
     }

@@ -3,6 +3,7 @@ import { readDatabaseUrl } from '../../../worker/database/address.ts'
 import { buildMessage } from '../../../worker/database/session.ts'
 import { ServerStream } from '../../../worker/database/stream.ts'
 import { createDatabase } from '../../database.ts'
+import { endWorkerSessions } from '../../worker-sessions.ts'
 
 const { url, sql: owner } = await createDatabase()
 
@@ -46,11 +47,7 @@ it('drops what is left of a statement whose session was lost, and sends the stat
   const { send, typesOf } = openStream()
   await send([startUp], 'RKZZ')
   await send([parse, describeUnnamed, flush], '1tT')
-  await owner`
-    select pg_terminate_backend(pid, 5000)
-    from pg_stat_activity
-    where datname = current_database()
-    and application_name = 'scheduled-jobs'`
+  await endWorkerSessions(owner, 5_000)
   await expect.poll(typesOf).toBe('1tTEZ')
   expect(String(await send([bind, execute, sync, query], 'TDCZ'))).toContain('second')
   expect(String(await send([sync, query], 'TDCZ'))).toContain('second')
