@@ -107,9 +107,11 @@ const isAnyLeft = async (drain: Drain, range: Range): Promise<boolean> =>
 const findEnd = async (drain: Drain, range: Range, size: number): Promise<Bound | undefined> => {
   const [found] = await read<{ at: string; isTied: boolean }>(drain, findBound(drain.selection, range, size))
   if (!found) return undefined
-  if (!found.isTied) return { at: found.at }
-  const [tied] = await read<Bound>(drain, findTiedBound(drain.selection, range, size))
-  return tied
+  const to = { at: found.at }
+  if (!found.isTied) return to
+  // None if rows have gone since: then those up to this time are a page.
+  const [tied] = await read<Bound>(drain, findTiedBound(drain.selection, { ...range, to }, size))
+  return tied ?? to
 }
 
 const changePage = (drain: Drain, range: Range, progress: Progress): Promise<BatchCounts> => {

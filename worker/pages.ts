@@ -71,7 +71,10 @@ export const findBound = (selection: Selection, range: Range, size: number): Pag
   }
 }
 
-/** The row that ends a page of `size` rows. It sorts the rows, so it costs more than `findBound`. */
+/**
+ * The row that ends a page of `size` rows. It sorts the rows of the range, so it costs more than `findBound`, whose time
+ * the range must end with: no later row is read.
+ */
 export const findTiedBound = (selection: Selection, range: Range, size: number): PageStatement => {
   const { from, time, key } = selection
   return {

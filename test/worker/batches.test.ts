@@ -1,4 +1,5 @@
 import { EventEmitter, once } from 'node:events'
+import type { Sql } from 'postgres'
 import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
 import { addRuns, addSession, addSessions, addSubmissions } from '../rows.ts'
@@ -128,6 +129,34 @@ describe('a run', () => {
     stopping.abort()
     expect((await answer).body).toMatchObject({ status: 'completed', affected: 10, failed: 0, more: true })
     expect((await short.run('purge-expired-submissions')).body).toMatchObject({ affected: 20, more: false })
+  })
+
+  it('goes on with the rows that are left when others are gone between its two looks for the end of a page', async () => {
+    await addSessions(sql, 6, { expire_date: Array.from({ length: 6 }, () => '-1 day') })
+    const deleteSome = async (): Promise<void> => {
+      await sql`delete from django_session where ctid in (select ctid from django_session limit 4)`
+    }
+    let isFirst = true
+    const pool = new Proxy(worker.pool, {
+      get: (target, name) =>
+        name === 'unsafe'
+          ? (...[text, values]: Parameters<Sql['unsafe']>) => {
+              const look = target.unsafe(text, values)
+              if (!isFirst || !text.includes('"isTied"')) return look
+              isFirst = false
+              return look.then(async (rows) => {
+                await deleteSome()
+                return rows
+              })
+            }
+          : (Reflect.get(target, name) as unknown)
+    })
+    const beside = closeWithTest(await createWorker({ sql: pool }, worker))
+    expect((await beside.run('clear-sessions', { batch_size: 3 })).body).toMatchObject({
+      affected: 2,
+      more: false
+    })
+    expect(await countSessions()).toBe(0)
   })
 
   it('begins no batch once the worker is asked to stop', async () => {
