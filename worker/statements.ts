@@ -134,13 +134,12 @@ export const sendBatch = (
  * The commit is asynchronous: if the server crashes, rows and counts are lost together. The end of the run commits
  * synchronously, so everything that has been answered is durable.
  *
- * If the changes select the rows of a range themselves, plain index scans are off for the transaction, so that
- * PostgreSQL uses a bitmap scan, which reads each page of the table once.
+ * Plain index scans are off for the transaction, so that PostgreSQL finds a batch's rows, by a range or by keys, with a
+ * bitmap scan: it visits each page of the table once, in their order.
  */
 const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
   const { lock = null, changes, missing = 0, isPassingOver } = batch
   const rows = bindRows(sql, batch.rows)
-  const isPagewise = lock === null && !isPassingOver
   return sql<{ counts: BatchCounts }[]>`
     select to_jsonb(
       scheduled_jobs.run_batch(
@@ -160,7 +159,7 @@ const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
         ${leaseSeconds}
       )
     ) as counts
-    ${isPagewise ? sql`from set_config('enable_indexscan', 'off', true)` : sql``}`
+    from set_config('enable_indexscan', 'off', true)`
 }
 
 /**
