@@ -41,8 +41,14 @@ const growth = 4
  * Rows of a page that need work outside the database get it while the next page is changed.
  */
 export const drainRows = async (drain: Drain): Promise<Left> => {
-  const progress: Progress = { batches: 0, held: 0, passedOver: 0, inTurn: pLimit(1) }
-  // All rows up to here are done; those up to `from` are too once the work outside the database has ended.
+  const progress: Progress = {
+    batches: 0,
+    held: 0,
+    passedOver: 0,
+    recorded: Promise.resolve(),
+    inTurn: pLimit(1)
+  }
+  // All rows up to here are done; those up to `from` are too once the work outside the database is recorded.
   let doneTo: Bound | undefined
   let from: Bound | undefined
   let outside = Promise.resolve(true)
@@ -78,8 +84,10 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
     }
   } finally {
     await Promise.allSettled([outside])
+    await Promise.allSettled([progress.recorded])
   }
-  const isDone = await outside
+  await progress.recorded
+  const isDone = (await outside) && !drain.services.signal.aborted
   return leave(drain, progress, isDone ? from : doneTo, isDone && isAtEnd)
 }
 

@@ -26,7 +26,7 @@ const changedAtOnce = 1_000
  * Works through the rows of a page that need work outside the database first: in small groups, each checked right before
  * its work. The rows of several groups are changed in one batch while the next groups are worked on.
  *
- * @returns whether it reached the end of the page.
+ * @returns whether it reached the end of the page; its last batch may still be under way, in `progress.recorded`.
  */
 export const workOutside = async (
   drain: Drain,
@@ -38,22 +38,17 @@ export const workOutside = async (
   const rows = await read<{ key: string }>(drain, listLeft(selection, page))
   progress.held += rows.length
   const keys = rows.map(({ key }) => key)
-  let changing = Promise.resolve()
-  try {
-    for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
-      if (isOver(drain, progress)) return false
-      const { worked, failures } = await workOn(drain, outside, chunk)
-      // If the previous batch failed, the run ends, but only once the work done since is recorded.
-      const before = changing
-      changing = changeRows(drain, outside, worked, progress)
-      changing.catch(() => undefined)
-      await before
-      if (failures.length > 0) throw failures[0]
-      // Whether another batch may begin is known once this one has ended.
-      if (Number.isFinite(maxBatches)) await changing
-    }
-  } finally {
-    await changing
+  for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
+    if (isOver(drain, progress)) return false
+    const { worked, failures } = await workOn(drain, outside, chunk)
+    // If the previous batch failed, the run ends, but only once the work done since is recorded.
+    const before = progress.recorded
+    progress.recorded = changeRows(drain, outside, worked, progress)
+    progress.recorded.catch(() => undefined)
+    await before
+    if (failures.length > 0) throw failures[0]
+    // Whether another batch may begin is known once this one has ended.
+    if (Number.isFinite(maxBatches)) await progress.recorded
   }
   // If the time ran out, rows were left: the next run finds them.
   return !services.signal.aborted

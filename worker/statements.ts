@@ -75,6 +75,8 @@ export interface Progress {
   held: number
   /** Rows that could not be changed, and are still due. */
   passedOver: number
+  /** Settles when the rows whose work outside the database is done have been changed. */
+  recorded: Promise<void>
   /** Sends one batch at a time: each locks the run's row, and would take another for someone who holds its rows. */
   readonly inTurn: LimitFunction
 }
