@@ -13,6 +13,8 @@ export interface BenchServer {
   create(name: string, seed: (sql: Sql) => Promise<unknown>): Promise<BenchDatabase>
   /** Copies of a database, identical to the byte, their pages in memory. Nobody may be connected to the original. */
   clone(original: BenchDatabase, name: string): Promise<BenchDatabase>
+  /** The server's processes now; the first one starts those of new connections. */
+  processes(): Promise<number[]>
   stop(): Promise<void>
 }
 
@@ -83,6 +85,14 @@ export const startBenchServer = async (): Promise<BenchServer> => {
       const database = open(name)
       await warm(database.sql)
       return database
+    },
+    processes: async () => {
+      const rows = await admin<{ pid: number }[]>`
+        select split_part(pg_read_file('postmaster.pid'), chr(10), 1)::int as pid
+        union all
+        select pid
+        from pg_stat_activity`
+      return rows.map(({ pid }) => pid)
     },
     stop: async () => {
       await admin.end({ timeout: 1 })

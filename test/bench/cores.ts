@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 
@@ -8,10 +9,10 @@ const run = promisify(execFile)
 export const canKeepApart = process.platform === 'linux' && availableParallelism() >= 2
 
 /**
- * Keeps two groups of processes on a core each.
+ * Keeps two groups of processes on a core each, with those that they start meanwhile.
  *
  * @param groups process ids; this process may be in one of them.
- * @returns lets this process run on all of its cores again when disposed; the others must have ended by then.
+ * @returns lets them run on all of this process's cores again when disposed.
  * @throws Error when this process may not use two cores, or when there is no `taskset` (of util-linux).
  */
 export const keepApart = async (
@@ -24,7 +25,7 @@ export const keepApart = async (
   }
   await pin(groups[0], String(first))
   await pin(groups[1], String(second))
-  return { [Symbol.asyncDispose]: () => pin([process.pid], before) }
+  return { [Symbol.asyncDispose]: () => pin(groups.flat(), before) }
 }
 
 /** The cores of a list as Linux writes it: `0-2,5` are 0, 1, 2 and 5. */
@@ -39,7 +40,13 @@ const readCores = async (pid: number): Promise<string> => {
   return stdout.slice(stdout.lastIndexOf(':') + 1).trim()
 }
 
-/** With all their threads. */
+/** With all their threads. A process that has ended needs no core. */
 const pin = async (pids: readonly number[], cores: string): Promise<void> => {
-  for (const pid of pids) await run('taskset', ['--all-tasks', '--cpu-list', '--pid', cores, String(pid)])
+  for (const pid of pids) {
+    await run('taskset', ['--all-tasks', '--cpu-list', '--pid', cores, String(pid)]).catch(
+      (error: unknown) => {
+        if (existsSync(`/proc/${pid}`)) throw error
+      }
+    )
+  }
 }

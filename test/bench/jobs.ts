@@ -1,6 +1,7 @@
 import { jobs, type JobId } from '../../jobs/index.ts'
 import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
+import { canKeepApart, keepApart } from './cores.ts'
 import {
   callJob,
   makeBundles,
@@ -20,7 +21,8 @@ import { statements } from './statements.ts'
  */
 export const jobsBenchmark: Benchmark = {
   name: 'jobs',
-  title: 'Each job over HTTP, beside the one SQL statement that does the same work',
+  title:
+    'Each job over HTTP, beside the one SQL statement that does the same work; PostgreSQL has a core of its own',
   run: async (bench) => {
     const server = await bench.openServer()
     await using bundles = await makeBundles()
@@ -63,13 +65,14 @@ const measureJob = async (
       async () => {
         const database = await server.clone(original, 'jobs_worker')
         await using files = await writeSeededFiles(database.sql, bundles.directory)
-        const duration = await timeWorker(bundles, database, files, id, amounts.due)
+        const duration = await timeWorker(server, bundles, database, files, id, amounts.due)
         await database.drop()
         return duration
       },
       async () => {
         const database = await server.clone(original, 'jobs_statement')
         await using files = await writeSeededFiles(database.sql, bundles.directory)
+        await using _apart = await keepFrom(server, process.pid)
         const [deletion] = await time(() => files.deleteAll())
         const duration = deletion + (await timeStatement(database, id, amounts.due))
         await database.drop()
@@ -91,6 +94,7 @@ const measureJob = async (
 }
 
 const timeWorker = async (
+  server: BenchServer,
   bundles: Bundles,
   { url }: BenchDatabase,
   { environment }: SeededFiles,
@@ -98,8 +102,16 @@ const timeWorker = async (
   due: number
 ): Promise<number> => {
   await using worker = await startWorkerProcess(bundles, url, environment)
+  await using _apart = await keepFrom(server, worker.child.pid!)
   return await timeRun(worker, id, due)
 }
+
+/**
+ * Keeps a process that deletes files and PostgreSQL on a core each: in production they are on different machines, where
+ * neither waits for the other's processor.
+ */
+const keepFrom = async (server: BenchServer, pid: number): Promise<AsyncDisposable | undefined> =>
+  canKeepApart ? keepApart([await server.processes(), [pid]]) : undefined
 
 /** Milliseconds that a run of a warmed-up worker takes. */
 export const timeRun = async ({ url }: ServiceProcess, id: JobId, due: number): Promise<number> => {
