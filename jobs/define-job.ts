@@ -114,6 +114,8 @@ export interface OutsideContext extends Partial<OutsideServices> {
   readonly log: JobLog
   /** Proofs that the rows changed together share, so that no group of them proves the same again. */
   readonly proofs: Map<string, Promise<void>>
+  /** Work of this run by name, so that no group repeats what another one does or has done. */
+  readonly done: Map<string, Promise<unknown>>
 }
 
 /** Log lines of a job: facts and ids, never the contents of a row. */

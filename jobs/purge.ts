@@ -67,11 +67,10 @@ export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> =
       where run.submission_id = s.id
     ) as runs`,
   act: async (rows: readonly Picked[], context) => {
-    // Two retries of the same submission share one deletion.
     const submissions = [...new Map(rows.map((row) => [row.id, row])).values()]
     await provePlaces(submissions, context)
     const outcomes = (
-      await Promise.all(submissions.map((submission) => tryDeletion(submission, context)))
+      await Promise.all(submissions.map((submission) => deleteOnce(submission, context)))
     ).filter((outcome) => outcome !== undefined)
     // A place may have gone away meanwhile: what was not found there is gone only if the place is still the right one.
     await provePlaces(
@@ -120,7 +119,31 @@ const provePlaces = async (
   ])
 }
 
-const tryDeletion = async (submission: Picked, { files, signal, log }: OutsideContext) => {
+/** Deletes the files of a submission once in a run: all of its retries share the outcome, and count missing files once. */
+const deleteOnce = async (submission: Picked, context: OutsideContext): Promise<Outcome | undefined> => {
+  const { done } = context
+  const { id, file, runs } = submission
+  const name = JSON.stringify([id, file, runs])
+  const first = done.get(name) as Promise<Outcome | undefined> | undefined
+  if (first) return first.then((outcome) => outcome && { ...outcome, isMissing: false })
+  const deletion = tryDeletion(submission, context)
+  done.set(name, deletion)
+  return deletion
+}
+
+interface Outcome extends Picked {
+  /** Empty where all files are gone. */
+  readonly error: string
+  /** Whether the upload was found in no place. */
+  readonly isMissing: boolean
+  /** Whether something was found in no place. */
+  readonly isEmpty: boolean
+}
+
+const tryDeletion = async (
+  submission: Picked,
+  { files, signal, log }: OutsideContext
+): Promise<Outcome | undefined> => {
   const { id, file, runs } = submission
   // The upload and each bundle, in every place of its kind.
   const deletions: readonly Promise<boolean | number>[][] = [

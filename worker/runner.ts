@@ -218,7 +218,8 @@ const drain = (run: Run, selection: Selection): Promise<Left> => {
     ...(files ? { files } : {}),
     ...(executions ? { executions } : {}),
     signal: time.signal,
-    log
+    log,
+    done: new Map()
   }
   const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
     parameters

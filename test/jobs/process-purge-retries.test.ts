@@ -6,6 +6,7 @@ import {
   addRun,
   addRuns,
   addSubmission,
+  addSubmissions,
   clearTables,
   readRows
 } from '../rows.ts'
@@ -113,6 +114,22 @@ describe('process-purge-retries', () => {
       expect(storage.calls).toEqual(['a'])
     }
   )
+
+  it('settles two retries of one submission by one deletion among many others, and counts a missing file once', async () => {
+    const [first, ...others] = await addSubmissions(sql, 61, {
+      content: '',
+      input_file: Array.from({ length: 61 }, (_, index) => `uploads/${index}`),
+      expires_at: '-1 day'
+    })
+    await addPurgeRetries(sql, 62, {
+      submission_id: [first!, ...others, first!],
+      next_retry_at: Array.from({ length: 62 }, (_, index) => `-${100 - index} seconds`)
+    })
+    for (let index = 1; index <= 60; index += 1) storage.objects.add(`uploads/${index}`)
+    expect(await runJob()).toMatchObject({ affected: 62, failed: 0, missing: 1 })
+    expect(await readRetries()).toEqual([])
+    expect(storage.calls.filter((name) => name === 'uploads/0')).toHaveLength(1)
+  })
 
   it('leaves the second retry of a submission that is not due yet until it is', async () => {
     const id = await addFailed('a')

@@ -10,7 +10,7 @@ describe('the files of a group of submissions', () => {
   it('are all tried before it is said what failed', async () => {
     const files = new MemoryStorage()
     files.failing.set('a', new Error('no right'))
-    const { input } = await deleteFiles.act([row], { files, signal, log, proofs: new Map() })
+    const { input } = await deleteFiles.act([row], { files, signal, log, proofs: new Map(), done: new Map() })
     expect(input).toMatchObject({ gone: [], failing: [{ id: '1', error: 'no right' }] })
     expect(files.calls).toEqual(['a', 'runs/7/x/', 'runs/7/y/'])
   })
@@ -28,7 +28,8 @@ describe('the files of a group of submissions', () => {
       files,
       signal: controller.signal,
       log,
-      proofs: new Map()
+      proofs: new Map(),
+      done: new Map()
     })
     expect(input).toMatchObject({ gone: [{ id: 'a' }], failing: [] })
   })
@@ -39,7 +40,7 @@ describe('the files of a group of submissions', () => {
     current.objects.add('b')
     const files = { uploads: [old, current], bundles: [] }
     const rows = ['a', 'b', 'c'].map((file) => ({ id: file, file, runs: [] }))
-    const result = await deleteFiles.act(rows, { files, signal, log, proofs: new Map() })
+    const result = await deleteFiles.act(rows, { files, signal, log, proofs: new Map(), done: new Map() })
     expect(result.input).toMatchObject({ gone: [{ id: 'a' }, { id: 'b' }, { id: 'c' }], failing: [] })
     expect(result.missing).toBe(1)
     expect([...old.objects, ...current.objects]).toEqual([])
@@ -56,9 +57,9 @@ describe('the files of a group of submissions', () => {
       { ...row, file: 'submissions/o1/a' },
       { ...row, id: '2', file: 'other/b' }
     ]
-    await expect(deleteFiles.act(rows, { files, signal, log, proofs: new Map() })).rejects.toThrow(
-      'nothing under runs'
-    )
+    await expect(
+      deleteFiles.act(rows, { files, signal, log, proofs: new Map(), done: new Map() })
+    ).rejects.toThrow('nothing under runs')
     expect(asked).toEqual(['submissions', 'other', 'runs'])
     expect(files.calls).toEqual([])
   })
@@ -71,7 +72,13 @@ describe('the files of a group of submissions', () => {
         { id: '1', file, runs: [] },
         { id: '2', file: 'b', runs: [] }
       ]
-      const { input } = await deleteFiles.act(rows, { files, signal, log, proofs: new Map() })
+      const { input } = await deleteFiles.act(rows, {
+        files,
+        signal,
+        log,
+        proofs: new Map(),
+        done: new Map()
+      })
       expect(input).toMatchObject({
         gone: [{ id: '2' }],
         failing: [{ id: '1', error: expect.stringContaining('the name of a stored file must') }]
