@@ -10,8 +10,8 @@ export const reasons: Readonly<Record<string, string>> = {
     'of 100 ms) and takes a dozen round trips for its lease, its guards and its end (6 ms).',
   'jobs: purge-expired-submissions':
     'each row with files is looked at and locked a moment before its files go, and locked and judged again before it is ' +
-    'marked; the one statement does this once. Most of it happens while files go, and on two cores that serve both a part ' +
-    'of it is waited for. PostgreSQL also tidies full index pages more often for a thousand rows a statement than for all.',
+    'marked; the one statement does this once. Most of it happens while files go. PostgreSQL also tidies full index pages ' +
+    'more often for a thousand rows a statement than for all.',
   'jobs: process-purge-retries':
     'each retry is looked at and locked with its submission a moment before its files go, and again before both are changed; ' +
     'besides, each batch looks for submissions purged before. The one statement does neither.',
