@@ -50,6 +50,8 @@ export const workOutside = async (
     // Whether another batch may begin is known once this one has ended.
     if (Number.isFinite(maxBatches)) await progress.recorded
   }
+  // A batch that is being recorded holds its rows: a small page is recorded before others look for theirs.
+  if (keys.length < changedAtOnce) await progress.recorded
   // If the time ran out, rows were left: the next run finds them.
   return !services.signal.aborted
 }
