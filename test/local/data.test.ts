@@ -7,6 +7,7 @@ import {
   createFolder,
   findAlive,
   findDescendants,
+  killAll,
   type RunningLocal,
   spawnLocal,
   startLocal
@@ -86,7 +87,7 @@ describe('a folder given by --data', () => {
     const sessions = await countSessions(local)
     expect(sessions).toBeGreaterThan(0)
     const processes = findDescendants(local.pid)
-    for (const pid of [local.pid, ...processes]) process.kill(pid, 'SIGKILL')
+    killAll([local.pid, ...processes])
     await local.ended
     await expect.poll(() => findAlive(processes)).toEqual([])
 
