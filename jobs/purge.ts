@@ -67,11 +67,10 @@ export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> =
       where run.submission_id = s.id
     ) as runs`,
   act: async (rows: readonly Picked[], context) => {
-    const submissions = [...new Map(rows.map((row) => [row.id, row])).values()]
-    await provePlaces(submissions, context)
-    const outcomes = (
-      await Promise.all(submissions.map((submission) => deleteOnce(submission, context)))
-    ).filter((outcome) => outcome !== undefined)
+    await provePlaces(rows, context)
+    const outcomes = (await Promise.all(rows.map((row) => deleteOnce(row, context)))).filter(
+      (outcome) => outcome !== undefined
+    )
     // A place may have gone away meanwhile: what was not found there is gone only if the place is still the right one.
     await provePlaces(
       outcomes.filter(({ isEmpty }) => isEmpty),

@@ -48,7 +48,8 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
     recorded: Promise.resolve(),
     inTurn: pLimit(1)
   }
-  // All rows up to here are done; those up to `from` are too once the work outside the database is recorded.
+  // The work outside the database is over for all rows up to here, and for those up to `from` once `outside` settles. When
+  // `recorded` settles too, they are done.
   let doneTo: Bound | undefined
   let from: Bound | undefined
   let outside = Promise.resolve(true)

@@ -13,7 +13,7 @@ export interface BenchServer {
   create(name: string, seed: (sql: Sql) => Promise<unknown>): Promise<BenchDatabase>
   /** Copies of a database, identical to the byte, their pages in memory. Nobody may be connected to the original. */
   clone(original: BenchDatabase, name: string): Promise<BenchDatabase>
-  /** The server's processes now; the first one starts those of new connections. */
+  /** The server's processes now, with the one that starts those of new connections. */
   processes(): Promise<number[]>
   stop(): Promise<void>
 }

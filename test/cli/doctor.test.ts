@@ -497,12 +497,7 @@ it.each([
   }
 ])('explains a last call that failed with $statusCode', async ({ statusCode, level, what }) => {
   const deliverer = createFakeDeliverer(() => ({ kind: 'answer', statusCode, body: '' }))
-  const { code, troubles } = await examineDev(
-    async (google) => {
-      await runToTheEnd(google)
-    },
-    { deliverer }
-  )
+  const { code, troubles } = await examineDev(runToTheEnd, { deliverer })
   expect(code).toBe(1)
   expect(troubles).toMatchObject([
     { level, check: 'failures', what: expect.stringContaining(what) as string }

@@ -1,16 +1,23 @@
 import { describe, expect, it } from 'vitest'
 import { deleteFiles, describeReason } from '../../jobs/purge.ts'
+import type { StoredFiles } from '../../jobs/services.ts'
 import { MemoryStorage } from '../worker/worker-under-test.ts'
 
 const log = { warn: () => undefined, error: () => undefined }
 const row = { id: '1', file: 'a', runs: ['7/x', '7/y'] }
-const { signal } = new AbortController()
+const contextOf = (files: StoredFiles, { signal } = new AbortController()) => ({
+  files,
+  signal,
+  log,
+  proofs: new Map(),
+  done: new Map()
+})
 
 describe('the files of a group of submissions', () => {
   it('are all tried before it is said what failed', async () => {
     const files = new MemoryStorage()
     files.failing.set('a', new Error('no right'))
-    const { input } = await deleteFiles.act([row], { files, signal, log, proofs: new Map(), done: new Map() })
+    const { input } = await deleteFiles.act([row], contextOf(files))
     expect(input).toMatchObject({ gone: [], failing: [{ id: '1', error: 'no right' }] })
     expect(files.calls).toEqual(['a', 'runs/7/x/', 'runs/7/y/'])
   })
@@ -24,13 +31,7 @@ describe('the files of a group of submissions', () => {
       controller.signal.throwIfAborted()
     }
     const rows = ['a', 'b'].map((file) => ({ id: file, file, runs: [] }))
-    const { input } = await deleteFiles.act(rows, {
-      files,
-      signal: controller.signal,
-      log,
-      proofs: new Map(),
-      done: new Map()
-    })
+    const { input } = await deleteFiles.act(rows, contextOf(files, controller))
     expect(input).toMatchObject({ gone: [{ id: 'a' }], failing: [] })
   })
 
@@ -40,7 +41,7 @@ describe('the files of a group of submissions', () => {
     current.objects.add('b')
     const files = { uploads: [old, current], bundles: [] }
     const rows = ['a', 'b', 'c'].map((file) => ({ id: file, file, runs: [] }))
-    const result = await deleteFiles.act(rows, { files, signal, log, proofs: new Map(), done: new Map() })
+    const result = await deleteFiles.act(rows, contextOf(files))
     expect(result.input).toMatchObject({ gone: [{ id: 'a' }, { id: 'b' }, { id: 'c' }], failing: [] })
     expect(result.missing).toBe(1)
     expect([...old.objects, ...current.objects]).toEqual([])
@@ -57,9 +58,7 @@ describe('the files of a group of submissions', () => {
       { ...row, file: 'submissions/o1/a' },
       { ...row, id: '2', file: 'other/b' }
     ]
-    await expect(
-      deleteFiles.act(rows, { files, signal, log, proofs: new Map(), done: new Map() })
-    ).rejects.toThrow('nothing under runs')
+    await expect(deleteFiles.act(rows, contextOf(files))).rejects.toThrow('nothing under runs')
     expect(asked).toEqual(['submissions', 'other', 'runs'])
     expect(files.calls).toEqual([])
   })
@@ -72,13 +71,7 @@ describe('the files of a group of submissions', () => {
         { id: '1', file, runs: [] },
         { id: '2', file: 'b', runs: [] }
       ]
-      const { input } = await deleteFiles.act(rows, {
-        files,
-        signal,
-        log,
-        proofs: new Map(),
-        done: new Map()
-      })
+      const { input } = await deleteFiles.act(rows, contextOf(files))
       expect(input).toMatchObject({
         gone: [{ id: '2' }],
         failing: [{ id: '1', error: expect.stringContaining('the name of a stored file must') }]
