@@ -242,7 +242,9 @@ export class ServerStream extends Duplex {
   #fail(code: string, message: string): void {
     clearTimeout(this.#timer)
     const fields = `SFATAL\0VFATAL\0C${code}\0M${message}\0\0`
-    this.#end(this.#isFailed ? ready : Buffer.concat([buildMessage('E', fields), ready]))
+    const answer = this.#isFailed ? ready : Buffer.concat([buildMessage('E', fields), ready])
+    this.#isFailed = true
+    this.#end(answer)
   }
 
   /** The last bytes that postgres.js gets for the statement under way. */
@@ -251,7 +253,9 @@ export class ServerStream extends Duplex {
     this.#isBusy = false
     this.#answer = undefined
     this.#cancelling = undefined
-    this.push(bytes)
+    // Unless a failed statement seems complete, postgres.js 3.4.9 counts its rows into the next answer (its issue 1181).
+    const end = bytes.length - ready.length
+    this.push(this.#isFailed ? Buffer.concat([bytes.subarray(0, end), complete, bytes.subarray(end)]) : bytes)
   }
 
   #startTimer(milliseconds: number, act: () => void): void {
@@ -273,6 +277,7 @@ let nextId = 1
 const streams = new Map<number, ServerStream>()
 const sync = buildMessage('S', '')
 const ready = buildMessage('Z', 'I')
+const complete = buildMessage('C', '\0')
 const goodbye = buildMessage('X', '')
 const errorType = 69
 const readyType = 90

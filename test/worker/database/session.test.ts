@@ -373,3 +373,28 @@ it('an error in a statement with parameters leaves the next one its own answer',
     )
   ).toEqual(['22P02', { two: 2 }, '22012', { four: 4 }])
 })
+
+describe('rows that came before an error are no part of the next answer', () => {
+  it('when the error is the server’s own', async () => {
+    const pool = open(url, { connections: 1 })
+    await expect(pool`select 1 / (3 - n) from generate_series(1, 5) as n`).rejects.toMatchObject({
+      code: '22012'
+    })
+    expect(await pool`select 2 as two`).toEqual([{ two: 2 }])
+  })
+
+  it('when the session was lost', async () => {
+    const proxy = await proxyOf(url)
+    const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
+    let pieces = 0
+    proxy.onPiece = (_piece, data) => {
+      if (data.includes('x'.repeat(100))) pieces += 1
+      return pieces < 3
+    }
+    await expect(pool`select repeat('x', 100) from generate_series(1, 10000)`).rejects.toMatchObject({
+      code: '08006'
+    })
+    proxy.onPiece = () => true
+    expect(await pool`select 2 as two`).toEqual([{ two: 2 }])
+  })
+})

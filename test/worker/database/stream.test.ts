@@ -48,7 +48,7 @@ it('drops what is left of a statement whose session was lost, and sends the stat
   await send([startUp], 'RKZZ')
   await send([parse, describeUnnamed, flush], '1tT')
   await endWorkerSessions(owner, 5_000)
-  await expect.poll(typesOf).toBe('1tTEZ')
+  await expect.poll(typesOf).toBe('1tTECZ')
   expect(String(await send([bind, execute, sync, query], 'TDCZ'))).toContain('second')
   expect(String(await send([sync, query], 'TDCZ'))).toContain('second')
 })
