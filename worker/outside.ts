@@ -16,7 +16,7 @@ import { findOutsideRows, listLeft, lockRows, type Range } from './pages.ts'
 const groupSize = 50
 
 // While one group waits for the storage, the others keep the worker and the database busy.
-const groupsAtOnce = 3
+const mostGroupsAtOnce = 3
 
 // Measured on 20,000 rows with files: with 250 a purge takes a fifth longer; 2,500 save no more. A worker that is
 // killed has deleted the files of at most twice as many rows without having marked them.
@@ -37,21 +37,29 @@ export const workOutside = async (
   const { selection, batchSize, maxBatches, services } = drain
   const rows = await read<{ key: string }>(drain, listLeft(selection, page))
   progress.held += rows.length
-  const keys = rows.map(({ key }) => key)
-  for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
-    if (isOver(drain, progress)) return false
-    const { worked, failures } = await workOn(drain, outside, chunk)
-    // If the previous batch failed, the run ends, but only once the work done since is recorded.
-    const before = progress.recorded
-    progress.recorded = changeRows(drain, outside, worked, progress)
-    progress.recorded.catch(() => undefined)
-    await before
-    if (failures.length > 0) throw failures[0]
-    // Whether another batch may begin is known once this one has ended.
-    if (Number.isFinite(maxBatches)) await progress.recorded
+  let keys: readonly string[] = rows.map(({ key }) => key)
+  // Rows that were locked are tried again, one group after the other: another group, or the batch being recorded, may have
+  // held them. Two retries may be of one submission.
+  for (const groupsAtOnce of [mostGroupsAtOnce, 1]) {
+    const skipped: string[] = []
+    for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
+      if (isOver(drain, progress)) return false
+      const { worked, failures } = await workOn(drain, outside, chunk, groupsAtOnce)
+      const found = new Set(worked.keys)
+      skipped.push(...chunk.filter((key) => !found.has(key)))
+      // If the previous batch failed, the run ends, but only once the work done since is recorded.
+      const before = progress.recorded
+      progress.recorded = changeRows(drain, outside, worked, progress)
+      progress.recorded.catch(() => undefined)
+      await before
+      if (failures.length > 0) throw failures[0]
+      // Whether another batch may begin is known once this one has ended.
+      if (groupsAtOnce === 1 || Number.isFinite(maxBatches)) await progress.recorded
+    }
+    if (skipped.length === 0) break
+    await progress.recorded
+    keys = skipped
   }
-  // A batch that is being recorded holds its rows: a small page is recorded before others look for theirs.
-  if (keys.length < changedAtOnce) await progress.recorded
   // If the time ran out, rows were left: the next run finds them.
   return !services.signal.aborted
 }
@@ -62,7 +70,7 @@ interface Worked extends OutsideResult {
 }
 
 /** Works on the rows that are changed together; once a group has failed, no further group begins. */
-const workOn = async (drain: Drain, outside: Outside, keys: readonly string[]) => {
+const workOn = async (drain: Drain, outside: Outside, keys: readonly string[], groupsAtOnce: number) => {
   const proofs: OutsideContext['proofs'] = new Map()
   const limit = pLimit(groupsAtOnce)
   const failures: unknown[] = []

@@ -131,6 +131,13 @@ describe('process-purge-retries', () => {
     expect(storage.calls.filter((name) => name === 'uploads/0')).toHaveLength(1)
   })
 
+  it('settles pages of retries of one submission in one run', async () => {
+    const id = await addSubmission(sql, { content: '', input_file: 'a', expires_at: '-1 day' })
+    await addPurgeRetries(sql, 4_500, { submission_id: id, next_retry_at: '-1 second' })
+    expect(await runJob()).toMatchObject({ affected: 4_500, held: 0, more: false })
+    expect(storage.calls).toEqual(['a'])
+  })
+
   it('leaves the second retry of a submission that is not due yet until it is', async () => {
     const id = await addFailed('a')
     await addPurgeRetry(sql, { submission_id: id, next_retry_at: '+1 minute' })
