@@ -136,7 +136,8 @@ export const countLeft = (selection: Selection, range: Range): PageStatement => 
  * The rows with these keys, and which of them need work outside the database. Each is locked while this query runs:
  * rows that someone is changing are skipped, and rows that were changed are judged as they are now.
  *
- * By keys, not by a range: if thousands of rows have the same time, every query for a range would read all of them.
+ * By keys, not by a range: if thousands of rows have the same time, every query for a range would read all of them. The
+ * commit is asynchronous: it only releases the locks.
  */
 export const findOutsideRows = (
   selection: Selection,
@@ -147,7 +148,7 @@ export const findOutsideRows = (
   return {
     text: `
       select ${columns}, ${key}::text as key, ${where} as "isOutside"
-      from ${from}
+      from set_config('synchronous_commit', 'off', true) as commit, ${from}
       ${lock?.join ?? ''}
       where ${key} = any ($3::${keyType}[])
       and ${isDueInRange(selection, {})}
