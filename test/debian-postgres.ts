@@ -42,7 +42,6 @@ const startServer = async (
 ): Promise<DebianPostgres> => {
   const programs = debianPrograms!
   const directory = await mkdtemp(join(tmpdir(), 'debian-postgres-'))
-  const port = await findFreePort()
   const isRoot = process.getuid?.() === 0
   const [uid, gid] = isRoot
     ? ['-u', '-g'].map((flag) => Number(execFileSync('id', [flag, 'postgres'], { encoding: 'utf8' })))
@@ -52,20 +51,35 @@ const startServer = async (
   const cluster = join(directory, 'cluster')
   const [program, parameters] = make(cluster)
   execFileSync(join(programs, program), parameters, { ...user, cwd: directory, stdio: 'ignore' })
-  const listening = ['-D', cluster, '-p', String(port), '-h', '127.0.0.1', '-k', directory]
-  const server = spawn(join(programs, 'postgres'), [...listening, '-F', '-c', 'max_connections=200'], {
-    ...user,
-    cwd: directory,
-    stdio: ['ignore', 'ignore', 'pipe']
-  })
+  const settings = [
+    '--listen_addresses=127.0.0.1',
+    `--unix_socket_directories=${directory}`,
+    '--max_connections=200'
+  ]
   let said = ''
-  await new Promise<void>((resolve, reject) => {
-    server.stderr.setEncoding('utf8').on('data', (text: string) => {
-      said += text
-      if (/ready to accept (read-only )?connections/.test(said)) resolve()
+  /** Undefined if the port, which was free, has been taken meanwhile. */
+  const launch = async () => {
+    const port = await findFreePort()
+    const server = spawn(join(programs, 'postgres'), ['-D', cluster, '-F', `--port=${port}`, ...settings], {
+      ...user,
+      cwd: directory,
+      stdio: ['ignore', 'ignore', 'pipe']
     })
-    server.once('exit', () => reject(new Error(`PostgreSQL did not start: ${said}`)))
-  })
+    said = ''
+    const isReady = await new Promise<boolean>((resolve) => {
+      server.stderr.setEncoding('utf8').on('data', (text: string) => {
+        said += text
+        if (/ready to accept (read-only )?connections/.test(said)) resolve(true)
+      })
+      server.once('close', () => resolve(false))
+    })
+    if (isReady) return { server, port }
+    if (!said.includes('Address already in use')) throw new Error(`PostgreSQL did not start: ${said}`)
+    return undefined
+  }
+  let launched = await launch()
+  while (!launched) launched = await launch()
+  const { server, port } = launched
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`
   const sql = postgres(url, { onnotice: () => undefined })
   const stop = async () => {
