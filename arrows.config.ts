@@ -9,7 +9,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   machine: [],
   jobs: ['schedule/'],
   worker: ['jobs/', 'schedule/'],
-  operations: ['jobs/', 'machine/', 'worker/(database|database/address|migrations)\\.ts$'],
+  operations: ['jobs/', 'machine/', 'worker/(database|database/(address|pool)|migrations)\\.ts$'],
   infra: ['jobs/', 'schedule/'],
   // Usable with any project: it knows nothing of our jobs.
   emulator: ['schedule/', 'machine/'],

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import { limitStatements } from '../worker/database.ts'
+import type { Database } from '../worker/database/pool.ts'
 
 const lookEvery = 1_000
 // Only a timeout shows that a server is gone if it never closed its connections.
@@ -12,14 +13,14 @@ const patience = 5_000
  * @param signal ends the watch.
  */
 export const watchDatabase = async (
-  sql: Sql,
+  database: Database,
   onChange: (answers: boolean) => void,
   signal: AbortSignal
 ): Promise<void> => {
-  const limited = limitStatements(sql, () => patience)
+  const limited = limitStatements(database, () => patience)
   let answered = true
   while (!signal.aborted) {
-    const answers = await limited`select 1`.then(
+    const answers = await limited.query(sql`select 1`).then(
       () => true,
       () => false
     )

@@ -70,12 +70,12 @@ export const startSystem = async (
   signal.throwIfAborted()
 
   const environment = buildEnvironment(declaration, database.url, options, data)
-  const sql = opened.adopt(openDatabase(readEnvironment(environment).database), (one) =>
+  const pool = opened.adopt(openDatabase(readEnvironment(environment).database), (one) =>
     one.end({ timeout: 1 })
   )
   const watching = new AbortController()
   opened.defer(() => watching.abort())
-  void watchDatabase(sql, (answers) => events.onDatabase?.(answers), watching.signal)
+  void watchDatabase(pool, (answers) => events.onDatabase?.(answers), watching.signal)
   const workerLog = createWriteStream(data.workerLog, { flags: 'a' })
   opened.defer(() => void workerLog.end())
   const { service, accounts, jobs, region } = declaration
@@ -97,7 +97,7 @@ export const startSystem = async (
         forcedCarriesTime: options.clock === undefined,
         // Only Google knows the executions that a database of the user's own names.
         ...(options.databaseUrl === undefined
-          ? { findExecution: (name) => findDemoExecution(sql, name) }
+          ? { findExecution: (name) => findDemoExecution(pool, name) }
           : {}),
         services: (url) => [
           {
@@ -135,7 +135,7 @@ export const startSystem = async (
               declaration,
               parent,
               caller,
-              sql,
+              database: pool,
               server
             })
           ),

@@ -5,12 +5,12 @@ import { migrate } from '../worker/migrations.ts'
 /** `npm run db:migrate`: creates or upgrades the ledger's schema as the database's owner: the worker needs no CREATE. */
 const main = async (): Promise<void> => {
   const address = readDatabaseUrl(process.env.DATABASE_URL)
-  const sql = openDatabase(address, { connections: 1, statement: 600, lock: 30 })
+  const database = openDatabase(address, { connections: 1, statement: 600, lock: 30 })
   try {
-    await migrate(sql)
+    await migrate(database)
     process.stdout.write(`the ledger's schema scheduled_jobs is up to date in database ${address.database}\n`)
   } finally {
-    await sql.end({ timeout: 1 })
+    await database.end({ timeout: 1 })
   }
 }
 

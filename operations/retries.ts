@@ -1,13 +1,14 @@
 import Table from 'cli-table3'
 import { Command, CommanderError } from 'commander'
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import { maxAttempts } from '../jobs/purge.ts'
 import { endAtClosedPipe } from '../machine/closed-pipe.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
+import type { Database, Pool } from '../worker/database/pool.ts'
 
 /** `npm run retries`: lists, requeues or forgives purge retries in the database of DATABASE_URL. */
-const buildCommand = (sql: () => Sql): Command => {
+const buildCommand = (database: () => Database): Command => {
   const command = new Command('retries')
     .description('Purge retries: submissions whose stored files could not be deleted. Works on DATABASE_URL.')
     .exitOverride()
@@ -16,7 +17,7 @@ const buildCommand = (sql: () => Sql): Command => {
     .description('list the retries, exhausted ones first')
     .option('--json', 'print JSON')
     .action(async ({ json = false }: { json?: boolean }) => {
-      const retries = await listRetries(sql())
+      const retries = await listRetries(database())
       if (json) process.stdout.write(`${JSON.stringify(retries)}\n`)
       else if (retries.length === 0) process.stdout.write('no purge retries are waiting\n')
       else process.stdout.write(`${formatRetries(retries)}\n`)
@@ -33,8 +34,9 @@ const buildCommand = (sql: () => Sql): Command => {
             `got ${allExhausted ? 'both' : 'neither'}`
         )
       }
-      if (!allExhausted) return report(ids, await requeue(sql(), readIds(ids)), 'put back into the queue')
-      const done = await requeueExhausted(sql())
+      if (!allExhausted)
+        return report(ids, await requeue(database(), readIds(ids)), 'put back into the queue')
+      const done = await requeueExhausted(database())
       if (done.length === 0) process.stdout.write('no purge retry is exhausted\n')
       else report([], done, 'put back into the queue')
     })
@@ -45,7 +47,7 @@ const buildCommand = (sql: () => Sql): Command => {
     )
     .argument('<id...>', 'ids of retries, from the list')
     .requiredOption('--yes', 'confirm that the files are gone or may stay: this cannot be undone')
-    .action(async (ids: string[]) => report(ids, await forgive(sql(), readIds(ids)), 'forgiven'))
+    .action(async (ids: string[]) => report(ids, await forgive(database(), readIds(ids)), 'forgiven'))
   return command
 }
 
@@ -65,7 +67,8 @@ const formatRetries = (retries: readonly Retry[]): string => {
   return table.toString()
 }
 
-const listRetries = (sql: Sql) => sql<Retry[]>`
+const listRetries = (database: Database) =>
+  database.query<Retry>(sql`
   select id::text,
     case when attempt_count >= ${maxAttempts} then 'exhausted' else 'waiting' end as state,
     attempt_count as attempts,
@@ -73,22 +76,25 @@ const listRetries = (sql: Sql) => sql<Retry[]>`
     left(last_error, 60) as reason,
     submission_id::text as submission
   from submissions_purgeretry
-  order by attempt_count >= ${maxAttempts} desc, next_retry_at`
+  order by attempt_count >= ${maxAttempts} desc, next_retry_at`)
 
-const requeue = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
+const requeue = (database: Database, ids: string[]) =>
+  database.query<{ id: string }>(sql`
   update submissions_purgeretry
   set attempt_count = 0, next_retry_at = now()
   where id = any(${ids}::bigint[])
-  returning id::text`
+  returning id::text`)
 
-const requeueExhausted = (sql: Sql) => sql<{ id: string }[]>`
+const requeueExhausted = (database: Database) =>
+  database.query<{ id: string }>(sql`
   update submissions_purgeretry
   set attempt_count = 0, next_retry_at = now()
   where attempt_count >= ${maxAttempts}
-  returning id::text`
+  returning id::text`)
 
 /** One statement: a submission is purged if and only if its retry is gone. */
-const forgive = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
+const forgive = (database: Database, ids: string[]) =>
+  database.query<{ id: string }>(sql`
   with forgiven as (
     delete from submissions_purgeretry retry
     where retry.id = any(${ids}::bigint[])
@@ -101,7 +107,7 @@ const forgive = (sql: Sql, ids: string[]) => sql<{ id: string }[]>`
     and content_purged_at is null
   )
   select id::text
-  from forgiven`
+  from forgiven`)
 
 class UsageError extends Error {}
 
@@ -121,8 +127,8 @@ const report = (asked: readonly string[], done: readonly { id: string }[], what:
 }
 
 const main = async (): Promise<void> => {
-  let opened: Sql | undefined
-  const open = (): Sql => (opened = openDatabase(readDatabaseUrl(process.env.DATABASE_URL)))
+  let opened: Pool | undefined
+  const open = (): Pool => (opened = openDatabase(readDatabaseUrl(process.env.DATABASE_URL)))
   try {
     await buildCommand(open).parseAsync()
   } finally {

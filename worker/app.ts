@@ -7,7 +7,7 @@ import {
   type FastifyServerOptions
 } from 'fastify'
 import type { Logger } from 'pino'
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import type * as z from 'zod'
 import {
   healthAnswers,
@@ -20,6 +20,7 @@ import {
 import { endpointOf, type Job } from '../jobs/define-job.ts'
 import { findParameterFaults, type ParameterValues } from '../jobs/parameters.ts'
 import type { WorkerJob } from '../jobs/settings.ts'
+import type { Database } from './database/pool.ts'
 import { readScheduleTime } from './deliveries.ts'
 import { errors } from './errors.ts'
 import { findTrace } from './log.ts'
@@ -32,7 +33,7 @@ export interface AppOptions extends RunnerOptions {
   readonly log: Logger
   readonly project?: string
   /** A pool of its own, which runs can't exhaust. */
-  readonly health: Sql
+  readonly health: Database
 }
 
 // A body holds a handful of numbers.
@@ -144,18 +145,20 @@ const parseJson = (text: string): unknown => {
 }
 
 const answerReady = async ({ health, log }: AppOptions, reply: FastifyReply): Promise<HealthAnswer> => {
-  const query = health<[Writability]>`
-    select pg_is_in_recovery() as "isStandby", current_setting('transaction_read_only')::bool as "isReadOnly"`
+  // Cancelled when its time is up: otherwise the next one would wait behind it.
+  const query = health.query<Writability>(
+    sql`select pg_is_in_recovery() as "isStandby", current_setting('transaction_read_only')::bool as "isReadOnly"`,
+    healthTimeoutMs
+  )
   const late = new Promise<never>((_resolve, reject) => {
-    setTimeout(() => {
-      // Otherwise the next query would wait behind this one.
-      query.cancel()
-      reject(new Error(`the database gave no answer within ${healthTimeoutMs} ms`))
-    }, healthTimeoutMs).unref()
+    setTimeout(
+      () => reject(new Error(`the database gave no answer within ${healthTimeoutMs} ms`)),
+      healthTimeoutMs
+    ).unref()
   })
   try {
     const [found] = await Promise.race([query, late])
-    const [fault] = describeReadOnly(found)
+    const [fault] = describeReadOnly(found!)
     if (fault === undefined) return { status: 'ok' }
     log.warn(`not ready: ${fault}`)
     reply.code(503)

@@ -1,5 +1,6 @@
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import type { Job, KnownRelease } from '../jobs/define-job.ts'
+import type { Database } from './database/pool.ts'
 import { findServerFaults } from './database/server-faults.ts'
 
 // With more drift than this, "in the future" and every age would be wrong.
@@ -13,10 +14,10 @@ const maxClockDifferenceSeconds = 120
  * @param now the worker's clock.
  * @returns sentences, each with its fix; empty when the job may run.
  */
-export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<string[]> => {
-  const faultsOfServer = await findServerFaults(sql, Object.keys(job.tables))
+export const findGuardFaults = async (database: Database, job: Job, now: Date): Promise<string[]> => {
+  const faultsOfServer = await findServerFaults(database, Object.keys(job.tables))
   const wanted = listRights(job)
-  const found = await sql<Found[]>`
+  const found = await database.query<Found>(sql`
     select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
       -- Not by the text, which a setting may quote.
       coalesce(attribute.atttypid = to_regtype(nullif(wanted.type, '')), false) as fits,
@@ -38,7 +39,7 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
     left join pg_attribute attribute on attribute.attrelid = relation.oid
       and attribute.attname = wanted.column_name
       and not attribute.attisdropped
-    order by wanted.position`
+    order by wanted.position`)
   const faults = wanted.flatMap(({ table, column, privilege, type }, index) => {
     const { type: isType, fits, granted } = found[index]!
     if (column !== undefined && !fits)
@@ -50,7 +51,7 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
     ...new Set([
       ...faults,
       ...faultsOfServer,
-      ...(job.release ? await findReleaseFaults(sql, job.release) : []),
+      ...(job.release ? await findReleaseFaults(database, job.release) : []),
       ...findClockFaults(Number(found[0]?.milliseconds ?? now), now)
     ])
   ]
@@ -61,11 +62,11 @@ export const findGuardFaults = async (sql: Sql, job: Job, now: Date): Promise<st
  * must go. Only the system catalogue is read, which every role may do.
  */
 const findReleaseFaults = async (
-  sql: Sql,
+  database: Database,
   { columns = {}, referencedBy = {}, absent = [] }: KnownRelease
 ): Promise<string[]> => {
   const tables = [...new Set([...Object.keys(columns), ...Object.keys(referencedBy)])]
-  const [found] = await sql<{ columns: string[]; references: string[]; tables: string[] }[]>`
+  const [found] = await database.query<{ columns: string[]; references: string[]; tables: string[] }>(sql`
     select
       array(
         select tables.name || '.' || attribute.attname
@@ -86,7 +87,7 @@ const findReleaseFaults = async (
         select tables.name
         from unnest(${[...absent]}::text[]) tables (name)
         where to_regclass(quote_ident(tables.name)) is not null
-      ) as tables`
+      ) as tables`)
   const known = new Set(
     Object.entries(columns).flatMap(([table, names]) => names.map((name) => `${table}.${name}`))
   )

@@ -1,5 +1,6 @@
-import type { Fragment, Sql } from 'postgres'
+import sql, { raw, type Sql } from 'sql-template-tag'
 import type { RunNumbers } from '../jobs/answer.ts'
+import type { Database } from './database/pool.ts'
 import { timeText } from './pages.ts'
 
 /** How long a lease lasts, in seconds. A run renews it three times in that time. */
@@ -44,14 +45,15 @@ export type Begin =
     }
 
 /** Marks the runs of a job whose lease has expired as abandoned. */
-export const abandonDeadRuns = (sql: Sql, job: string) => sql`
+export const abandonDeadRuns = (database: Database, job: string) =>
+  database.query(sql`
   update scheduled_jobs.run
   set state = 'abandoned',
     finished_at = clock_timestamp(),
     error = 'its lease expired: the worker stopped without recording an end'
   where job = ${job}
   and state = 'running'
-  and lease_expires_at < clock_timestamp()`
+  and lease_expires_at < clock_timestamp()`)
 
 // Tolerance between the clocks of Cloud Scheduler and the database.
 const toleranceSeconds = 5
@@ -60,7 +62,7 @@ const toleranceSeconds = 5
  * The tick of a delivery, by the database's clock. A time in the future is not a tick: a forced run carries the time of the
  * next tick, and must not take its place.
  */
-const tickOf = (sql: Sql, { scheduleTime }: Delivery): Fragment => sql`
+const tickOf = ({ scheduleTime }: Delivery): Sql => sql`
   (
     select time
     from (select ${scheduleTime ?? null}::timestamptz as time) delivery
@@ -72,10 +74,10 @@ const tickOf = (sql: Sql, { scheduleTime }: Delivery): Fragment => sql`
  *
  * Two unique indexes decide, which holds for any number of simultaneous deliveries.
  */
-export const beginRun = async (sql: Sql, delivery: Delivery): Promise<Begin> => {
+export const beginRun = async (database: Database, delivery: Delivery): Promise<Begin> => {
   const { runId, job, dryRun, parameters, revision } = delivery
   for (;;) {
-    const [begun] = await sql<{ attempt: number; startedAt: string; isTick: boolean }[]>`
+    const [begun] = await database.query<{ attempt: number; startedAt: string; isTick: boolean }>(sql`
       insert into scheduled_jobs.run as run
         (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at)
       select ${runId}, ${job}, delivery.tick,
@@ -86,24 +88,24 @@ export const beginRun = async (sql: Sql, delivery: Delivery): Promise<Begin> => 
           and tick = delivery.tick
           and dry_run = ${dryRun}
         ),
-        ${dryRun}, ${sql.json(parameters as never)}, 'running', ${revision}, clock_timestamp(), ${leaseEnd(sql)}
-      from (select ${tickOf(sql, delivery)} as tick) delivery
+        ${dryRun}, ${JSON.stringify(parameters)}, 'running', ${revision}, clock_timestamp(), ${leaseEnd()}
+      from (select ${tickOf(delivery)} as tick) delivery
       on conflict do nothing
-      returning attempt, ${sql.unsafe(timeText('run.started_at'))} as "startedAt", run.tick is not null as "isTick"`
+      returning attempt, ${raw(timeText('run.started_at'))} as "startedAt", run.tick is not null as "isTick"`)
     if (begun) return { kind: 'begun', ...begun }
 
-    const [found] = await sql<(RunRecord & { sameTick: boolean; isTick: boolean })[]>`
-      select ${recordColumns(sql)}, delivery.tick is not null as "isTick",
+    const [found] = await database.query<RunRecord & { sameTick: boolean; isTick: boolean }>(sql`
+      select ${recordColumns()}, delivery.tick is not null as "isTick",
         coalesce(run.tick = delivery.tick and dry_run = ${dryRun}, false) as "sameTick"
       from scheduled_jobs.run
-      cross join (select ${tickOf(sql, delivery)} as tick) delivery
+      cross join (select ${tickOf(delivery)} as tick) delivery
       where job = ${job}
       and (
         (run.tick = delivery.tick and dry_run = ${dryRun} and state in ('running', 'completed'))
         or (state = 'running' and not dry_run and not ${dryRun})
       )
       order by "sameTick" desc
-      limit 1`
+      limit 1`)
     // No row: the run that prevented this one has just failed, so try again.
     if (!found) continue
     const { sameTick, isTick, ...record } = found
@@ -113,33 +115,34 @@ export const beginRun = async (sql: Sql, delivery: Delivery): Promise<Begin> => 
 }
 
 /** Records a delivery that did nothing because another run of its job was under way. */
-export const recordSkip = async (sql: Sql, delivery: Delivery): Promise<void> => {
+export const recordSkip = async (database: Database, delivery: Delivery): Promise<void> => {
   const { runId, job, dryRun, parameters, revision } = delivery
-  await sql`
+  await database.query(sql`
     insert into scheduled_jobs.run
       (id, job, tick, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at, finished_at)
     values
-      (${runId}, ${job}, ${tickOf(sql, delivery)}, 1, ${dryRun}, ${sql.json(parameters as never)}, 'skipped', ${revision},
-       clock_timestamp(), clock_timestamp(), clock_timestamp())`
+      (${runId}, ${job}, ${tickOf(delivery)}, 1, ${dryRun}, ${JSON.stringify(parameters)}, 'skipped', ${revision},
+       clock_timestamp(), clock_timestamp(), clock_timestamp())`)
 }
 
 /** Renews the lease and counts a failed row; false if the run has lost its lease. */
-export const countFailure = (sql: Sql, runId: string, missing = 0): Promise<boolean> =>
-  renewLease(sql, runId, { failed: 1, missing })
+export const countFailure = (database: Database, runId: string, missing = 0): Promise<boolean> =>
+  renewLease(database, runId, { failed: 1, missing })
 
 /** Renews the lease; false if the run has lost it. */
 export const renewLease = async (
-  sql: Sql,
+  database: Database,
   runId: string,
   { failed, missing } = { failed: 0, missing: 0 }
 ): Promise<boolean> => {
-  const { count } = await sql`
+  const renewed = await database.query(sql`
     update scheduled_jobs.run
-    set failed = failed + ${failed}, missing = missing + ${missing}, lease_expires_at = ${leaseEnd(sql)}
+    set failed = failed + ${failed}, missing = missing + ${missing}, lease_expires_at = ${leaseEnd()}
     where id = ${runId}
     and state = 'running'
-    and lease_expires_at > clock_timestamp()`
-  return count === 1
+    and lease_expires_at > clock_timestamp()
+    returning id`)
+  return renewed.length === 1
 }
 
 /** How a run ended. */
@@ -159,16 +162,20 @@ export interface RunEnd {
 export type RunCounts = Pick<RunRecord, 'affected' | 'failed' | 'waiting' | 'missing'>
 
 /** Ends a run; undefined if it had lost its lease and another worker has abandoned it. */
-export const endRun = async (sql: Sql, runId: string, end: RunEnd): Promise<RunRecord | undefined> => {
-  const [counts] = await sql<RunCounts[]>`
+export const endRun = async (
+  database: Database,
+  runId: string,
+  end: RunEnd
+): Promise<RunRecord | undefined> => {
+  const [counts] = await database.query<RunCounts>(sql`
     select affected::int, failed::int, waiting::int, missing::int
     from scheduled_jobs.run
-    where id = ${runId}`
+    where id = ${runId}`)
   const { affected = 0, ...others } = counts ?? { failed: 0, waiting: 0, missing: 0 }
   const output = end.describe?.({ affected: end.found ?? affected, ...others }) ?? ''
   // Only a dry run writes its count here. A real run's last statement may have lost its connection and still be at
   // work; it has this row locked, so this update waits for it and sees its counts.
-  const [record] = await sql<RunRecord[]>`
+  const [record] = await database.query<RunRecord>(sql`
     update scheduled_jobs.run
     set state = ${end.state},
       affected = ${end.found ?? sql`affected`},
@@ -179,12 +186,13 @@ export const endRun = async (sql: Sql, runId: string, end: RunEnd): Promise<RunR
       finished_at = clock_timestamp()
     where id = ${runId}
     and state = 'running'
-    returning ${recordColumns(sql)}`
+    returning ${recordColumns()}`)
   return record
 }
 
 /** Deletes rows older than 90 days, a few at a time. */
-export const pruneLedger = (sql: Sql) => sql`
+export const pruneLedger = (database: Database) =>
+  database.query(sql`
   delete from scheduled_jobs.run
   where id in (
     select id
@@ -193,11 +201,11 @@ export const pruneLedger = (sql: Sql) => sql`
     and state <> 'running'
     order by started_at
     limit ${pruneSize}
-  )`
+  )`)
 
-const leaseEnd = (sql: Sql): Fragment => sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`
+const leaseEnd = (): Sql => sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`
 
-const recordColumns = (sql: Sql): Fragment => sql`
+const recordColumns = (): Sql => sql`
   id, state, attempt, affected::int, failed::int, held::int, waiting::int, missing::int, batches, more,
   dry_run, output,
   floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as duration_ms`

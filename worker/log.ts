@@ -1,6 +1,5 @@
+import { DatabaseError } from 'pg'
 import { pino, type DestinationStream, type Logger } from 'pino'
-import type { PostgresError } from 'postgres'
-import { isFromServer } from './database.ts'
 
 const severities: Readonly<Record<string, string>> = {
   debug: 'DEBUG',
@@ -32,8 +31,8 @@ export const openLog = (level: string, destination?: DestinationStream): Logger 
  * PostgreSQL's own message is kept only for errors that end a connection; all others are described by their SQLSTATE.
  */
 export const messageOf = (error: unknown): string => {
-  if (!isFromServer(error)) return error instanceof Error ? error.message : String(error)
-  const { severity, code, message, constraint_name: constraint } = error as PostgresError
+  if (!(error instanceof DatabaseError)) return error instanceof Error ? error.message : String(error)
+  const { severity, code = '', message, constraint } = error
   if (severity === 'FATAL' || severity === 'PANIC') return message
   const words = sentences[code] ?? 'the database refused a statement or the data of a row'
   return `${words} (SQLSTATE ${code}${constraint ? `, constraint ${constraint}` : ''})`
@@ -58,7 +57,7 @@ const describeError = (error: unknown): object => {
   return {
     name: error.name,
     ...('code' in error ? { code: error.code } : {}),
-    ...('constraint_name' in error ? { constraint: error.constraint_name } : {}),
+    ...('constraint' in error ? { constraint: error.constraint } : {}),
     message,
     stack: error.stack?.replace(error.message, () => message),
     ...(error.cause === undefined ? {} : { cause: describeError(error.cause) })

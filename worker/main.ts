@@ -1,3 +1,4 @@
+import sql from 'sql-template-tag'
 import { jobs as catalogue } from '../jobs/index.ts'
 import { applySettings } from '../jobs/settings.ts'
 import { buildApp } from './app.ts'
@@ -16,17 +17,17 @@ const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
   const jobs = applySettings(catalogue, environment.settings)
   const log = openLog(environment.logLevel)
-  const sql = openDatabase(environment.database)
+  const database = openDatabase(environment.database)
   // A pool of its own, so that many waiting deliveries can't make the health check fail.
   const health = openDatabase(environment.database, { connections: 1 })
   // Connects while the app is being built.
-  const migrated = migrate(sql)
-  for (const begun of [migrated, health`select 1`]) begun.catch(() => undefined)
+  const migrated = migrate(database)
+  for (const begun of [migrated, health.query(sql`select 1`)]) begun.catch(() => undefined)
   const stopping = new AbortController()
   const app = buildApp({
     ...environment,
     jobs,
-    sql,
+    database,
     health,
     log,
     files: environment.files && openStoredFiles(environment.files),
@@ -42,7 +43,7 @@ const main = async (): Promise<void> => {
       // close() waits for the requests under way; after that the connections are idle.
       void app
         .close()
-        .then(() => Promise.all([sql.end({ timeout: 1 }), health.end({ timeout: 1 })]))
+        .then(() => Promise.all([database.end({ timeout: 1 }), health.end({ timeout: 1 })]))
         .then(() => process.exit(0))
     })
   }
@@ -56,7 +57,7 @@ const main = async (): Promise<void> => {
   async function reportGuardFaults(): Promise<void> {
     try {
       for (const job of jobs) {
-        const faults = await findGuardFaults(sql, job, new Date())
+        const faults = await findGuardFaults(database, job, new Date())
         if (faults.length > 0) log.error(`${job.id} cannot run as things are: ${faults.join('; ')}`)
       }
     } catch (error) {

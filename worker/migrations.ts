@@ -1,5 +1,6 @@
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import { codeOf } from './database.ts'
+import type { Database } from './database/pool.ts'
 
 /** The ledger's schema as a list of versions. A released version never changes; a new one is appended. */
 const migrations: readonly string[] = [
@@ -181,20 +182,22 @@ const migrations: readonly string[] = [
  *
  * @throws Error with the missing GRANT, if the role may not create the schema.
  */
-export const migrate = async (sql: Sql): Promise<void> => {
-  if ((await readVersion(sql)) >= migrations.length) return
+export const migrate = async (database: Database): Promise<void> => {
+  if ((await readVersion(database)) >= migrations.length) return
   try {
     // A simple query with several statements is one transaction on one connection, so the lock holds until its end.
-    await sql.unsafe(`
+    await database.query({
+      text: `
       set local lock_timeout = '20s';
       select pg_advisory_xact_lock(hashtext('scheduled_jobs.migration'));
       create schema if not exists scheduled_jobs;
       create table if not exists scheduled_jobs.migration (version integer primary key, applied_at timestamptz not null);
-      ${migrations.map((statements, index) => applyOnce(index + 1, statements)).join('\n')}`)
+      ${migrations.map((statements, index) => applyOnce(index + 1, statements)).join('\n')}`
+    })
   } catch (error) {
     if (codeOf(error) !== '42501') throw error
-    const [row] = await sql<{ role: string; database: string }[]>`
-      select quote_ident(current_user) as role, quote_ident(current_database()) as database`
+    const [row] = await database.query<{ role: string; database: string }>(sql`
+      select quote_ident(current_user) as role, quote_ident(current_database()) as database`)
     throw new Error(
       `the role ${row?.role} must be allowed to create the ledger's schema: run 'npm run db:migrate' as the database's ` +
         `owner, or issue: grant create on database ${row?.database} to ${row?.role}`,
@@ -203,13 +206,13 @@ export const migrate = async (sql: Sql): Promise<void> => {
   }
 }
 
-const readVersion = async (sql: Sql): Promise<number> => {
-  const [table] = await sql<{ exists: boolean }[]>`
-    select to_regclass('scheduled_jobs.migration') is not null as exists`
+const readVersion = async (database: Database): Promise<number> => {
+  const [table] = await database.query<{ exists: boolean }>(sql`
+    select to_regclass('scheduled_jobs.migration') is not null as exists`)
   if (!table?.exists) return 0
-  const [row] = await sql<{ version: number }[]>`
+  const [row] = await database.query<{ version: number }>(sql`
     select coalesce(max(version), 0) as version
-    from scheduled_jobs.migration`
+    from scheduled_jobs.migration`)
   return row?.version ?? 0
 }
 

@@ -1,8 +1,9 @@
 import type { Logger } from 'pino'
-import type { Sql } from 'postgres'
+import sql, { raw } from 'sql-template-tag'
 import { events } from '../jobs/events.ts'
 import type { WorkerJob } from '../jobs/settings.ts'
 import { ticksBetween } from '../schedule/ticks.ts'
+import type { Database } from './database/pool.ts'
 import { timeText } from './pages.ts'
 
 // A tick may be late: after a cold start, or when Cloud Scheduler had to retry.
@@ -12,7 +13,7 @@ const farthestMs = 31 * 86_400_000
 
 /** What the watch needs to know of the stage. */
 export interface WatchOptions {
-  readonly sql: Sql
+  readonly database: Database
   readonly jobs: readonly WorkerJob[]
   readonly timeZone: string
   /** Ticks up to this instant are not reported: maintenance was announced. */
@@ -28,11 +29,11 @@ export interface WatchOptions {
  * when its time lies in the tick's minute.
  */
 export const reportMissedTicks = async (options: WatchOptions, log: Logger): Promise<void> => {
-  const { sql, jobs, timeZone } = options
+  const { database, jobs, timeZone } = options
   const schedules = jobs.map((job) => job.schedule)
   const paused = new Set(jobs.filter((job) => job.paused).map((job) => job.id))
   const ids = jobs.map((job) => job.id)
-  for (const { job, schedule, checkedUntil, now } of await readWatched(sql, ids, schedules, timeZone)) {
+  for (const { job, schedule, checkedUntil, now } of await readWatched(database, ids, schedules, timeZone)) {
     const until = new Date(Date.parse(now) - graceMs)
     const since = new Date(Math.max(Date.parse(checkedUntil), until.getTime() - farthestMs))
     if (since >= until) continue
@@ -41,7 +42,7 @@ export const reportMissedTicks = async (options: WatchOptions, log: Logger): Pro
     if (ticks.length === 0) continue
     const { maintenanceUntil = since } = options
     const watched = paused.has(job) ? [] : ticks.filter((tick) => tick > maintenanceUntil)
-    for (const { tick, isDelivered } of await recordMissed(sql, job, checkedUntil, until, watched)) {
+    for (const { tick, isDelivered } of await recordMissed(database, job, checkedUntil, until, watched)) {
       log.error(
         { event: events.overdue, 'logging.googleapis.com/labels': { job, tick } },
         isDelivered
@@ -62,39 +63,40 @@ interface Watched {
 
 /** How far each job has been checked. A new job, or one with a new schedule, is watched from now on. */
 const readWatched = async (
-  sql: Sql,
+  database: Database,
   ids: readonly string[],
   schedules: readonly string[],
   timeZone: string
 ): Promise<readonly Watched[]> => {
   const catalogue = sql`unnest(${ids}::text[], ${schedules}::text[]) as catalogue (job, schedule)`
-  const read = () => sql<Watched[]>`
-    select job, schedule, ${sql.unsafe(timeText('checked_until'))} as "checkedUntil",
-      ${sql.unsafe(timeText('clock_timestamp()'))} as now
+  const read = () =>
+    database.query<Watched>(sql`
+    select job, schedule, ${raw(timeText('checked_until'))} as "checkedUntil",
+      ${raw(timeText('clock_timestamp()'))} as now
     from scheduled_jobs.watch
     join ${catalogue} using (job, schedule)
-    where time_zone = ${timeZone}`
+    where time_zone = ${timeZone}`)
   const watched = await read()
   if (watched.length === ids.length) return watched
-  await sql`
+  await database.query(sql`
     insert into scheduled_jobs.watch as watch (job, schedule, time_zone, checked_until)
     select job, schedule, ${timeZone}, clock_timestamp()
     from ${catalogue}
     on conflict (job) do update
     set schedule = excluded.schedule, time_zone = excluded.time_zone, checked_until = excluded.checked_until
-    where (watch.schedule, watch.time_zone) <> (excluded.schedule, excluded.time_zone)`
+    where (watch.schedule, watch.time_zone) <> (excluded.schedule, excluded.time_zone)`)
   return read()
 }
 
 /** Advances the watch and records undelivered ticks in one statement, so that two workers report no tick twice. */
 const recordMissed = async (
-  sql: Sql,
+  database: Database,
   job: string,
   checkedUntil: string,
   until: Date,
   ticks: readonly Date[]
 ): Promise<readonly Overdue[]> => {
-  const overdue = await sql<Overdue[]>`
+  const overdue = await database.query<Overdue>(sql`
     with moved as (
       update scheduled_jobs.watch
       set checked_until = ${until.toISOString()}::timestamptz
@@ -125,7 +127,7 @@ const recordMissed = async (
     )
     select to_char(tick at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as tick, is_delivered as "isDelivered"
     from due
-    where not is_done`
+    where not is_done`)
   return overdue.toSorted((a, b) => (a.tick < b.tick ? -1 : 1))
 }
 

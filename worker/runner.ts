@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
-import type { Sql } from 'postgres'
 import { pickNumbers } from '../jobs/answer.ts'
 import { budgetOf } from '../jobs/budget.ts'
 import type { Job, Selection } from '../jobs/define-job.ts'
@@ -9,6 +8,7 @@ import type { ParameterValues } from '../jobs/parameters.ts'
 import type { Executions, StoredFiles } from '../jobs/services.ts'
 import type { WorkerJob } from '../jobs/settings.ts'
 import { limitStatements, sendFirst } from './database.ts'
+import type { Database } from './database/pool.ts'
 import { describeDryRun, describeRefusal, describeRun } from './describe-run.ts'
 import { drainRows, type Left } from './drain.ts'
 import { findGuardFaults } from './guards.ts'
@@ -68,7 +68,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
   const { dry_run: asked = false, ...others } = parameters
   const budget = budgetOf(job.attemptDeadline)
   using time = startTime(budget, options.stopping)
-  const sql = limitStatements(options.sql, time.untilWorkEnds)
+  const database = limitStatements(options.database, time.untilWorkEnds)
   const delivery: Delivery = {
     runId: randomUUID(),
     job: job.id,
@@ -89,14 +89,14 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
   try {
     const faults = [
       ...findServiceFaults(options, job),
-      ...(await sendFirst(() => findGuardFaults(sql, job, options.now())))
+      ...(await sendFirst(() => findGuardFaults(database, job, options.now())))
     ]
     if (faults.length > 0) fault = new Error(`nothing was touched: ${faults.join('; ')}`)
     // A clock that may be wrong must not decide whether a lease has expired.
-    else await abandonDeadRuns(sql, job.id)
-    const begin = await beginRun(sql, delivery)
+    else await abandonDeadRuns(database, job.id)
+    const begin = await beginRun(database, delivery)
     const log = labelled(begin.isTick)
-    if (begin.kind !== 'begun') return await answerWithout(sql, delivery, begin, log)
+    if (begin.kind !== 'begun') return await answerWithout(database, delivery, begin, log)
     log.info(
       {
         event: events.started,
@@ -109,7 +109,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       },
       `${job.id} started`
     )
-    const ending = limitStatements(options.sql, time.untilEnd)
+    const ending = limitStatements(options.database, time.untilEnd)
     const run: Run = {
       ...options,
       ...request,
@@ -118,14 +118,14 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       dryRun: delivery.dryRun,
       parameters: others,
       log,
-      sql,
+      database,
       ending,
       time,
       budget
     }
     if (fault) return await fail(run, fault)
     // On another connection, so that only a run without rows has to wait for it.
-    const [result] = await Promise.all([work(run), lookAfterLedger({ ...options, sql }, log)])
+    const [result] = await Promise.all([work(run), lookAfterLedger({ ...options, database }, log)])
     return result
   } catch (error) {
     // On a server with such a fault, even recording the run may fail.
@@ -138,9 +138,9 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
 /** A run that has begun. */
 interface Run extends Pick<RunnerOptions, 'files' | 'executions'>, Omit<RunRequest, 'scheduleTime'> {
   /** For the run's work: cancels statements when the time for it is up. */
-  readonly sql: Sql
+  readonly database: Database
   /** For recording how the run ended. */
-  readonly ending: Sql
+  readonly ending: Database
   readonly runId: string
   readonly dryRun: boolean
   readonly attempt: number
@@ -157,7 +157,7 @@ const findServiceFaults = ({ files }: RunnerOptions, { work }: Job): string[] =>
     : []
 
 const answerWithout = async (
-  sql: Sql,
+  database: Database,
   delivery: Delivery,
   begin: Exclude<Begin, { kind: 'begun' }>,
   log: Logger
@@ -171,7 +171,7 @@ const answerWithout = async (
     return { kind: 'completed', record, duplicate: true }
   }
   if (begin.kind === 'under way') return { kind: 'under way', record }
-  await recordSkip(sql, delivery)
+  await recordSkip(database, delivery)
   log.info(
     { event: events.skipped, other_run_id: record.id },
     'skipped: another run of this job is under way'
@@ -180,11 +180,11 @@ const answerWithout = async (
 }
 
 const work = async (run: Run): Promise<RunResult> => {
-  const { sql, job, dryRun } = run
+  const { database, job, dryRun } = run
   using _heartbeat = startHeartbeat(run)
   try {
     const selection = select(run)
-    const due = await countDueRows(sql, run.startedAt, selection, dryRun)
+    const due = await countDueRows(database, run.startedAt, selection, dryRun)
     const refusal = due.count > job.maxRows ? describeRefusal(job, due.count, job.maxRows) : undefined
     if (refusal && !dryRun) return await refuse(run, refusal, due.count)
     const left = dryRun ? nothingLeft : await drain(run, selection)
@@ -213,7 +213,7 @@ const select = ({ executions, job, parameters }: Run): Selection => {
 }
 
 const drain = (run: Run, selection: Selection): Promise<Left> => {
-  const { sql, runId, startedAt, job, parameters, files, executions, time, log } = run
+  const { database, runId, startedAt, job, parameters, files, executions, time, log } = run
   const services: Drain['services'] = {
     ...(files ? { files } : {}),
     ...(executions ? { executions } : {}),
@@ -224,7 +224,7 @@ const drain = (run: Run, selection: Selection): Promise<Left> => {
   const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
     parameters
   return drainRows({
-    sql,
+    database,
     runId,
     startedAt,
     selection,
@@ -238,10 +238,13 @@ const drain = (run: Run, selection: Selection): Promise<Left> => {
 }
 
 /** The job's notice, if it has one and time is left to query it. */
-const findNotice = async ({ sql, job, startedAt, time, log }: Run, selection: Selection): Promise<string> => {
+const findNotice = async (
+  { database, job, startedAt, time, log }: Run,
+  selection: Selection
+): Promise<string> => {
   if (!job.notice || time.isUp()) return ''
   const { text, event, describe } = job.notice
-  const [{ count } = { count: 0 }] = await ask<{ count: number }>(sql, startedAt, {
+  const [{ count } = { count: 0 }] = await ask<{ count: number }>(database, startedAt, {
     text,
     input: selection.input ?? {},
     range: {}
@@ -310,7 +313,7 @@ const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows):
 const lookAfterLedger = async (options: WatchOptions, log: Logger): Promise<void> => {
   try {
     await reportMissedTicks(options, log)
-    await pruneLedger(options.sql)
+    await pruneLedger(options.database)
   } catch (error) {
     log.warn({ err: error }, 'upkeep of the ledger failed')
   }

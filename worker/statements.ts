@@ -1,8 +1,9 @@
 import type { LimitFunction } from 'p-limit'
-import type { PendingQuery, Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import { lockTimeout } from '../jobs/budget.ts'
 import type { Change, JobLog, OutsideContext, Selection, Work } from '../jobs/define-job.ts'
-import { codeOf, isFromServer } from './database.ts'
+import { codeOf, hasSqlState } from './database.ts'
+import type { Database } from './database/pool.ts'
 import { countFailure, leaseSeconds } from './ledger.ts'
 import { countReady, type PageStatement } from './pages.ts'
 
@@ -12,19 +13,23 @@ import { countReady, type PageStatement } from './pages.ts'
  * @param now the instant of the run, as `timeText` writes it.
  */
 export const ask = <Answer extends object>(
-  sql: Sql,
+  database: Database,
   now: string,
   statement: PageStatement
-): PendingQuery<Answer[]> =>
-  sql.unsafe<Answer[]>(statement.text, [
-    sql.typed(now, types.timestamptz),
-    ...(Object.values(bindRows(sql, statement)) as never[])
-  ])
+): Promise<Answer[]> =>
+  database.query<Answer>({
+    text: `with parameters as (select ${typedParameters}) ${statement.text}`,
+    values: [now, ...Object.values(bindRows(statement))]
+  })
+
+// With each of them named, a statement may leave out those that it has no use for.
+const typedParameters =
+  '$1::timestamptz, $2::jsonb, $3::text[], $4::timestamptz, $5::text, $6::timestamptz, $7::text'
 
 export const read = <Row extends object>(
-  { sql, startedAt }: Drain,
+  { database, startedAt }: Drain,
   statement: PageStatement
-): Promise<readonly Row[]> => ask<Row>(sql, startedAt, statement)
+): Promise<readonly Row[]> => ask<Row>(database, startedAt, statement)
 
 /** How many rows a run would act on, and the names of some, if they are asked for. */
 export interface DueRows {
@@ -40,19 +45,19 @@ const sampleSize = 10
  * @param now the instant of the run, as the ledger has it.
  */
 export const countDueRows = async (
-  sql: Sql,
+  database: Database,
   now: string,
   selection: Selection,
   withSample = true
 ): Promise<DueRows> => {
-  const [row] = await ask<DueRows>(sql, now, countReady(selection, withSample ? sampleSize : 0))
+  const [row] = await ask<DueRows>(database, now, countReady(selection, withSample ? sampleSize : 0))
   return row ?? { count: 0, sample: [] }
 }
 
 /** What a run needs to work through its due rows. */
 export interface Drain {
   /** Cancels its statements when the run's time is up. */
-  readonly sql: Sql
+  readonly database: Database
   readonly runId: string
   /** The instant of the run, as the ledger has it. */
   readonly startedAt: string
@@ -108,12 +113,12 @@ export interface Batch {
 
 /** Sends a batch. If a lock times out, sends it again and skips locked rows. */
 export const sendBatch = (
-  { sql, runId }: Drain,
+  { database, runId }: Drain,
   progress: Progress,
   build: (isPassingOver: boolean) => Omit<Batch, 'isPassingOver'>
 ): Promise<BatchCounts> => {
   const send = async (isPassingOver: boolean): Promise<BatchCounts> => {
-    const [row] = await changeBatch(sql, runId, { ...build(isPassingOver), isPassingOver })
+    const [row] = await changeBatch(database, runId, { ...build(isPassingOver), isPassingOver })
     const { affected, failed, waiting } = row!.counts
     if (affected + failed + waiting > 0) progress.batches += 1
     return row!.counts
@@ -139,10 +144,10 @@ export const sendBatch = (
  * Plain index scans are off for the transaction, so that PostgreSQL finds a batch's rows, by a range or by keys, with a
  * bitmap scan: it visits each page of the table once, in their order.
  */
-const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
+const changeBatch = (database: Database, runId: string, batch: Batch) => {
   const { lock = null, changes, missing = 0, isPassingOver } = batch
-  const rows = bindRows(sql, batch.rows)
-  return sql<{ counts: BatchCounts }[]>`
+  const rows = bindRows(batch.rows)
+  return database.query<{ counts: BatchCounts }>(sql`
     select to_jsonb(
       scheduled_jobs.run_batch(
         ${runId},
@@ -161,28 +166,23 @@ const changeBatch = (sql: Sql, runId: string, batch: Batch) => {
         ${leaseSeconds}
       )
     ) as counts
-    from set_config('enable_indexscan', 'off', true)`
+    from set_config('enable_indexscan', 'off', true)`)
 }
 
-/**
- * The parameters of a selection's statements after `$1`: the input, the keys, and the bounds of a range. They are
- * typed, so that a statement may leave some of them out.
- */
-const bindRows = (sql: Sql, { input, keys, range: { from, to } }: Omit<PageStatement, 'text'>) =>
+/** The parameters of a selection's statements after `$1`: the input, the keys, and the bounds of a range. */
+const bindRows = ({ input, keys, range: { from, to } }: Omit<PageStatement, 'text'>) =>
   ({
-    input: sql.json(input as never),
-    keys: sql.typed(keys ? [...keys] : null, types.texts),
-    fromTime: sql.typed(from?.at ?? null, types.timestamptz),
-    fromKey: sql.typed(from?.key ?? null, types.text),
-    toTime: sql.typed(to?.at ?? null, types.timestamptz),
-    toKey: sql.typed(to?.key ?? null, types.text)
+    input: JSON.stringify(input),
+    keys: keys ?? null,
+    fromTime: from?.at ?? null,
+    fromKey: from?.key ?? null,
+    toTime: to?.at ?? null,
+    toKey: to?.key ?? null
   }) as const
-
-const types = { text: 25, texts: 1009, timestamptz: 1184 } as const
 
 /** Counts and logs a row that can't be changed, so that the work goes on with the rows after it. */
 export const passOver = async (
-  { sql, runId, log }: Drain,
+  { database, runId, log }: Drain,
   error: unknown,
   progress: Progress,
   missing = 0
@@ -191,7 +191,7 @@ export const passOver = async (
   progress.passedOver += 1
   log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
   // It changes the run's row, which a batch under way has locked.
-  if (!(await progress.inTurn(() => countFailure(sql, runId, missing))))
+  if (!(await progress.inTurn(() => countFailure(database, runId, missing))))
     throw new Error('the lease of the run was lost', { cause: error })
 }
 
@@ -206,7 +206,7 @@ export const isOutOfTime = ({ services }: Drain, error: unknown): boolean =>
  * except errors of the connection, the role, the server or the run itself.
  */
 export const isOfRows = (error: unknown): boolean =>
-  isFromServer(error) && !/^(08|25|28|3D|53|57P|58|SJ)/.test(codeOf(error))
+  hasSqlState(error) && !/^(08|25|28|3D|53|57P|58|SJ)/.test(codeOf(error))
 
 /** A lock time-out, a deadlock, or a concurrent change. */
 const isLocked = (error: unknown): boolean => ['55P03', '40P01', '40001'].includes(codeOf(error))

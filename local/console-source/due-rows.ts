@@ -1,8 +1,9 @@
-import type { Sql } from 'postgres'
+import sql, { raw } from 'sql-template-tag'
 import type { DueRows } from '../../console/schemas.ts'
 import type { Declaration } from '../../infra/declaration.ts'
 import { jobs as catalogue } from '../../jobs/index.ts'
 import { codeOf, limitStatements } from '../../worker/database.ts'
+import type { Database } from '../../worker/database/pool.ts'
 import { timeText } from '../../worker/pages.ts'
 import { countDueRows as countOf } from '../../worker/statements.ts'
 import { isUnreachable } from './database-error.ts'
@@ -12,12 +13,14 @@ const timeoutMs = 5_000
 
 /** Counts what is due now by the predicates of all jobs, or of one. */
 export const countDueRows = async (
-  sql: Sql,
+  database: Database,
   declaration: Declaration,
   only: string | undefined
 ): Promise<DueRows> => {
-  const limited = limitStatements(sql, () => timeoutMs)
-  const [clock] = await limited<{ now: string }[]>`select ${sql.unsafe(timeText('clock_timestamp()'))} as now`
+  const limited = limitStatements(database, () => timeoutMs)
+  const [clock] = await limited.query<{ now: string }>(
+    sql`select ${raw(timeText('clock_timestamp()'))} as now`
+  )
   return {
     at: new Date().toISOString(),
     jobs: await Promise.all(

@@ -1,10 +1,10 @@
 import type { FastifyInstance } from 'fastify'
-import type { Sql } from 'postgres'
 import type { AttemptDetails, AttemptView, SystemAddresses } from '../../console/schemas.ts'
 import type { AttemptFilter, ConsoleSource, Span } from '../../console/source.ts'
 import type { Emulator } from '../../emulator/emulator.ts'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import type { Declaration } from '../../infra/declaration.ts'
+import type { Database } from '../../worker/database/pool.ts'
 import { createAttemptIndex } from './attempt-index.ts'
 import { createJobNames, describeAttempt } from './attempt-view.ts'
 import { watchChanges } from './changes.ts'
@@ -36,7 +36,7 @@ export interface LocalParts {
   /** The account that holds run.invoker on the worker. */
   readonly caller: string
   /** The database that the jobs clean, which holds the worker's ledger. */
-  readonly sql: Sql
+  readonly database: Database
   /** The emulator's own server, whose logs are read without a socket. */
   readonly server: FastifyInstance
 }
@@ -46,7 +46,7 @@ const mostEntries = 1_000
 
 /** The console's source on this machine: the emulator, and the ledger in the database. */
 export const createLocalSource = (parts: LocalParts): ConsoleSource => {
-  const { emulator, addresses, declaration, parent, caller, sql } = parts
+  const { emulator, addresses, declaration, parent, caller, database } = parts
   const names = createJobNames(declaration.jobs, parent)
   const declared = declaration.jobs.map(({ id }) => id)
   const index = createAttemptIndex((limit) => emulator().listAttempts({ limit }))
@@ -124,16 +124,16 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
       }
     },
 
-    listRuns: (filter, page) => askDatabase(() => readRuns(sql, filter, page)),
+    listRuns: (filter, page) => askDatabase(() => readRuns(database, filter, page)),
     findRun: (id) =>
       askDatabase(async () => {
-        const run = await readRun(sql, id)
-        return run && { run, parameters: await readParameters(sql, id) }
+        const run = await readRun(database, id)
+        return run && { run, parameters: await readParameters(database, id) }
       }),
-    listLastRuns: () => askDatabase(() => readLastRuns(sql, declared)),
-    listRunsOfTicks: (from, until) => askDatabase(() => readRunsOfTicks(sql, declared, from, until)),
-    listRunsByHand: (from, until) => askDatabase(() => readRunsByHand(sql, declared, from, until)),
-    listPoints: (job, limit) => askDatabase(() => readPoints(sql, job, limit)),
+    listLastRuns: () => askDatabase(() => readLastRuns(database, declared)),
+    listRunsOfTicks: (from, until) => askDatabase(() => readRunsOfTicks(database, declared, from, until)),
+    listRunsByHand: (from, until) => askDatabase(() => readRunsByHand(database, declared, from, until)),
+    listPoints: (job, limit) => askDatabase(() => readPoints(database, job, limit)),
 
     findDatabaseFault: () => findDatabaseFault(door()),
     readEntries: async (filter, since) => {
@@ -142,7 +142,7 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
     },
     listLogLines: ({ runId, attemptId }) =>
       readLogLines(listEntries, runId, attemptId === undefined ? undefined : find(attemptId)),
-    countDueRows: (job) => askDatabase(() => countDueRows(sql, declaration, job)),
+    countDueRows: (job) => askDatabase(() => countDueRows(database, declaration, job)),
 
     watch: (onChange) =>
       watchChanges(
@@ -151,7 +151,7 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
           parent,
           names,
           attempts: index,
-          readRecentRuns: (limit) => readRecentRuns(sql, limit),
+          readRecentRuns: (limit) => readRecentRuns(database, limit),
           describeTrouble: (error) =>
             `${isUnreachable(error) ? 'The database does not answer.' : 'The ledger can’t be read.'} Runs fail until it does. Jobs, their next runs and the attempts are shown without it; this page reconnects by itself.`
         },

@@ -1,7 +1,8 @@
-import type { Fragment, Sql } from 'postgres'
+import sql, { type Sql } from 'sql-template-tag'
 import { ConsoleError } from '../../console/console-error.ts'
 import type { Run, RunPoint } from '../../console/schemas.ts'
 import type { PageRequest, RunFilter, RunPage } from '../../console/source.ts'
+import type { Database } from '../../worker/database/pool.ts'
 
 /** Where a page ends: the last row's start, to the microsecond, and its id. */
 interface RunCursor {
@@ -11,24 +12,24 @@ interface RunCursor {
 
 /** Reads a page of the ledger, by one of its indexes on started_at. */
 export const readRuns = async (
-  sql: Sql,
+  database: Database,
   filter: RunFilter,
   { page: cursor, limit }: PageRequest
 ): Promise<RunPage> => {
   const after = cursor === undefined ? undefined : readCursor(cursor)
-  const condition = buildCondition(sql, filter)
+  const condition = buildCondition(filter)
   const [rows, [counted]] = await Promise.all([
-    sql<(Run & { exactStart: string })[]>`
-      select ${runColumns(sql)}, started_at::text as "exactStart"
+    database.query<Run & { exactStart: string }>(sql`
+      select ${runColumns()}, started_at::text as "exactStart"
       from scheduled_jobs.run
       where ${condition}
       ${after ? sql`and (started_at, id) < (${after.startedAt}::timestamptz, ${after.id}::uuid)` : sql``}
       order by started_at desc, id desc
-      limit ${limit + 1}`,
-    sql<{ total: number }[]>`
+      limit ${limit + 1}`),
+    database.query<{ total: number }>(sql`
       select count(*)::int as total
       from scheduled_jobs.run
-      where ${condition}`
+      where ${condition}`)
   ])
   const page = rows.slice(0, limit)
   const last = rows.length > limit ? page.at(-1) : undefined
@@ -40,58 +41,58 @@ export const readRuns = async (
 }
 
 /** One run; undefined when the ledger has none of this id. */
-export const readRun = async (sql: Sql, id: string): Promise<Run | undefined> => {
-  const [row] = await sql<Run[]>`
-    select ${runColumns(sql)}
+export const readRun = async (database: Database, id: string): Promise<Run | undefined> => {
+  const [row] = await database.query<Run>(sql`
+    select ${runColumns()}
     from scheduled_jobs.run
-    where id = ${id}::uuid`
+    where id = ${id}::uuid`)
   return row && toRun(row)
 }
 
 /** The parameters of a run, as the worker got them. */
-export const readParameters = async (sql: Sql, id: string): Promise<object> => {
-  const [row] = await sql<{ parameters: object }[]>`
+export const readParameters = async (database: Database, id: string): Promise<object> => {
+  const [row] = await database.query<{ parameters: object }>(sql`
     select parameters
     from scheduled_jobs.run
-    where id = ${id}::uuid`
+    where id = ${id}::uuid`)
   return row?.parameters ?? {}
 }
 
 /** The last run of each job that was not a dry run. */
-export const readLastRuns = async (sql: Sql, jobs: readonly string[]): Promise<Run[]> => {
-  const rows = await sql<Run[]>`
+export const readLastRuns = async (database: Database, jobs: readonly string[]): Promise<Run[]> => {
+  const rows = await database.query<Run>(sql`
     select last.*
-    from unnest(${jobs as string[]}::text[]) as catalogue (id)
+    from unnest(${jobs}::text[]) as catalogue (id)
     cross join lateral (
-      select ${runColumns(sql)}
+      select ${runColumns()}
       from scheduled_jobs.run
       where job = catalogue.id
       and not dry_run
       order by started_at desc
       limit 1
-    ) last`
+    ) last`)
   return rows.map(toRun)
 }
 
 /** The runs that began last, of any job: those most likely to have changed since the last look. */
-export const readRecentRuns = async (sql: Sql, limit: number): Promise<Run[]> => {
-  const rows = await sql<Run[]>`
-    select ${runColumns(sql)}
+export const readRecentRuns = async (database: Database, limit: number): Promise<Run[]> => {
+  const rows = await database.query<Run>(sql`
+    select ${runColumns()}
     from scheduled_jobs.run
     order by started_at desc
-    limit ${limit}`
+    limit ${limit}`)
   return rows.map(toRun)
 }
 
 /** The runs of ticks in [from, until). */
 export const readRunsOfTicks = async (
-  sql: Sql,
+  database: Database,
   jobs: readonly string[],
   from: Date,
   until: Date
 ): Promise<Run[]> =>
   readRunsThatCount(
-    sql,
+    database,
     jobs,
     sql`
       tick >= ${from.toISOString()}::timestamptz
@@ -100,13 +101,13 @@ export const readRunsOfTicks = async (
 
 /** The runs that began in [from, until) and that no tick asked for. */
 export const readRunsByHand = async (
-  sql: Sql,
+  database: Database,
   jobs: readonly string[],
   from: Date,
   until: Date
 ): Promise<Run[]> =>
   readRunsThatCount(
-    sql,
+    database,
     jobs,
     sql`
       started_at >= ${from.toISOString()}::timestamptz
@@ -116,30 +117,30 @@ export const readRunsByHand = async (
 
 /** The runs of these jobs that were not dry runs, in the order of their starts. */
 const readRunsThatCount = async (
-  sql: Sql,
+  database: Database,
   jobs: readonly string[],
-  condition: ReturnType<Sql>
+  condition: Sql
 ): Promise<Run[]> => {
-  const rows = await sql<Run[]>`
-    select ${runColumns(sql)}
+  const rows = await database.query<Run>(sql`
+    select ${runColumns()}
     from scheduled_jobs.run
-    where job = any(${jobs as string[]}::text[])
+    where job = any(${jobs}::text[])
     and ${condition}
     and not dry_run
-    order by started_at`
+    order by started_at`)
   return rows.map(toRun)
 }
 
 /** The last finished runs of a job, without dry, skipped and missed ones, the oldest first. */
-export const readPoints = async (sql: Sql, job: string, limit: number): Promise<RunPoint[]> => {
-  const rows = await sql<RunPoint[]>`
-    select ${runColumns(sql)}, ${toInstant(sql, sql`coalesce(tick, started_at)`)} as at
+export const readPoints = async (database: Database, job: string, limit: number): Promise<RunPoint[]> => {
+  const rows = await database.query<RunPoint>(sql`
+    select ${runColumns()}, ${toInstant(sql`coalesce(tick, started_at)`)} as at
     from scheduled_jobs.run
     where job = ${job}
     and not dry_run
     and state in ('completed', 'failed', 'abandoned')
     order by started_at desc
-    limit ${limit}`
+    limit ${limit}`)
   return rows
     .map(({ at, affected, failed, durationMs, outcome }) => ({ at, affected, failed, durationMs, outcome }))
     .toReversed()
@@ -165,24 +166,24 @@ const isDate = (text: string): boolean => {
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)
 }
 
-const buildCondition = (sql: Sql, { job, outcome, from, until, withRows }: RunFilter): Fragment => sql`
+const buildCondition = ({ job, outcome, from, until, withRows }: RunFilter): Sql => sql`
   true
   ${job === undefined ? sql`` : sql`and job = ${job}`}
-  ${outcome === undefined ? sql`` : sql`and ${outcomeOf(sql)} = ${outcome}`}
+  ${outcome === undefined ? sql`` : sql`and ${outcomeOf()} = ${outcome}`}
   ${from === undefined ? sql`` : sql`and started_at >= ${from}::timestamptz`}
   ${until === undefined ? sql`` : sql`and started_at < ${until}::timestamptz`}
   ${withRows === true ? sql`and (affected > 0 or failed > 0 or state <> 'completed')` : sql``}`
 
-const outcomeOf = (sql: Sql): Fragment => sql`
+const outcomeOf = (): Sql => sql`
   case when state = 'abandoned' then 'failed' when state = 'completed' and failed > 0 then 'incomplete' else state end`
 
-const runColumns = (sql: Sql): Fragment => sql`
-  id, job, state, ${outcomeOf(sql)} as outcome, dry_run as "dryRun", ${toInstant(sql, sql`tick`)} as tick, attempt,
+const runColumns = (): Sql => sql`
+  id, job, state, ${outcomeOf()} as outcome, dry_run as "dryRun", ${toInstant(sql`tick`)} as tick, attempt,
   affected::int, failed::int, held::int, waiting::int, missing::int, batches, more, output, error,
-  ${toInstant(sql, sql`started_at`)} as "startedAt",
+  ${toInstant(sql`started_at`)} as "startedAt",
   floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as "durationMs"`
 
-const toInstant = (sql: Sql, column: Fragment): Fragment =>
+const toInstant = (column: Sql): Sql =>
   sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
 
 /** Drops the cursor's column, and the tick where it is null. */

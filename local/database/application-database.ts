@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import postgres, { type Sql } from 'postgres'
+import sql, { raw } from 'sql-template-tag'
 import { jobs } from '../../jobs/index.ts'
 import { codeOf, openDatabase } from '../../worker/database.ts'
-import type { DatabaseAddress } from '../../worker/database/address.ts'
+import { type DatabaseAddress, readDatabaseUrl } from '../../worker/database/address.ts'
+import type { Database } from '../../worker/database/pool.ts'
 import { describePlace } from '../../worker/database/socket.ts'
 import { writeDemoData } from './demo-data.ts'
 import { type PostgresServer, startPostgres } from './embedded-postgres.ts'
@@ -45,9 +46,9 @@ export const startDemoDatabase = async (options: DemoDatabaseOptions): Promise<P
  * @throws Error of one sentence that names what is missing.
  */
 export const checkDatabase = async (address: DatabaseAddress): Promise<void> => {
-  const sql = openDatabase(address)
+  const database = openDatabase(address)
   try {
-    const missing = await findMissingTables(sql)
+    const missing = await findMissingTables(database)
     if (missing.length > 0) {
       throw new Error(
         `--database-url must lead to a database of the application, got one without ${missing.join(', ')}: ` +
@@ -63,41 +64,43 @@ export const checkDatabase = async (address: DatabaseAddress): Promise<void> => 
       { cause: error }
     )
   } finally {
-    await sql.end({ timeout: 1 })
+    await database.end({ timeout: 1 })
   }
 }
 
 // Renamed once it is complete: a start that is cut short leaves nothing that the next one would take for the database.
 const createOnce = async (serverUrl: string, storageFolder: string): Promise<void> => {
-  const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
+  const admin = openAsOwner(serverUrl)
   try {
-    const [known] = await admin`
+    const [known] = await admin.query(sql`
       select 1
       from pg_database
-      where datname = ${name}`
+      where datname = ${name}`)
     if (known) return
     const unfinished = `${name}_unfinished`
-    await admin`drop database if exists ${admin(unfinished)}`
-    await admin`create database ${admin(unfinished)}`
-    const sql = postgres(urlOf(serverUrl, unfinished), { max: 1, onnotice: () => {} })
+    await admin.query(sql`drop database if exists ${raw(unfinished)}`)
+    await admin.query(sql`create database ${raw(unfinished)}`)
+    const database = openAsOwner(urlOf(serverUrl, unfinished))
     try {
-      await sql.unsafe(await readFile(join(import.meta.dirname, 'schema.sql'), 'utf8'))
-      await writeDemoData(sql, storageFolder)
+      await database.query({ text: await readFile(join(import.meta.dirname, 'schema.sql'), 'utf8') })
+      await writeDemoData(database, storageFolder)
     } finally {
-      await sql.end()
+      await database.end()
     }
-    await admin`alter database ${admin(unfinished)} rename to ${admin(name)}`
+    await admin.query(sql`alter database ${raw(unfinished)} rename to ${raw(name)}`)
   } finally {
     await admin.end()
   }
 }
 
-const findMissingTables = async (sql: Sql): Promise<string[]> => {
+const openAsOwner = (url: string) => openDatabase(readDatabaseUrl(url), { connections: 1, statement: 0 })
+
+const findMissingTables = async (database: Database): Promise<string[]> => {
   const needed = [...new Set(jobs.flatMap((job) => Object.keys(job.tables)))].toSorted()
-  const rows = await sql<{ name: string }[]>`
+  const rows = await database.query<{ name: string }>(sql`
     select name
     from unnest(${needed}::text[]) name
-    where to_regclass(name) is null`
+    where to_regclass(name) is null`)
   return rows.map((row) => row.name)
 }
 

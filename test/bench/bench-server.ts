@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import postgres, { type Sql } from 'postgres'
 import { startPostgres } from '../../local/database/embedded-postgres.ts'
+import { openDatabase } from '../../worker/database.ts'
+import { readDatabaseUrl } from '../../worker/database/address.ts'
 import { migrate } from '../../worker/migrations.ts'
 
 /** The PostgreSQL that benchmarks measure on, as durable as in production. */
@@ -42,6 +44,12 @@ const settings = {
   max_connections: '50'
 }
 
+const migrateDatabase = async (url: string): Promise<void> => {
+  const pool = openDatabase(readDatabaseUrl(url), { connections: 1 })
+  await migrate(pool)
+  await pool.end()
+}
+
 /** Starts it in a new folder that goes with it. */
 export const startBenchServer = async (): Promise<BenchServer> => {
   const directory = await mkdtemp(join(tmpdir(), 'bench-postgres-'))
@@ -73,7 +81,7 @@ export const startBenchServer = async (): Promise<BenchServer> => {
       const { sql } = database
       await sql.unsafe(schema)
       await sql.unsafe('create extension pg_prewarm; create extension pg_stat_statements')
-      await migrate(sql)
+      await migrateDatabase(database.url)
       await seed(sql)
       await settle(sql)
       return database

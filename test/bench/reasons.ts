@@ -35,7 +35,7 @@ export const reasons: Readonly<Record<string, string>> = {
     'deliveries at a time were tried and saved nothing.',
   'cold-start':
     'of what the worker takes besides, a third goes to compiling what its bundle has more than Fastify, most of it zod ' +
-    'and postgres.js. The rest is the connection to the database and three queries, without which the worker is not ready: ' +
+    'and the driver. The rest is the connection to the database and three queries, without which the worker is not ready: ' +
     'on a busy machine they wait for PostgreSQL, which the bare Fastify never does.',
   'first-call':
     'a JVM loads and compiles the classes of gRPC, Netty and the client with the first call, most of a second of processor ' +

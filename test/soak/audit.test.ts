@@ -11,16 +11,18 @@ import {
   clearTables
 } from '../rows.ts'
 import { migrate } from '../../worker/migrations.ts'
+import { openPool } from '../worker/worker-under-test.ts'
 import { createAudit } from './audit.ts'
 import { readBadChanges, readChanged } from './evidence.ts'
 
 const { url, sql: application } = await createDatabase()
-await migrate(application)
-await createAudit(application)
+const pool = openPool(`${url}?application_name=application`)
+await migrate(pool)
+await createAudit(pool)
 await application`insert into clock.hand values (now())`
 /** A worker that does what it likes. */
 const worker = postgres(url, { max: 1, connection: { application_name: 'scheduled-jobs' } })
-afterAll(() => worker.end())
+afterAll(() => Promise.all([worker.end(), pool.end()]))
 
 const purge = "content = '', input_file = '', expires_at = null, content_purged_at = now()"
 const deleteAll = (table: string) => (sql: Sql) => sql.unsafe(`delete from ${table}`)
@@ -79,9 +81,7 @@ describe("the database's own record of the worker's changes", () => {
   ])('finds %s', async (_what, add, change, fault) => {
     await add(application)
     await change(worker)
-    expect((await readBadChanges(application)).map((row) => row.fault)).toEqual([
-      expect.stringContaining(fault)
-    ])
+    expect((await readBadChanges(pool)).map((row) => row.fault)).toEqual([expect.stringContaining(fault)])
   })
 
   it('finds nothing wrong with rows that are due, and counts them', async () => {
@@ -89,8 +89,8 @@ describe("the database's own record of the worker's changes", () => {
     await addSubmission(application, { expires_at: '-1 minute' })
     await worker`delete from django_session`
     await worker.unsafe(`update submissions_submission set ${purge}`)
-    expect(await readBadChanges(application)).toEqual([])
-    expect(await readChanged(application)).toMatchObject({
+    expect(await readBadChanges(pool)).toEqual([])
+    expect(await readChanged(pool)).toMatchObject({
       'clear-sessions': { affected: 1, failed: 0 },
       'purge-expired-submissions': { affected: 1, failed: 0 }
     })

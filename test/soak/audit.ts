@@ -1,16 +1,16 @@
 import { readFile } from 'node:fs/promises'
-import type { Sql } from 'postgres'
+import type { Database } from '../../worker/database/pool.ts'
 import { mapDeletions } from '../jobs/deletions.ts'
 
 /** Gives a database the virtual clock, and the soak's own record of each row that the worker changes. */
-export const createAudit = async (sql: Sql): Promise<void> => {
+export const createAudit = async (database: Database): Promise<void> => {
   for (const file of ['clock.sql', 'audit.sql'])
-    await sql.unsafe(await readFile(new URL(file, import.meta.url), 'utf8'))
+    await database.query({ text: await readFile(new URL(file, import.meta.url), 'utf8') })
   const triggers = mapDeletions(
     ({ table, key, time, days = 0 }) => `
       create trigger soak_delete after delete on ${table}
         referencing old table as before
         for each statement execute function soak.note_deletion('${key}', '${time}', '${days * 24} hours')`
   )
-  await sql.unsafe(Object.values(triggers).join(';'))
+  await database.query({ text: Object.values(triggers).join(';') })
 }

@@ -1,6 +1,7 @@
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
 import { jobs, type JobId } from '../../jobs/index.ts'
 import { nextTick, ticksBetween, type Schedule } from '../../schedule/ticks.ts'
+import type { Database } from '../../worker/database/pool.ts'
 import { dueBefore, mapDeletions } from '../jobs/deletions.ts'
 import type { Stretch } from './plan.ts'
 
@@ -40,29 +41,30 @@ export interface Counts {
 }
 
 /** Reads the ledger's rows of ticks. */
-export const readLedger = (sql: Sql): Promise<LedgerRow[]> => sql<LedgerRow[]>`
+export const readLedger = (database: Database): Promise<LedgerRow[]> =>
+  database.query<LedgerRow>(sql`
   select job || ' ' || to_char(tick at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as tick, state
   from scheduled_jobs.run
-  where tick is not null`
+  where tick is not null`)
 
 /** Reads what runs say they did. */
-export const readRecorded = async (sql: Sql): Promise<Record<string, Counts>> => {
-  const rows = await sql<({ job: string } & Counts)[]>`
+export const readRecorded = async (database: Database): Promise<Record<string, Counts>> => {
+  const rows = await database.query<{ job: string } & Counts>(sql`
     select job, sum(affected)::int as affected, sum(failed)::int as failed
     from scheduled_jobs.run
-    group by job`
+    group by job`)
   return Object.fromEntries(rows.map(({ job, affected, failed }) => [job, { affected, failed }]))
 }
 
 /** Reads what the database itself has recorded, told apart by job. */
-export const readChanged = async (sql: Sql): Promise<Record<JobId, Counts>> => {
-  const rows = await sql<{ what: string; count: number }[]>`
+export const readChanged = async (database: Database): Promise<Record<JobId, Counts>> => {
+  const rows = await database.query<{ what: string; count: number }>(sql`
     with settled as (select distinct transaction from soak.change where what = 'retry settled')
     select what, count(*)::int as count
     from soak.change
     where what <> 'submission purged'
     or transaction not in (select transaction from settled)
-    group by what`
+    group by what`)
   const counts = new Map(rows.map(({ what, count }) => [what, count]))
   const of = (what: string): number => counts.get(what) ?? 0
   return {
@@ -74,24 +76,26 @@ export const readChanged = async (sql: Sql): Promise<Record<JobId, Counts>> => {
 }
 
 /** Reads the faults that the database's own record found. */
-export const readBadChanges = (sql: Sql): Promise<Evidence['badChanges'][number][]> => sql`
+export const readBadChanges = (database: Database): Promise<Evidence['badChanges'][number][]> =>
+  database.query(sql`
   select what, key, fault
   from soak.change
-  where fault is not null`
+  where fault is not null`)
 
 /**
  * Reads the rows that were due a whole period before the end of a stretch. The period is the one in which it ends: where
  * the clocks skip a job's hour, it is two days long.
  */
 export const readOverdueRows = async (
-  sql: Sql,
+  database: Database,
   { end, timeZone }: Pick<Stretch, 'end' | 'timeZone'>
 ): Promise<Evidence['overdueRows'][number][]> => {
   const found = await Promise.all(
     jobs.map(async ({ id, schedule }) => {
-      const rows = await sql.unsafe<{ key: string }[]>(overdueRows[id], [
-        periodAt({ schedule, timeZone }, end)
-      ])
+      const rows = await database.query<{ key: string }>({
+        text: overdueRows[id],
+        values: [periodAt({ schedule, timeZone }, end)]
+      })
       return rows.map(({ key }) => ({ job: id, key }))
     })
   )

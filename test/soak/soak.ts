@@ -1,3 +1,4 @@
+import sql from 'sql-template-tag'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import { parseConfiguration } from '../../infra/configuration.ts'
 import { declare, type Declaration } from '../../infra/declaration.ts'
@@ -58,16 +59,16 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
         say(`day ${day} of ${days}: ${stage.attempts.size} attempts, ${seconds} s so far`)
     }
     const evidence = await endsWithin(stage.collect(), () => 'the look at what is left')
-    const [row] = await world.sql<{ exhausted: number }[]>`
+    const [row] = await world.database.query<{ exhausted: number }>(sql`
       select count(*)::int as exhausted
       from submissions_purgeretry
-      where attempt_count >= ${maxAttempts}`
-    const causes = await world.sql<SoakResult['causes'][number][]>`
+      where attempt_count >= ${maxAttempts}`)
+    const causes = await world.database.query<SoakResult['causes'][number]>(sql`
       select error as cause, count(*)::int as count
       from scheduled_jobs.run
       where state = 'failed'
       group by error
-      order by count desc`
+      order by count desc`)
     return {
       seed,
       stretch,

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import sql from 'sql-template-tag'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import type { Declaration } from '../../infra/declaration.ts'
 import { ticksBetween } from '../../schedule/ticks.ts'
@@ -41,7 +42,7 @@ export const createStage = (
   plan: readonly PlannedFault[]
 ): Stage => {
   const random = makeRandom(seed + 1)
-  const writer = createWriter(world.sql, world.storage, random)
+  const writer = createWriter(world.database, world.storage, random)
   const attempts = new Map<number, Attempt>()
   const endings = new Map<number, (() => Promise<void>)[]>()
   const parent = `projects/${project}/locations/${region}`
@@ -181,8 +182,8 @@ export const createStage = (
         for (const attempt of await listAttempts(10_000)) attempts.set(attempt.id, attempt)
     },
     collect: async () => {
-      const { sql } = world
-      const overdueRows = await readOverdueRows(sql, stretch)
+      const { database } = world
+      const overdueRows = await readOverdueRows(database, stretch)
       await held.release()
       const ids = new Map(jobs.map((job) => [`${parent}/jobs/${job.name}`, job.id]))
       return {
@@ -193,12 +194,12 @@ export const createStage = (
           tick: nameTick(ids.get(job) ?? job, new Date(scheduleTime)),
           outcome
         })),
-        ledger: await readLedger(sql),
+        ledger: await readLedger(database),
         overdueRows,
         lockedKeys: held.keys,
-        badChanges: await readBadChanges(sql),
-        recorded: await readRecorded(sql),
-        changed: await readChanged(sql)
+        badChanges: await readBadChanges(database),
+        recorded: await readRecorded(database),
+        changed: await readChanged(database)
       }
     }
   }
@@ -219,24 +220,24 @@ const refuseWhile = ({ storage }: World, isRefusing: () => boolean): void => {
  * @returns lets go of them.
  */
 const lockRows = async (
-  { sql, databaseUrl }: World,
+  { database, databaseUrl }: World,
   name: string,
   keys: string[] = []
 ): Promise<() => Promise<void>> => {
-  const [run] = await sql<{ id: string }[]>`
+  const [run] = await database.query<{ id: string }>(sql`
     insert into validations_validationrun
       (id, created, modified, status, short_description, started_at, duration_ms, summary, error, error_category, source,
        output_retention_policy, org_id, workflow_id, evidence_hash)
     values (gen_random_uuid(), clock.now(), clock.now(), 'RUNNING', ${name}, clock.now() - interval '2 hours', 0, '{}', '',
       '', 'API', 'STORE_30_DAYS', 1, 1, '')
-    returning id`
-  const [submission] = await sql<{ id: string }[]>`
+    returning id`)
+  const [submission] = await database.query<{ id: string }>(sql`
     insert into submissions_submission
       (id, created, modified, name, content, input_file, file_type, original_filename, size_bytes, checksum_sha256, metadata,
        retention_policy, expires_at, org_id, workflow_id)
     values (gen_random_uuid(), clock.now(), clock.now(), ${name}, 'content', '', 'json', 'model.json', 7, '', '{}',
       'STORE_30_DAYS', clock.now() - interval '2 hours', 1, 1)
-    returning id`
+    returning id`)
   keys.push(run!.id, submission!.id)
   const holder = postgres(databaseUrl, { max: 1, onnotice: () => {} })
   await holder.unsafe('begin')

@@ -1,3 +1,4 @@
+import sql from 'sql-template-tag'
 import { expect, test } from 'vitest'
 import { startWorld } from './world.ts'
 
@@ -17,7 +18,9 @@ test('is back after each of ten restarts and ten crashes of the database', async
       await fetch(`${world.workerUrl}/health/ready`)
       await world.crashDatabase()
     }
-    const [answer] = await world.sql`select clock.now() = ${'2026-10-03T03:00:00Z'} as "isThatTime"`
+    const [answer] = await world.database.query(
+      sql`select clock.now() = ${'2026-10-03T03:00:00Z'} as "isThatTime"`
+    )
     expect(answer?.isThatTime).toBe(true)
   } finally {
     await world.stop()

@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import postgres, { type Sql } from 'postgres'
+import postgres from 'postgres'
+import sql from 'sql-template-tag'
 import { findFreePort } from '../../local/port.ts'
 import { startPostgres, type PostgresServer } from '../../local/database/embedded-postgres.ts'
+import type { Database } from '../../worker/database/pool.ts'
 import { makeBundles } from '../bench/bundled-worker.ts'
 import { readDatabaseUrl } from '../../worker/database/address.ts'
 import { openDatabase } from '../../worker/database.ts'
@@ -20,8 +22,8 @@ import type { SchedulerOrder } from './scheduler-process.ts'
 /** A stage whose parts can be killed, all at one virtual instant. */
 export interface World {
   readonly databaseUrl: string
-  /** The application's connections: they come back by themselves after a restart, which postgres.js's own may not. */
-  readonly sql: Sql
+  /** The application's connections: they come back by themselves after a restart. */
+  readonly database: Database
   readonly storage: CloudStorageServer
   readonly proxy: DatabaseProxy
   readonly schedulerUrl: string
@@ -75,7 +77,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   await createDatabase(server.url, databaseUrl, now)
   // By this name the audit tells the application's changes from the worker's.
   const application = readDatabaseUrl(`${databaseUrl}?application_name=application`)
-  const sql = openDatabase(application, { connections, statement: 0, lock: 0 })
+  const database = openDatabase(application, { connections, statement: 0, lock: 0 })
   const storage = await openCloudStorageServer(bucket)
   // These show that a place is the right one, even when every other file in it is gone.
   for (const folder of ['public/submissions', 'private/submissions', 'runs'])
@@ -95,7 +97,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
 
   const world: World = {
     databaseUrl,
-    sql,
+    database,
     storage,
     proxy,
     schedulerUrl: `http://127.0.0.1:${schedulerPort}`,
@@ -103,7 +105,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     workerUrl: `http://127.0.0.1:${workerPort}`,
     setClocks: async (instant) => {
       now = instant
-      await sql`update clock.hand set at = ${instant.toISOString()}::timestamptz`
+      await database.query(sql`update clock.hand set at = ${instant.toISOString()}::timestamptz`)
       if (!isRunning(worker)) return
       const answered = new AbortController()
       const { signal } = answered
@@ -187,16 +189,16 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
       await world.awaitDatabase()
     },
     crashDatabase: async () => {
-      const [backend] = await sql<{ pid: number }[]>`
+      const [backend] = await database.query<{ pid: number }>(sql`
         select pid
         from pg_stat_activity
         where application_name = 'scheduled-jobs'
-        limit 1`
+        limit 1`)
       if (!backend) return
       // The other backends live on until the server has noticed: a query sent at once may still be answered.
       const witness = openDatabase(application, { connections: 1, statement: 0 })
-      await witness`select 1`
-      const noticed = witness`select pg_sleep(600)`.catch(() => undefined)
+      await witness.query(sql`select 1`)
+      const noticed = witness.query(sql`select pg_sleep(600)`).catch(() => undefined)
       process.kill(backend.pid, 'SIGKILL')
       await noticed
       await witness.end({ timeout: 0 })
@@ -208,7 +210,9 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
         stopping.signal.throwIfAborted()
         await nextTurn()
         // On all connections at once: a lost one is noticed only when it is next used.
-        const answers = await Promise.allSettled(Array.from({ length: connections }, () => sql`select 1`))
+        const answers = await Promise.allSettled(
+          Array.from({ length: connections }, () => database.query(sql`select 1`))
+        )
         if (answers.every(({ status }) => status === 'fulfilled')) return
       }
     },
@@ -218,7 +222,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
       await kill(scheduler)
       await proxy.close()
       await storage.close()
-      await sql.end({ timeout: 1 })
+      await database.end({ timeout: 1 })
       await server.stop()
       log.end()
       await bundles[Symbol.asyncDispose]()
@@ -234,16 +238,18 @@ const createDatabase = async (serverUrl: string, databaseUrl: string, now: Date)
   const admin = postgres(serverUrl, { max: 1, onnotice: () => {} })
   await admin.unsafe(`create database ${databaseName}`)
   await admin.end()
-  const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
-  await sql.unsafe(await readFile(join(root, 'local/database/schema.sql'), 'utf8'))
-  await createAudit(sql)
-  await sql.unsafe(`
+  const database = openDatabase(readDatabaseUrl(databaseUrl), { connections: 1 })
+  await database.query({ text: await readFile(join(root, 'local/database/schema.sql'), 'utf8') })
+  await createAudit(database)
+  await database.query({
+    text: `
     insert into clock.hand values ('${now.toISOString()}');
     insert into users_organization values (1);
     insert into workflows_workflow values (1);
     alter database ${databaseName} set search_path = clock, public, pg_catalog;
-    alter database ${databaseName} set timezone = 'UTC'`)
-  await sql.end()
+    alter database ${databaseName} set timezone = 'UTC'`
+  })
+  await database.end()
 }
 
 /** Whether a process lives, and no one has killed it. */

@@ -1,4 +1,4 @@
-import type { Sql } from 'postgres'
+import type { Database } from '../../worker/database/pool.ts'
 import { deletions, dueBefore, insertAt, mapDeletions, uuid, type Deletion } from '../jobs/deletions.ts'
 import type { CloudStorageServer } from '../worker/cloud-storage-server.ts'
 
@@ -18,7 +18,7 @@ const forbidden = 403
 
 /** Random numbers come from the soak's generator, from which each call also seeds random() in SQL. */
 export const createWriter = (
-  sql: Sql,
+  database: Database,
   storage: CloudStorageServer,
   random: (limit: number) => number
 ): Writer => {
@@ -53,7 +53,8 @@ export const createWriter = (
       if (chance(0.5)) store(`runs/1/${file.runId}/attempts/1/output.json`)
       const counts = mapDeletions(() => 1 + random(4))
       const [submissions, runs] = [random(4), random(4)]
-      await sql.unsafe(`
+      await database.query({
+        text: `
         select setseed(${random(2 ** 30) / 2 ** 30});
 
         insert into validations_validationrun
@@ -89,7 +90,8 @@ export const createWriter = (
         where (status = 'RUNNING' and started_at > clock.now() - interval '25 minutes' and random() < 0.2)
         or (status = 'PENDING' and random() < 0.05);
 
-        ${Object.values(mapDeletions((deletion, id) => addAround(deletion, counts[id]))).join(';')}`)
+        ${Object.values(mapDeletions((deletion, id) => addAround(deletion, counts[id]))).join(';')}`
+      })
       for (const [id, { table }] of Object.entries(deletions)) count(table, counts[id as keyof typeof counts])
       count('submissions', submissions)
       count('runs', runs)

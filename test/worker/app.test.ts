@@ -60,7 +60,7 @@ describe('a run', () => {
 
   it('of a database that is away is answered 500 without a word of the cause', async () => {
     const away = closeWithTest(
-      await createWorker({ sql: openPool('postgres://user:hidden@127.0.0.1:1/none') }, worker)
+      await createWorker({ database: openPool('postgres://user:hidden@127.0.0.1:1/none') }, worker)
     )
     const { statusCode, body } = await away.run('clear-sessions')
     expect(statusCode).toBe(500)
@@ -256,7 +256,7 @@ describe('health', () => {
 
   it('is live and not ready while the database is away, and says no more than that', async () => {
     const away = closeWithTest(
-      await createWorker({ sql: openPool('postgres://user:hidden@127.0.0.1:1/none') }, worker)
+      await createWorker({ database: openPool('postgres://user:hidden@127.0.0.1:1/none') }, worker)
     )
     expect(await send({ method: 'GET', url: '/health/live' }, away)).toMatchObject({ status: 200 })
     const { status, body } = await send({ method: 'GET', url: '/health/ready' }, away)

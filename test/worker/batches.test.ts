@@ -1,7 +1,7 @@
 import { EventEmitter, once } from 'node:events'
-import type { Sql } from 'postgres'
 import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
+import type { Database, Statement } from '../../worker/database/pool.ts'
 import { addRuns, addSession, addSessions, addSubmissions } from '../rows.ts'
 import { faultData } from './fault-data.ts'
 import { closeWithTest, createWorker, type Answer } from './worker-under-test.ts'
@@ -137,21 +137,17 @@ describe('a run', () => {
       await sql`delete from django_session where ctid in (select ctid from django_session limit 4)`
     }
     let isFirst = true
-    const pool = new Proxy(worker.pool, {
-      get: (target, name) =>
-        name === 'unsafe'
-          ? (...[text, values]: Parameters<Sql['unsafe']>) => {
-              const look = target.unsafe(text, values)
-              if (!isFirst || !text.includes('"isTied"')) return look
-              isFirst = false
-              return look.then(async (rows) => {
-                await deleteSome()
-                return rows
-              })
-            }
-          : (Reflect.get(target, name) as unknown)
-    })
-    const beside = closeWithTest(await createWorker({ sql: pool }, worker))
+    const database: Database = {
+      query: async <Row extends object>(statement: Statement, limit?: number) => {
+        const rows = await worker.pool.query<Row>(statement, limit)
+        if (isFirst && statement.text.includes('"isTied"')) {
+          isFirst = false
+          await deleteSome()
+        }
+        return rows
+      }
+    }
+    const beside = closeWithTest(await createWorker({ database }, worker))
     expect((await beside.run('clear-sessions', { batch_size: 3 })).body).toMatchObject({
       affected: 2,
       more: false

@@ -1,3 +1,4 @@
+import sql, { raw } from 'sql-template-tag'
 import { expect, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../worker/database.ts'
 import { readDatabaseUrl } from '../../worker/database/address.ts'
@@ -10,12 +11,12 @@ const connections = 7
 const openPool = async () => {
   const { url } = await createDatabase()
   const proxy = await openProxy(url)
-  const sql = openDatabase(readDatabaseUrl(proxy.url))
+  const pool = openDatabase(readDatabaseUrl(proxy.url))
   onTestFinished(async () => {
-    await sql.end({ timeout: 0 })
+    await pool.end({ timeout: 0 })
     await proxy.close()
   })
-  await Promise.all(Array.from({ length: connections }, () => sql`select pg_sleep(0.1)`))
+  await Promise.all(Array.from({ length: connections }, () => pool.query(sql`select pg_sleep(0.1)`)))
   proxy.restart()
   const sent = new Promise<void>((resolve) => {
     proxy.onPiece = () => {
@@ -23,9 +24,9 @@ const openPool = async () => {
       return true
     }
   })
-  const underWay = sql`select pg_sleep(600)`.execute()
+  const underWay = pool.query(sql`select pg_sleep(600)`)
   await sent
-  return { sql, proxy, underWay }
+  return { pool, proxy, underWay }
 }
 
 for (const [what, lose] of Object.entries({
@@ -33,15 +34,17 @@ for (const [what, lose] of Object.entries({
   'reset, as by a crash': (proxy: DatabaseProxy) => proxy.reset()
 })) {
   it(`a query at the moment in which all connections are ${what} is answered or fails`, async () => {
-    const { sql, proxy, underWay } = await openPool()
+    const { pool, proxy, underWay } = await openPool()
     lose(proxy)
     // Before the idle connections know that they are lost.
     const next = await underWay.catch(() =>
-      Promise.allSettled(Array.from({ length: connections }, () => sql`select 1`))
+      Promise.allSettled(Array.from({ length: connections }, () => pool.query(sql`select 1`)))
     )
     expect(next).toHaveLength(connections)
     // Each connection works again.
-    const later = await Promise.all(Array.from({ length: connections }, () => sql`select 1 as one`))
+    const later = await Promise.all(
+      Array.from({ length: connections }, () => pool.query(sql`select 1 as one`))
+    )
     expect(later.map(([row]) => row?.one)).toEqual(Array.from({ length: connections }, () => 1))
   })
 }
@@ -56,12 +59,12 @@ it.each<[type: string, values: (string | number | null)[]]>([
   ['timestamptz', ['2026-10-04 01:59:59.123456+00', null]]
 ])('an array of %s goes to the database and comes back as it is: %j', async (type, values) => {
   const { url } = await createDatabase()
-  const sql = openDatabase(readDatabaseUrl(url))
-  onTestFinished(() => sql.end({ timeout: 0 }))
-  await sql`set timezone to 'UTC'`
-  const [row] = await sql<{ back: unknown; elements: unknown }[]>`
-    select ${values}::${sql.unsafe(type)}[] as back,
-      (select jsonb_agg(element::text) from unnest(${values}::${sql.unsafe(type)}[]) as element) as elements`
+  const pool = openDatabase(readDatabaseUrl(url))
+  onTestFinished(() => pool.end({ timeout: 0 }))
+  await pool.query(sql`set timezone to 'UTC'`)
+  const [row] = await pool.query<{ back: unknown; elements: unknown }>(sql`
+    select ${values}::${raw(type)}[] as back,
+      (select jsonb_agg(element::text) from unnest(${values}::${raw(type)}[]) as element) as elements`)
   expect(row?.back).toEqual(values)
   // PostgreSQL itself has read the same elements.
   expect(row?.elements ?? []).toEqual(values)

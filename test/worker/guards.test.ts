@@ -128,7 +128,7 @@ describe('a worker with a role of its own', async () => {
     grant all on all tables in schema scheduled_jobs to ${role};
     ${rights.map((right) => `grant ${right} to ${role};`).join('\n')}`)
   const pool = openPool(Object.assign(new URL(url), { username: role, password: 'hidden' }).href)
-  const own = await createWorker({ sql: pool }, worker)
+  const own = await createWorker({ database: pool }, worker)
   afterAll(async () => {
     await pool.end({ timeout: 1 })
     await sql.unsafe(`drop owned by ${role}; drop role ${role}`)

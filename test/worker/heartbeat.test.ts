@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { budgetOf } from '../../jobs/budget.ts'
+import type { Database } from '../../worker/database/pool.ts'
 import { createDatabase } from '../database.ts'
 import { addSubmission } from '../rows.ts'
 import { closeWithTest, createWorker, openPool } from './worker-under-test.ts'
@@ -17,14 +18,14 @@ const createWithHangingStorage = async () => {
   const pool = openPool(database.url)
   onTestFinished(() => pool.end())
   let sent = 0
-  const sql = new Proxy(pool, {
-    apply: (target, self, parts) => {
+  const counting: Database = {
+    query: (statement, limit) => {
       sent += 1
-      return Reflect.apply(target, self, parts) as unknown
+      return pool.query(statement, limit)
     }
-  })
+  }
   const settings = { [job]: { attemptDeadline } }
-  const { run, storage } = closeWithTest(await createWorker({ settings, sql }, database))
+  const { run, storage } = closeWithTest(await createWorker({ settings, database: counting }, database))
   storage.beforeDeletion = () => {
     begun.resolve()
     return released.promise

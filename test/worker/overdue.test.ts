@@ -29,7 +29,10 @@ const watchAt = async (
   const lines: LogLine[] = []
   await clock.set(now.toISOString())
   const log = openLog('info', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) })
-  await reportMissedTicks({ sql: pool, jobs: applySettings(watched, settings), timeZone, ...options }, log)
+  await reportMissedTicks(
+    { database: pool, jobs: applySettings(watched, settings), timeZone, ...options },
+    log
+  )
   return lines.map((line) => {
     expect(line).toMatchObject({ severity: 'ERROR', event: 'overdue' })
     const { job, tick } = line['logging.googleapis.com/labels'] as { job: string; tick: string }

@@ -9,6 +9,7 @@ import type { FilePlace, StoredFiles } from '../../jobs/services.ts'
 import { buildApp, type AppOptions } from '../../worker/app.ts'
 import { openDatabase } from '../../worker/database.ts'
 import { readDatabaseUrl } from '../../worker/database/address.ts'
+import type { Pool } from '../../worker/database/pool.ts'
 import { openLog } from '../../worker/log.ts'
 import { migrate } from '../../worker/migrations.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
@@ -26,7 +27,7 @@ export interface WorkerUnderTest {
   readonly sql: Sql
   readonly url: string
   /** The worker's own pool. */
-  readonly pool: Sql
+  readonly pool: Pool
   readonly storage: MemoryStorage
   readonly lines: LogLine[]
   /** POSTs to a job's endpoint. */
@@ -90,7 +91,7 @@ export class MemoryStorage implements FilePlace, StoredFiles {
 }
 
 /** Opens the worker's own pool on a test's database, as main.ts does. */
-export const openPool = (url: string): Sql => openDatabase(readDatabaseUrl(url))
+export const openPool = (url: string): Pool => openDatabase(readDatabaseUrl(url))
 
 /** Builds the worker on a new database; closed with the test or, outside of one, with the file's database. */
 export const createWorker = async (
@@ -105,8 +106,8 @@ export const createWorker = async (
   const app = buildApp({
     jobs: applySettings(jobs, settings),
     isWorker: true,
-    sql: pool,
-    health: options.sql ?? pool,
+    database: pool,
+    health: options.database ?? pool,
     log: openLog('debug', { write: (line: string) => void lines.push(JSON.parse(line) as LogLine) }),
     files: storage,
     executions: undefined,

@@ -1,4 +1,5 @@
-import type { Sql } from 'postgres'
+import sql from 'sql-template-tag'
+import type { Database } from './pool.ts'
 
 /**
  * The settings that affect the meaning of the worker's statements, or the rows they see, with PostgreSQL's defaults. Each
@@ -24,8 +25,8 @@ export const neutralSettings = {
  * @param tables that are read or changed.
  * @returns sentences, each with its fix; empty when all is well.
  */
-export const findServerFaults = async (sql: Sql, tables: readonly string[]): Promise<string[]> => {
-  const [found] = await sql<[Found]>`
+export const findServerFaults = async (database: Database, tables: readonly string[]): Promise<string[]> => {
+  const [found] = await database.query<Found>(sql`
     select quote_ident(current_user) as role,
       pg_is_in_recovery() as "isStandby",
       current_setting('transaction_read_only')::bool as "isReadOnly",
@@ -39,10 +40,10 @@ export const findServerFaults = async (sql: Sql, tables: readonly string[]): Pro
         select name
         from unnest(${tables}::text[]) as name
         where case when to_regclass(quote_ident(name)) is not null then row_security_active(quote_ident(name)) end
-      ) as hidden`
-  const { role, settings, path, missing, hidden } = found
+      ) as hidden`)
+  const { role, settings, path, missing, hidden } = found!
   return [
-    ...describeReadOnly(found),
+    ...describeReadOnly(found!),
     ...Object.entries(checkedSettings)
       .filter(([name, must]) => settings[name] !== must)
       .map(

@@ -1,25 +1,26 @@
-import { createHash, createHmac, pbkdf2, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { Socket } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
-import { promisify } from 'node:util'
+import { Client, DatabaseError, type CustomTypesConfig } from 'pg'
 import { graceTime } from '../../jobs/budget.ts'
 import type { DatabaseAddress, Place } from './address.ts'
 import { ConnectionError, describePlace, openSocket, receive, untilAborted } from './socket.ts'
 
 /** An authenticated connection that is ready for a statement. */
 export interface Session {
+  readonly client: Client
   readonly socket: Socket
   readonly place: Place
-  /** The process id and secret key that a cancel request must carry. */
-  readonly cancelKey: Buffer
   readonly isSecure: boolean
 }
 
-/** Start-up parameters that override the settings of the role and the database. */
+/** What a session asks of the server when it begins. */
 export interface SessionSettings {
+  /** Start-up parameters that override the settings of the role and the database. */
   readonly startup: Readonly<Record<string, string>>
   /** Start-up parameters that a pooler may refuse; then they are left out. */
   readonly options: Readonly<Record<string, string>>
+  /** How the values of rows are parsed. */
+  readonly types: CustomTypesConfig
 }
 
 const lost = '08006'
@@ -44,14 +45,14 @@ export const openSession = async (
       try {
         return await openAt(address, place, settings, signal)
       } catch (error) {
-        if (signal.aborted) throw error
+        if (signal.aborted) throw signal.reason
         last = error
         if (!isOfPlace(error)) break
       }
     }
     const pause = pauses[round]
     if (pause === undefined || !isForNow(last) || performance.now() + pause > end) throw explain(last)
-    await wait(pause, undefined, { signal })
+    await wait(pause, undefined, { signal }).catch(() => signal.throwIfAborted())
   }
 }
 
@@ -66,7 +67,11 @@ export const cancelStatement = async (address: DatabaseAddress, session: Session
   try {
     const socket = await openSocket(address, session.place, session.isSecure, signal)
     await untilAborted(socket, signal, async () => {
-      socket.write(Buffer.concat([Buffer.from([0, 0, 0, 16, 4, 210, 22, 46]), session.cancelKey]))
+      const { processID, secretKey } = session.client as unknown as CancelKey
+      const request = Buffer.alloc(16)
+      for (const [index, number] of [request.length, 80_877_102, processID, secretKey].entries())
+        request.writeInt32BE(number, 4 * index)
+      socket.write(request)
       // The server closes the connection once it has sent the signal.
       await receive(socket, 1)
     })
@@ -74,6 +79,12 @@ export const cancelStatement = async (address: DatabaseAddress, session: Session
     // Success shows only in the statement's end.
   }
   return signal.aborted
+}
+
+/** Fields of a client that its types lack. */
+interface CancelKey {
+  readonly processID: number
+  readonly secretKey: number
 }
 
 // PgBouncer's error for a start-up parameter that it does not track.
@@ -124,14 +135,10 @@ const openAt = async (
     const isPooler = poolers.has(address)
     const socket = await openSocket(address, place, withTls, either)
     try {
-      return await untilAborted(socket, either, async () => {
-        const cancelKey = await startSession(
-          socket,
-          address,
-          isPooler ? { ...settings, options: {} } : settings
-        )
-        return { socket, place, cancelKey, isSecure: withTls }
-      })
+      const client = await untilAborted(socket, either, () =>
+        startSession(socket, address, isPooler ? { ...settings, options: {} } : settings)
+      )
+      return { client, socket, place, isSecure: withTls }
     } catch (error) {
       if (isPooler || !(error instanceof ConnectionError) || error.code !== protocolViolation) throw error
       poolers.add(address)
@@ -144,7 +151,6 @@ const openAt = async (
       return open(second)
     })
   } catch (error) {
-    if (signal.aborted) throw signal.reason
     if (timeout.aborted)
       throw new ConnectionError(
         `${describePlace(place)} gave no session within ${address.connectTimeout} s`,
@@ -154,191 +160,117 @@ const openAt = async (
   }
 }
 
-/** Sends the start-up message and authenticates. Returns the cancel key once the server is ready. */
+/** Logs in on a connected socket. */
 const startSession = async (
   socket: Socket,
   address: DatabaseAddress,
   settings: SessionSettings
-): Promise<Buffer> => {
-  const options = Object.entries(settings.options).map(
-    ([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, String.raw`\$&`)}`
-  )
-  const parameters = {
-    user: address.user,
-    database: address.database,
-    application_name: address.applicationName,
-    client_encoding: 'UTF8',
-    ...settings.startup,
-    // The URL's own settings come last and win.
-    options: [...options, address.options].filter(Boolean).join(' ')
+): Promise<Client> => {
+  const client = new SessionClient(socket, address, settings)
+  // A session that is lost fails its statement, and is seen by its socket; without a listener it would end the process.
+  client.on('error', () => undefined)
+  client.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
+    if (parameterName !== 'server_version' || Number.parseInt(parameterValue) >= oldestVersion) return
+    const must = `the server must be PostgreSQL ${oldestVersion} or newer`
+    socket.destroy(new ConnectionError(`${must}, got ${parameterValue}: upgrade it`, { code: '0A000' }))
+  })
+  try {
+    const connected = client.connect()
+    catchErrors(socket)
+    await connected
+    await checkTarget(client, address.target)
+    return client
+  } catch (error) {
+    throw refusalOf(error)
   }
-  const pairs = Object.entries(parameters).filter(([, value]) => value !== '')
-  // Protocol 3.0.
-  const body = Buffer.from(`\0\u0003\0\0${pairs.flat().join('\0')}\0\0`)
-  socket.write(Buffer.concat([lengthOf(body), body]))
-  const scram = startScram(address.password)
-  let cancelKey: Buffer = Buffer.alloc(8)
-  for (;;) {
-    const { type, body: said } = await receiveMessage(socket)
-    if (type === 'E') throw refusalOf(said)
-    if (type === 'R') {
-      const answer = await authenticate(said, address, scram)
-      if (answer) socket.write(buildMessage('p', answer))
-    } else if (type === 'K') cancelKey = said
-    else if (type === 'S') checkVersion(said)
-    else if (type === 'Z') break
+}
+
+interface ParameterStatus {
+  readonly parameterName: string
+  readonly parameterValue: string
+}
+
+/** The client of `pg`, on a socket that is connected already, and with start-up parameters that it does not know. */
+class SessionClient extends Client {
+  readonly #parameters: Readonly<Record<string, string>>
+
+  constructor(socket: Socket, address: DatabaseAddress, { startup, options, types }: SessionSettings) {
+    const { user, database, password, applicationName } = address
+    const connected = Object.assign(socket, { connect: () => setImmediate(() => socket.emit('connect')) })
+    super({
+      user,
+      database,
+      // As a function, so that an empty one is not replaced by PGPASSWORD or a file.
+      password: () => {
+        if (password) return password
+        throw new ConnectionError('the server asks for a password, and the URL has none', { code: '28P01' })
+      },
+      ssl: false,
+      stream: () => connected,
+      types
+    })
+    const settings = Object.entries(options).map(
+      ([name, value]) => `-c ${name}=${value.replaceAll(/[\\ ]/g, String.raw`\$&`)}`
+    )
+    this.#parameters = {
+      user,
+      database,
+      application_name: applicationName,
+      ...startup,
+      // The URL's own settings come last and win.
+      options: [...settings, address.options].filter(Boolean).join(' ')
+    }
   }
-  await checkTarget(socket, address.target)
-  return cancelKey
+
+  /** What `pg` sends as start-up message. */
+  getStartupConf(): Readonly<Record<string, string>> {
+    return Object.fromEntries(Object.entries(this.#parameters).filter(([, value]) => value !== ''))
+  }
 }
 
-const receiveMessage = async (socket: Socket): Promise<{ type: string; body: Buffer }> => {
-  const head = await receive(socket, 5)
-  return { type: head.toString('latin1', 0, 1), body: await receive(socket, head.readInt32BE(1) - 4) }
-}
-
-const lengthOf = (body: Buffer): Buffer => {
-  const length = Buffer.alloc(4)
-  length.writeInt32BE(body.length + 4)
-  return length
-}
-
-/** A message of the protocol. */
-export const buildMessage = (type: string, body: Buffer | string): Buffer => {
-  const bytes = Buffer.from(body as string)
-  return Buffer.concat([Buffer.from(type), lengthOf(bytes), bytes])
-}
-
-const refusalOf = (body: Buffer): ConnectionError => {
-  const fields = new Map(
-    body
-      .toString()
-      .split('\0')
-      .map((field) => [field[0], field.slice(1)])
-  )
-  const code = fields.get('C') ?? '08001'
-  const detail = fields.get('D')
-  return new ConnectionError(`${fields.get('M') ?? 'the server refused'}${detail ? `: ${detail}` : ''}`, {
-    code,
-    // No line of pg_hba.conf matches; one may match with TLS, or without it.
-    isAboutTls: code === '28000'
+/** Lets a message that `pg` does not understand end the session: it throws, which would end the process. */
+const catchErrors = (socket: Socket): void => {
+  const listeners = socket.rawListeners('data') as ((data: Buffer) => void)[]
+  socket.removeAllListeners('data').on('data', (data: Buffer) => {
+    try {
+      for (const listener of listeners) listener(data)
+    } catch (error) {
+      socket.destroy(error as Error)
+    }
   })
 }
 
-const checkVersion = (body: Buffer): void => {
-  const [name, value = ''] = body.toString().split('\0')
-  if (name !== 'server_version' || Number.parseInt(value) >= oldestVersion) return
-  throw new ConnectionError(
-    `the server must be PostgreSQL ${oldestVersion} or newer, got ${value}: upgrade it`,
-    { code: '0A000' }
-  )
+const refusalOf = (error: unknown): unknown => {
+  if (error instanceof DatabaseError) {
+    const { message, detail, code = '08001' } = error
+    return new ConnectionError(detail ? `${message}: ${detail}` : message, {
+      code,
+      // No line of pg_hba.conf matches; one may match with TLS, or without it.
+      isAboutTls: code === '28000',
+      cause: error
+    })
+  }
+  if (error instanceof Error && !('code' in error)) {
+    const isEnd = error.message.startsWith('Connection terminated')
+    return new ConnectionError(
+      isEnd ? 'the server closed the connection' : `the login failed: ${error.message}`,
+      {
+        code: isEnd ? lost : '28000',
+        cause: error
+      }
+    )
+  }
+  return error
 }
 
 /** Rejects a server that does not satisfy target_session_attrs. */
-const checkTarget = async (socket: Socket, target: DatabaseAddress['target']): Promise<void> => {
+const checkTarget = async (client: Client, target: DatabaseAddress['target']): Promise<void> => {
   if (target === 'any') return
-  socket.write(
-    buildMessage(
-      'Q',
-      `select ${target === 'primary' ? 'pg_is_in_recovery()' : "current_setting('transaction_read_only')::bool"}\0`
-    )
-  )
-  let isUnfit = false
-  for (;;) {
-    const { type, body } = await receiveMessage(socket)
-    if (type === 'E') throw refusalOf(body)
-    if (type === 'D') isUnfit = body.toString('latin1', 6) === 't'
-    if (type === 'Z') break
-  }
-  if (isUnfit)
+  const isReadOnly =
+    target === 'primary' ? 'pg_is_in_recovery()' : "current_setting('transaction_read_only')::bool"
+  const { rows } = await client.query<{ unfit: boolean }>(`select ${isReadOnly} as unfit`)
+  if (rows[0]?.unfit)
     throw new ConnectionError(`target_session_attrs=${target} needs another server: this one is read-only`, {
       code: '25006'
     })
-}
-
-const authenticate = async (
-  body: Buffer,
-  { user, password }: DatabaseAddress,
-  scram: Scram
-): Promise<Buffer | undefined> => {
-  const kind = body.readInt32BE(0)
-  const data = body.subarray(4)
-  if (kind === 0) return undefined
-  if (kind === 12) return scram.check(data.toString())
-  if (password === '' && kind !== 7)
-    throw new ConnectionError('the server asks for a password, and the URL has none', { code: '28P01' })
-  if (kind === 3) return Buffer.from(`${password}\0`)
-  if (kind === 5) return Buffer.from(`md5${md5(Buffer.concat([Buffer.from(md5(password + user)), data]))}\0`)
-  if (kind === 10 && data.toString().split('\0').includes(scram.name)) return scram.first()
-  if (kind === 11) return scram.final(data.toString())
-  throw new ConnectionError(
-    `the server must ask for a password by SCRAM-SHA-256 or MD5, got another way (${kind})`,
-    { code: '28000' }
-  )
-}
-
-const md5 = (data: Buffer | string): string => createHash('md5').update(data).digest('hex')
-const hmac = (key: Buffer, data: string): Buffer => createHmac('sha256', key).update(data).digest()
-
-type Scram = ReturnType<typeof startScram>
-
-/** RFC 7677, without channel binding. */
-const startScram = (password: string) => {
-  const name = 'SCRAM-SHA-256'
-  const nonce = randomBytes(18).toString('base64')
-  const bare = `n=,r=${nonce}`
-  let signature: Buffer = Buffer.alloc(0)
-  return {
-    name,
-    first: (): Buffer => {
-      const message = Buffer.from(`n,,${bare}`)
-      const length = Buffer.alloc(4)
-      length.writeInt32BE(message.length)
-      return Buffer.concat([Buffer.from(`${name}\0`), length, message])
-    },
-    final: async (challenge: string): Promise<Buffer> => {
-      const fields = new Map(challenge.split(',').map((field) => [field[0], field.slice(2)]))
-      const joined = fields.get('r') ?? ''
-      if (!joined.startsWith(nonce) || joined === nonce) throw notItself()
-      const salt = Buffer.from(fields.get('s') ?? '', 'base64')
-      const salted = await promisify(pbkdf2)(
-        await prepare(password),
-        salt,
-        Number(fields.get('i')),
-        32,
-        'sha256'
-      )
-      const proven = `c=biws,r=${joined}`
-      const exchange = `${bare},${challenge},${proven}`
-      const clientKey = hmac(salted, 'Client Key')
-      const stored = createHash('sha256').update(clientKey).digest()
-      const mask = hmac(stored, exchange)
-      signature = hmac(hmac(salted, 'Server Key'), exchange)
-      const proof = clientKey.map((byte, index) => byte ^ mask[index]!)
-      return Buffer.from(`${proven},p=${Buffer.from(proof).toString('base64')}`)
-    },
-    check: (outcome: string): undefined => {
-      const got = Buffer.from(/^v=([^,]*)/.exec(outcome)?.[1] ?? '', 'base64')
-      if (signature.length === 0 || got.length !== signature.length || !timingSafeEqual(got, signature))
-        throw notItself()
-    }
-  }
-}
-
-const notItself = (): ConnectionError =>
-  new ConnectionError(
-    'the server must show that it knows the password, got a wrong proof: it may not be yours',
-    { code: '28000' }
-  )
-
-/** SASLprep as PostgreSQL applies it: a password that can't be prepared is used unchanged. */
-const prepare = async (password: string): Promise<string> => {
-  // ASCII never changes; for anything else the large Unicode tables are loaded.
-  if (/^[ -~]*$/.test(password)) return password
-  const { saslprep } = await import('@mongodb-js/saslprep')
-  try {
-    return saslprep(password) || password
-  } catch {
-    return password
-  }
 }

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import sql from 'sql-template-tag'
 import { expect, it, onTestFinished, vi } from 'vitest'
 import { limitStatements, openDatabase } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
@@ -13,7 +14,7 @@ const statements = 100 * faultRounds
 it(`a statement gets its own answer or an error, whatever becomes of the network and of cancel requests, seed ${faultSeed}`, async () => {
   const random = makeRandom(faultSeed)
   const isOneOf = (count: number): boolean => random(count) === 0
-  const { url, sql } = await createDatabase()
+  const { url, sql: owner } = await createDatabase()
   const proxy = await openProxy(url)
   proxy.onPiece = async (_piece, data) => {
     // A cancel request comes on a connection of its own.
@@ -29,9 +30,9 @@ it(`a statement gets its own answer or an error, whatever becomes of the network
     const limit = isOneOf(2) ? 20_000 : random(120)
     const divisor = isOneOf(10) ? 0 : 1
     try {
-      const rows = await limitStatements(pool, () => limit)<{ answer: number }[]>`
+      const rows = await limitStatements(pool, () => limit).query<{ answer: number }>(sql`
         select ${number}::int / case n when 3 then ${divisor}::int else 1 end as answer
-        from generate_series(1, 3) as n, pg_sleep(${isOneOf(2) ? 0 : random(100) / 1_000})`
+        from generate_series(1, 3) as n, pg_sleep(${isOneOf(2) ? 0 : random(100) / 1_000})`)
       const answers = Array.from(rows, (row) => row?.answer)
       const isOurs = answers.length === 3 && answers.every((answer) => answer === number)
       return isOurs && divisor === 1 ? 'its answer' : 'an answer to another statement'
@@ -48,7 +49,7 @@ it(`a statement gets its own answer or an error, whatever becomes of the network
       asked += 1
       // A session that seems to have been idle is checked first.
       if (isOneOf(10)) vi.advanceTimersByTime(60_000)
-      if (isOneOf(20)) await endWorkerSessions(sql)
+      if (isOneOf(20)) await endWorkerSessions(owner)
       const outcome = await ask(asked)
       outcomes[outcome] = (outcomes[outcome] ?? 0) + 1
     }
@@ -59,7 +60,9 @@ it(`a statement gets its own answer or an error, whatever becomes of the network
   proxy.onPiece = () => true
   const numbers = Array.from({ length: 2 * connections }, (_, index) => index)
   expect(
-    await Promise.all(numbers.map(async (number) => (await pool`select ${number}::int as answer`)[0]))
+    await Promise.all(
+      numbers.map(async (number) => (await pool.query(sql`select ${number}::int as answer`))[0])
+    )
   ).toEqual(numbers.map((answer) => ({ answer })))
   await pool.end()
   await proxy.close()

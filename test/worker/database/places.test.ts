@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
+import sql from 'sql-template-tag'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
@@ -30,12 +31,12 @@ const listenAtLoopback6 = async (url: string): Promise<string> => {
 describe('a literal of IPv6', () => {
   it('is where the worker connects to', async () => {
     const { url } = await createDatabase()
-    expect(await open(await listenAtLoopback6(url))`select 1 as one`).toEqual([{ one: 1 }])
+    expect(await open(await listenAtLoopback6(url)).query(sql`select 1 as one`)).toEqual([{ one: 1 }])
   })
 
   it('that nobody has is an error of the statement, not the end of the process', async () => {
     const pool = open('postgres://u:p@[2001:db8::5]/app?connect_timeout=1')
-    await expect(pool`select 1`).rejects.toMatchObject({
+    await expect(pool.query(sql`select 1`)).rejects.toMatchObject({
       code: '08001',
       message: expect.stringContaining('2001:db8::5') as string
     })
@@ -43,7 +44,7 @@ describe('a literal of IPv6', () => {
 
   it('that stands for an address of IPv4 is that address, not localhost', async () => {
     const pool = open('postgres://u:p@[::ffff:127.0.0.2]:1/app?connect_timeout=1')
-    await expect(pool`select 1`).rejects.toMatchObject({
+    await expect(pool.query(sql`select 1`)).rejects.toMatchObject({
       code: '08001',
       message: expect.stringContaining('::ffff:127.0.0.2') as string
     })
@@ -72,7 +73,7 @@ describe.skipIf(!debianPrograms)('a primary and its standby', () => {
     await createWorker({}, primary)
     await using standby = await startStandby(primary)
     const pool = open(standby.url)
-    const worker = closeWithTest(await createWorker({ sql: pool, health: pool }, primary))
+    const worker = closeWithTest(await createWorker({ database: pool, health: pool }, primary))
     expect((await worker.run('clear-sessions')).statusCode).toBe(500)
     expect(JSON.stringify(worker.lines)).toContain(
       'nothing was touched: the server must be the primary, got a standby, which is read-only: correct DATABASE_URL'

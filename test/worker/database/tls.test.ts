@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo } from 'node:net'
+import sql from 'sql-template-tag'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { openDatabase } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
@@ -12,14 +13,16 @@ const urlOf = (host: string, end: string, user = `postgres:${password}`) =>
 
 /** Whether the session is encrypted, or why there is none. */
 const tryUrl = async (url: string): Promise<string> => {
-  const sql = openDatabase(readDatabaseUrl(url), { connections: 1 })
+  const pool = openDatabase(readDatabaseUrl(url), { connections: 1 })
   try {
-    const [row] = await sql<{ ssl: boolean }[]>`select ssl from pg_stat_ssl where pid = pg_backend_pid()`
+    const [row] = await pool.query<{ ssl: boolean }>(
+      sql`select ssl from pg_stat_ssl where pid = pg_backend_pid()`
+    )
     return row?.ssl ? 'TLS' : 'plain'
   } catch (error) {
     return (error as Error).message
   } finally {
-    await sql.end({ timeout: 1 })
+    await pool.end({ timeout: 1 })
   }
 }
 const byTcp = 'host all all 127.0.0.1/32 scram-sha-256'
