@@ -25,7 +25,7 @@ export const askDatabase = async <Value>(ask: () => Promise<Value>): Promise<Val
 }
 
 /** Whether a statement failed because the database can't be reached or has no resources left. */
-export const isUnreachable = (error: unknown): boolean => /^(CONNECTION_|08|57P0|53)/.test(codeOf(error))
+export const isUnreachable = (error: unknown): boolean => /^(08|57P0|53)/.test(codeOf(error))
 
 // An undefined table (42P01) or schema (3F000): someone has dropped it under a running worker.
 const isLedgerMissing = (error: unknown): boolean =>
