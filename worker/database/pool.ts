@@ -36,6 +36,8 @@ const idleMs = 60_000
 // A session that has been idle for this long is checked before it gets a statement.
 const trustedMs = 5_000
 const checkMs = 2_000
+// Errors with which the server may be about to end the session, which is checked as well.
+const endsSession = /^(08|25P|53|57P|58|XX)/
 
 /**
  * Sessions that are opened as they are needed. Two statements may get different ones, and one that is lost fails its
@@ -103,8 +105,8 @@ export class Pool implements Database {
       this.#keep(session, performance.now())
       return rows
     } catch (error) {
-      // The server may be about to end the session.
-      this.#keep(session, -Infinity)
+      const { code = '' } = error as DatabaseError
+      this.#keep(session, endsSession.test(code) ? -Infinity : performance.now())
       throw error
     }
   }
@@ -190,7 +192,7 @@ export class Pool implements Database {
 
 interface IdleSession {
   readonly session: Session
-  /** When it last answered well, of `performance.now`. */
+  /** When it last answered, of `performance.now`. */
   readonly trustedAt: number
   readonly expiry: NodeJS.Timeout
 }

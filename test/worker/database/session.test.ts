@@ -306,6 +306,16 @@ it('a statement that was cancelled leaves its connection as it was', async () =>
   expect(await pool.query(sql`select pg_backend_pid() as pid`)).toEqual([before])
 })
 
+it('a statement that failed leaves its connection as it was: the next one is sent at once', async () => {
+  const proxy = await proxyOf(url)
+  const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
+  await expect(pool.query(sql`select 1 / 0`)).rejects.toMatchObject({ code: '22012' })
+  proxy.restart()
+  await pool.query(sql`select 1`)
+  // The statement and its answer.
+  expect(proxy.pieces).toBe(2)
+})
+
 describe('a cancel request that is swallowed, for a statement that ends meanwhile,', () => {
   // It comes on a connection of its own.
   const swallowRequests = (proxy: DatabaseProxy) => {
