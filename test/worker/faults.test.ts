@@ -91,12 +91,14 @@ describe(`faults, seed ${faultSeed}`, () => {
           await endLeases(sql)
         }
         const last = await next
-        expect((await post(last.url, job.id)).status).toBe(200)
+        const answer = await post(last.url, job.id)
+        expect(answer.status).toBe(200)
+        const said = await answer.text()
         last.child.kill('SIGKILL')
         await last.exit
         await last.proxy.close()
 
-        expect(await count(sql, data.due)).toBe(0)
+        expect([await count(sql, data.due), said]).toEqual([0, said])
         expect(await sql.unsafe(data.live)).toEqual(live)
         const { recorded, real } = await compare(database, job.id, added)
         expect(recorded).toEqual(real)
