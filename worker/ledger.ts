@@ -88,14 +88,14 @@ export const beginRun = async (database: Database, delivery: Delivery): Promise<
           and tick = delivery.tick
           and dry_run = ${dryRun}
         ),
-        ${dryRun}, ${JSON.stringify(parameters)}, 'running', ${revision}, clock_timestamp(), ${leaseEnd()}
+        ${dryRun}, ${JSON.stringify(parameters)}, 'running', ${revision}, clock_timestamp(), ${leaseEnd}
       from (select ${tickOf(delivery)} as tick) delivery
       on conflict do nothing
       returning attempt, ${raw(timeText('run.started_at'))} as "startedAt", run.tick is not null as "isTick"`)
     if (begun) return { kind: 'begun', ...begun }
 
     const [found] = await database.query<RunRecord & { sameTick: boolean; isTick: boolean }>(sql`
-      select ${recordColumns()}, delivery.tick is not null as "isTick",
+      select ${recordColumns}, delivery.tick is not null as "isTick",
         coalesce(run.tick = delivery.tick and dry_run = ${dryRun}, false) as "sameTick"
       from scheduled_jobs.run
       cross join (select ${tickOf(delivery)} as tick) delivery
@@ -137,7 +137,7 @@ export const renewLease = async (
 ): Promise<boolean> => {
   const renewed = await database.query(sql`
     update scheduled_jobs.run
-    set failed = failed + ${failed}, missing = missing + ${missing}, lease_expires_at = ${leaseEnd()}
+    set failed = failed + ${failed}, missing = missing + ${missing}, lease_expires_at = ${leaseEnd}
     where id = ${runId}
     and state = 'running'
     and lease_expires_at > clock_timestamp()
@@ -186,7 +186,7 @@ export const endRun = async (
       finished_at = clock_timestamp()
     where id = ${runId}
     and state = 'running'
-    returning ${recordColumns()}`)
+    returning ${recordColumns}`)
   return record
 }
 
@@ -203,9 +203,9 @@ export const pruneLedger = (database: Database) =>
     limit ${pruneSize}
   )`)
 
-const leaseEnd = (): Sql => sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`
+const leaseEnd = sql`clock_timestamp() + make_interval(secs => ${leaseSeconds})`
 
-const recordColumns = (): Sql => sql`
+const recordColumns = sql`
   id, state, attempt, affected::int, failed::int, held::int, waiting::int, missing::int, batches, more,
   dry_run, output,
   floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as duration_ms`

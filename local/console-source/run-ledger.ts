@@ -20,7 +20,7 @@ export const readRuns = async (
   const condition = buildCondition(filter)
   const [rows, [counted]] = await Promise.all([
     database.query<Run & { exactStart: string }>(sql`
-      select ${runColumns()}, started_at::text as "exactStart"
+      select ${runColumns}, started_at::text as "exactStart"
       from scheduled_jobs.run
       where ${condition}
       ${after ? sql`and (started_at, id) < (${after.startedAt}::timestamptz, ${after.id}::uuid)` : sql``}
@@ -43,7 +43,7 @@ export const readRuns = async (
 /** One run; undefined when the ledger has none of this id. */
 export const readRun = async (database: Database, id: string): Promise<Run | undefined> => {
   const [row] = await database.query<Run>(sql`
-    select ${runColumns()}
+    select ${runColumns}
     from scheduled_jobs.run
     where id = ${id}::uuid`)
   return row && toRun(row)
@@ -64,7 +64,7 @@ export const readLastRuns = async (database: Database, jobs: readonly string[]):
     select last.*
     from unnest(${jobs}::text[]) as catalogue (id)
     cross join lateral (
-      select ${runColumns()}
+      select ${runColumns}
       from scheduled_jobs.run
       where job = catalogue.id
       and not dry_run
@@ -77,7 +77,7 @@ export const readLastRuns = async (database: Database, jobs: readonly string[]):
 /** The runs that began last, of any job: those most likely to have changed since the last look. */
 export const readRecentRuns = async (database: Database, limit: number): Promise<Run[]> => {
   const rows = await database.query<Run>(sql`
-    select ${runColumns()}
+    select ${runColumns}
     from scheduled_jobs.run
     order by started_at desc
     limit ${limit}`)
@@ -122,7 +122,7 @@ const readRunsThatCount = async (
   condition: Sql
 ): Promise<Run[]> => {
   const rows = await database.query<Run>(sql`
-    select ${runColumns()}
+    select ${runColumns}
     from scheduled_jobs.run
     where job = any(${jobs}::text[])
     and ${condition}
@@ -134,7 +134,7 @@ const readRunsThatCount = async (
 /** The last finished runs of a job, without dry, skipped and missed ones, the oldest first. */
 export const readPoints = async (database: Database, job: string, limit: number): Promise<RunPoint[]> => {
   const rows = await database.query<RunPoint>(sql`
-    select ${runColumns()}, ${toInstant(sql`coalesce(tick, started_at)`)} as at
+    select ${runColumns}, ${toInstant(sql`coalesce(tick, started_at)`)} as at
     from scheduled_jobs.run
     where job = ${job}
     and not dry_run
@@ -169,19 +169,10 @@ const isDate = (text: string): boolean => {
 const buildCondition = ({ job, outcome, from, until, withRows }: RunFilter): Sql => sql`
   true
   ${job === undefined ? sql`` : sql`and job = ${job}`}
-  ${outcome === undefined ? sql`` : sql`and ${outcomeOf()} = ${outcome}`}
+  ${outcome === undefined ? sql`` : sql`and ${outcomeColumn} = ${outcome}`}
   ${from === undefined ? sql`` : sql`and started_at >= ${from}::timestamptz`}
   ${until === undefined ? sql`` : sql`and started_at < ${until}::timestamptz`}
   ${withRows === true ? sql`and (affected > 0 or failed > 0 or state <> 'completed')` : sql``}`
-
-const outcomeOf = (): Sql => sql`
-  case when state = 'abandoned' then 'failed' when state = 'completed' and failed > 0 then 'incomplete' else state end`
-
-const runColumns = (): Sql => sql`
-  id, job, state, ${outcomeOf()} as outcome, dry_run as "dryRun", ${toInstant(sql`tick`)} as tick, attempt,
-  affected::int, failed::int, held::int, waiting::int, missing::int, batches, more, output, error,
-  ${toInstant(sql`started_at`)} as "startedAt",
-  floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as "durationMs"`
 
 const toInstant = (column: Sql): Sql =>
   sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
@@ -191,3 +182,12 @@ const toRun = (row: Run & { exactStart?: string }): Run => {
   const { exactStart: _, tick, ...rest } = row
   return tick ? { ...rest, tick } : rest
 }
+
+const outcomeColumn = sql`
+  case when state = 'abandoned' then 'failed' when state = 'completed' and failed > 0 then 'incomplete' else state end`
+
+const runColumns = sql`
+  id, job, state, ${outcomeColumn} as outcome, dry_run as "dryRun", ${toInstant(sql`tick`)} as tick, attempt,
+  affected::int, failed::int, held::int, waiting::int, missing::int, batches, more, output, error,
+  ${toInstant(sql`started_at`)} as "startedAt",
+  floor(extract(epoch from coalesce(finished_at, clock_timestamp()) - started_at) * 1000)::int as "durationMs"`
