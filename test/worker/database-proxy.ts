@@ -18,19 +18,19 @@ export interface DatabaseProxy {
   cut(): void
   /** The same, noticed by its clients as `ECONNRESET`, all at once: as after a crash of the database. */
   reset(): void
+  /**
+   * Resolves once PostgreSQL has ended the sessions of clients that are gone. Before that it may still execute what they
+   * have sent, after anything that is asked of it meanwhile.
+   */
+  settle(): Promise<void>
   close(): Promise<void>
 }
 
 /** Opens a proxy to the database of a URL, on a free port. */
 export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => {
   const target = new URL(databaseUrl)
-  const sockets = new Set<Socket>()
-  const keep = (socket: Socket) => {
-    sockets.add(socket)
-    socket.on('close', () => sockets.delete(socket))
-    // A connection that is cut under way is what these tests are about.
-    socket.on('error', () => socket.destroy())
-  }
+  // A client's connection, and the one to PostgreSQL.
+  const upstreams = new Map<Socket, Socket>()
   const pass = (from: Socket, to: Socket) => {
     let queue = Promise.resolve()
     const passOn = async (piece: number, data: Buffer): Promise<void> => {
@@ -46,17 +46,23 @@ export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => 
       const piece = pieces
       queue = queue.then(() => passOn(piece, data))
     })
-    from.on('close', () => to.destroy())
+    // A connection that is cut under way is what these tests are about.
+    from.on('error', () => from.destroy())
   }
   let pieces = 0
   let connections = 0
   const server = createServer((client) => {
     connections += 1
     const upstream = connect(Number(target.port), target.hostname)
-    keep(client)
-    keep(upstream)
+    upstreams.set(client, upstream)
     pass(client, upstream)
     pass(upstream, client)
+    // Not destroyed, so that its end shows that PostgreSQL has ended the session.
+    client.on('close', () => upstream.end())
+    upstream.on('close', () => {
+      client.destroy()
+      upstreams.delete(client)
+    })
   })
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -75,10 +81,14 @@ export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => 
       return pieces
     },
     cut: () => {
-      for (const socket of sockets) socket.destroy()
+      for (const client of upstreams.keys()) client.destroy()
     },
     reset: () => {
-      for (const socket of sockets) socket.resetAndDestroy()
+      for (const client of upstreams.keys()) client.resetAndDestroy()
+    },
+    settle: async () => {
+      const left = [...upstreams].filter(([client]) => client.destroyed)
+      await Promise.all(left.map(([, upstream]) => once(upstream, 'close')))
     },
     close: async () => {
       proxy.cut()

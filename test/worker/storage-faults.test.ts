@@ -128,11 +128,12 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
         expect(state.purgedWithObjects).toBe(0)
         expect(state.ledger!.affected).toBe(state.purged)
         for (const name of names) server.faults.delete(name)
-        await passMinute(sql)
         await worker.pool.end({ timeout: 1 })
+        await proxy.settle()
+        await passMinute(sql)
       }
       const worker = await createWorker({ files }, { url, sql })
-      expect((await worker.run('purge-expired-submissions')).statusCode).toBe(200)
+      expect((await worker.run('purge-expired-submissions')).body).toMatchObject({ status: 'completed' })
       await passMinute(sql)
       expect((await worker.run('process-purge-retries')).body).toMatchObject({
         status: 'completed',
@@ -182,7 +183,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
         proxy.onPiece = () => true
         sql = admin()
         await passMinute(sql)
-        expect((await worker.run('purge-expired-submissions')).statusCode).toBe(200)
+        expect((await worker.run('purge-expired-submissions')).body).toMatchObject({ status: 'completed' })
         const state = await readState(sql, 'restart')
         expect(state).toMatchObject({ waiting: 0, purgedWithObjects: 0 })
         expect(state.ledger!.affected).toBe(state.purged)

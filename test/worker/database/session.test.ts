@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo, type Socket } from 'node:net'
-import sql from 'sql-template-tag'
+import sql, { raw } from 'sql-template-tag'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { limitStatements, openDatabase, sendFirst, type PoolLimits } from '../../../worker/database.ts'
 import { readDatabaseUrl } from '../../../worker/database/address.ts'
@@ -306,14 +306,27 @@ it('a statement that was cancelled leaves its connection as it was', async () =>
   expect(await pool.query(sql`select pg_backend_pid() as pid`)).toEqual([before])
 })
 
-it('a statement that failed leaves its connection as it was: the next one is sent at once', async () => {
-  const proxy = await proxyOf(url)
-  const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
-  await expect(pool.query(sql`select 1 / 0`)).rejects.toMatchObject({ code: '22012' })
-  proxy.restart()
-  await pool.query(sql`select 1`)
-  // The statement and its answer.
-  expect(proxy.pieces).toBe(2)
+describe('a session whose statement failed', () => {
+  /** Fails a statement with a SQLSTATE, then sends another one. */
+  const countChecks = async (code: string): Promise<number> => {
+    const proxy = await proxyOf(url)
+    const pool = open(`${proxy.url}?sslmode=disable`, { connections: 1 })
+    let checks = 0
+    proxy.onPiece = (_piece, data) => {
+      // A query message with no text.
+      if (data.includes('Q\0\0\0\u0005\0')) checks += 1
+      return true
+    }
+    const failing = raw(`do $$ begin raise exception using errcode = '${code}'; end $$`)
+    await expect(pool.query(sql`${failing}`)).rejects.toMatchObject({ code })
+    expect(await pool.query(sql`select 1 as one`)).toEqual([{ one: 1 }])
+    expect(proxy.connections).toBe(1)
+    return checks
+  }
+
+  it('gets the next one at once', async () => expect(await countChecks('22012')).toBe(0))
+
+  it('is checked first if the error may end it', async () => expect(await countChecks('58030')).toBe(1))
 })
 
 describe('a cancel request that is swallowed, for a statement that ends meanwhile,', () => {
