@@ -56,11 +56,10 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
   let size = drain.batchSize
   let isAtEnd = false
   try {
-    while (!isOver(drain, progress)) {
-      const to = await findEnd(drain, { from }, size)
-      isAtEnd = to === undefined
-      if (!to) break
-      const page = { from, to }
+    while (!isAtEnd && !isOver(drain, progress)) {
+      const page = await findPage(drain, from, size)
+      isAtEnd = page === undefined
+      if (!page) break
       let remaining = 0
       try {
         remaining = (await changePage(drain, page, progress)).remaining
@@ -81,7 +80,8 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
       outside.catch(() => undefined)
       // Only then is it known whether another page may begin.
       if (Number.isFinite(drain.maxBatches)) await outside
-      from = to
+      from = page.to
+      isAtEnd = page.isLast
     }
   } finally {
     await Promise.allSettled([outside])
@@ -90,6 +90,12 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
   await progress.recorded
   const isDone = (await outside) && !drain.services.signal.aborted
   return leave(drain, progress, isDone ? from : doneTo, isDone && isAtEnd)
+}
+
+interface Page extends Range {
+  readonly to: Bound
+  /** Whether no due row comes after it. */
+  readonly isLast: boolean
 }
 
 const leave = async (
@@ -112,15 +118,23 @@ const count = async (drain: Drain, range: Range): Promise<number> =>
 const isAnyLeft = async (drain: Drain, range: Range): Promise<boolean> =>
   (await read<{ any: boolean }>(drain, isAnyReady(drain.selection, range)))[0]!.any
 
-/** The end of the next page; undefined if no due row is left. */
-const findEnd = async (drain: Drain, range: Range, size: number): Promise<Bound | undefined> => {
-  const [found] = await read<{ at: string; isTied: boolean }>(drain, findBound(drain.selection, range, size))
-  if (!found) return undefined
-  const to = { at: found.at }
-  if (!found.isTied) return to
+/** A page that begins after `from`; undefined if no due row is left. */
+const findPage = async (drain: Drain, from: Bound | undefined, size: number): Promise<Page | undefined> => {
+  const { selection, due } = drain
+  // Where each due row was counted, a run of one page needs no bound.
+  if (!from && !selection.ready && due <= size)
+    return due === 0 ? undefined : { from, to: { at: 'infinity' }, isLast: true }
+  const [found] = await read<{ at: string | null; isTied: boolean; isLast: boolean }>(
+    drain,
+    findBound(selection, { from }, size)
+  )
+  if (!found?.at) return undefined
+  const { at, isTied, isLast } = found
+  const page = { from, to: { at }, isLast }
+  if (!isTied) return page
   // None if rows have gone since: then those up to this time are a page.
-  const [tied] = await read<Bound>(drain, findTiedBound(drain.selection, { ...range, to }, size))
-  return tied ?? to
+  const [to = page.to] = await read<Bound>(drain, findTiedBound(selection, page, size))
+  return { ...page, to }
 }
 
 const changePage = (drain: Drain, range: Range, progress: Progress): Promise<BatchCounts> => {

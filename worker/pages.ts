@@ -30,13 +30,14 @@ export const timeText = (instant: string): string => `to_jsonb(${instant}) #>> '
 const bounds = { from: { at: '$4', key: '$5' }, to: { at: '$6', key: '$7' } } as const
 
 /**
- * Where a page of at most `size` rows ends, by the time alone, which is read from the index. If the next row may have
- * the same time (`isTied`), the keys must decide: see `findTiedBound`.
+ * Where a page of at most `size` rows ends, by the time alone, which is read from the index; null if there is none. If the
+ * next row has the same time (`isTied`), the keys must decide: see `findTiedBound`. If there is no next row, the page is
+ * the last one (`isLast`).
  */
 export const findBound = (selection: Selection, range: Range, size: number): PageStatement => {
   const { from, time } = selection
   // Each condition separately, in index order and no further than the page goes.
-  const listEnds = (order: 'asc' | 'desc', limit: string): string =>
+  const listTimes = (order: 'asc' | 'desc', limit: string): string =>
     conditionsOf(selection)
       .map(
         (due) => `
@@ -50,22 +51,21 @@ export const findBound = (selection: Selection, range: Range, size: number): Pag
       )
       .join(' union all ')
   return {
-    // The last row of the page and the one after it; if fewer rows are left, the last of them.
     text: `
-      select ${timeText('min(at)')} as at, count(*) = 2 and min(at) = max(at) as "isTied"
+      select
+        ${timeText(`coalesce(at, (select max(at) from (${listTimes('desc', '1')}) latest))`)} as at,
+        "isTied",
+        "isLast"
       from (
-        (
+        select min(at) as at, count(*) = 2 and min(at) = max(at) as "isTied", count(*) < 2 as "isLast"
+        from (
           select at
-          from (${listEnds('asc', "($2 ->> 'whole')::int + 2")}) rows
+          from (${listTimes('asc', "($2 ->> 'whole')::int + 2")}) earliest
           order by at
           offset ($2 ->> 'whole')::int
           limit 2
-        )
-        union all
-        (select max(at) from (${listEnds('desc', '1')}) rows having count(*) > 0)
-        limit 2
-      ) ends
-      having count(*) > 0`,
+        ) ends
+      ) page`,
     input: { ...selection.input, whole: size - 1 },
     range
   }

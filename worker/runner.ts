@@ -187,7 +187,7 @@ const work = async (run: Run): Promise<RunResult> => {
     const due = await countDueRows(database, run.startedAt, selection, dryRun)
     const refusal = due.count > job.maxRows ? describeRefusal(job, due.count, job.maxRows) : undefined
     if (refusal && !dryRun) return await refuse(run, refusal, due.count)
-    const left = dryRun ? nothingLeft : await drain(run, selection)
+    const left = dryRun ? nothingLeft : await drain(run, selection, due.count)
     const notice = dryRun ? '' : await findNotice(run, selection)
     const record = await endRun(run.ending, run.runId, {
       state: 'completed',
@@ -212,7 +212,7 @@ const select = ({ executions, job, parameters }: Run): Selection => {
   return { ...selection, input: { ...selection.input, asks: executions !== undefined } }
 }
 
-const drain = (run: Run, selection: Selection): Promise<Left> => {
+const drain = (run: Run, selection: Selection, due: number): Promise<Left> => {
   const { database, runId, startedAt, job, parameters, files, executions, time, log } = run
   const services: Drain['services'] = {
     ...(files ? { files } : {}),
@@ -229,6 +229,7 @@ const drain = (run: Run, selection: Selection): Promise<Left> => {
     startedAt,
     selection,
     work: job.work,
+    due,
     services,
     batchSize,
     maxBatches,

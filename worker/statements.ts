@@ -63,6 +63,8 @@ export interface Drain {
   readonly startedAt: string
   readonly selection: Selection
   readonly work: Work
+  /** How many rows were due, and ready, when the run began. */
+  readonly due: number
   /** Services for rows that need work outside the database. Its signal aborts when no new batch may begin. */
   readonly services: Omit<OutsideContext, 'proofs'>
   readonly batchSize: number

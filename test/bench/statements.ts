@@ -42,7 +42,7 @@ export const statements: Readonly<Record<JobId, string>> = {
     where id in (select id from purged)`,
 
   'cleanup-stuck-runs': `
-    update validations_validationrun
+    update validations_validationrun run
     set status = 'FAILED',
       error_category = 'TIMEOUT',
       error = 'The run did not finish within 30 minutes and was ended.',
@@ -50,5 +50,11 @@ export const statements: Readonly<Record<JobId, string>> = {
       duration_ms = floor(extract(epoch from now() - started_at) * 1000),
       modified = now()
     where status = 'RUNNING'
-    and started_at < now() - interval '30 minutes'`
+    and started_at < now() - interval '30 minutes'
+    and not exists (
+      select from validations_validationsteprun step
+      where step.validation_run_id = run.id
+      and step.status in ('RUNNING', 'PENDING')
+      and coalesce(step.output ->> 'execution_name', '') <> ''
+    )`
 }

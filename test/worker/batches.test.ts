@@ -131,22 +131,51 @@ describe('a run', () => {
     expect((await short.run('purge-expired-submissions')).body).toMatchObject({ affected: 20, more: false })
   })
 
+  /** Lets something happen after each statement of the worker. */
+  const after = (look: (text: string) => Promise<void> | void): Database => ({
+    query: async <Row extends object>(statement: Statement, limit?: number) => {
+      const rows = await worker.pool.query<Row>(statement, limit)
+      await look(statement.text)
+      return rows
+    }
+  })
+
+  it.each([
+    { what: 'none where no row is due', ages: [], size: 3, bounds: 0, ties: 0, batches: 0 },
+    {
+      what: 'none where all rows fit into one page',
+      ages: [1, 2, 3],
+      size: 3,
+      bounds: 0,
+      ties: 0,
+      batches: 1
+    },
+    { what: 'none after the last row', ages: [1, 2, 3, 4, 5, 6], size: 3, bounds: 2, ties: 0, batches: 2 },
+    { what: 'no key where no row is next', ages: [1, 1, 1, 1, 1, 1], size: 3, bounds: 2, ties: 1, batches: 2 }
+  ])('looks for the end of a page where it must: $what', async ({ ages, size, bounds, ties, batches }) => {
+    if (ages.length > 0)
+      await addSessions(sql, ages.length, { expire_date: ages.map((age) => `-${age} days`) })
+    const texts: string[] = []
+    const beside = closeWithTest(
+      await createWorker({ database: after((text) => void texts.push(text)) }, worker)
+    )
+    expect((await beside.run('clear-sessions', { batch_size: size })).body).toMatchObject({
+      affected: ages.length,
+      batches,
+      more: false
+    })
+    const count = (part: string) => texts.filter((text) => text.includes(part)).length
+    expect([count('"isTied"'), count('::text as key'), count('run_batch')]).toEqual([bounds, ties, batches])
+  })
+
   it('goes on with the rows that are left when others are gone between its two looks for the end of a page', async () => {
     await addSessions(sql, 6, { expire_date: Array.from({ length: 6 }, () => '-1 day') })
-    const deleteSome = async (): Promise<void> => {
-      await sql`delete from django_session where ctid in (select ctid from django_session limit 4)`
-    }
     let isFirst = true
-    const database: Database = {
-      query: async <Row extends object>(statement: Statement, limit?: number) => {
-        const rows = await worker.pool.query<Row>(statement, limit)
-        if (isFirst && statement.text.includes('"isTied"')) {
-          isFirst = false
-          await deleteSome()
-        }
-        return rows
-      }
-    }
+    const database = after(async (text) => {
+      if (!isFirst || !text.includes('"isTied"')) return
+      isFirst = false
+      await sql`delete from django_session where ctid in (select ctid from django_session limit 4)`
+    })
     const beside = closeWithTest(await createWorker({ database }, worker))
     expect((await beside.run('clear-sessions', { batch_size: 3 })).body).toMatchObject({
       affected: 2,
