@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
-import { pickNumbers } from '../jobs/answer.ts'
 import { budgetOf } from '../jobs/budget.ts'
 import type { Job, Selection } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
@@ -9,25 +8,24 @@ import type { Executions, StoredFiles } from '../jobs/services.ts'
 import type { WorkerJob } from '../jobs/settings.ts'
 import { limitStatements, sendFirst } from './database.ts'
 import type { Database } from './database/pool.ts'
-import { describeDryRun, describeRefusal, describeRun } from './describe-run.ts'
 import { drainRows, type Left } from './drain.ts'
 import { findGuardFaults } from './guards.ts'
 import {
   abandonDeadRuns,
   beginRun,
   endRun,
-  leaseSeconds,
   pruneLedger,
   recordSkip,
-  renewLease,
   type Begin,
   type Delivery,
   type RunRecord
 } from './ledger.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { messageOf } from './log.ts'
+import { describeDryRun, describeRefusal, describeRun, findNotice, logEnd } from './report.ts'
 import { startTime, type RunTime } from './run-time.ts'
-import { ask, countDueRows, type Drain, type DueRows } from './statements.ts'
+import { countDueRows, type Drain } from './statements.ts'
 
 /** What runs need from the process. */
 export interface RunnerOptions extends WatchOptions {
@@ -58,9 +56,6 @@ export type RunResult =
   | { readonly kind: 'skipped'; readonly record: RunRecord }
   | { readonly kind: 'refused'; readonly runId: string; readonly reason: string; readonly due: number }
   | { readonly kind: 'failed'; readonly runId: string }
-
-// A share of the budget. A run that uses more will soon be unable to keep up with its rows.
-const warnShare = 0.8
 
 /** Runs a job: at most one effect per tick and one run of a job at a time, all of it recorded in the ledger. */
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
@@ -188,7 +183,7 @@ const work = async (run: Run): Promise<RunResult> => {
     const refusal = due.count > job.maxRows ? describeRefusal(job, due.count, job.maxRows) : undefined
     if (refusal && !dryRun) return await refuse(run, refusal, due.count)
     const left = dryRun ? nothingLeft : await drain(run, selection, due.count)
-    const notice = dryRun ? '' : await findNotice(run, selection)
+    const notice = dryRun ? '' : await findNotice(run, selection.input)
     const record = await endRun(run.ending, run.runId, {
       state: 'completed',
       ...left,
@@ -238,23 +233,6 @@ const drain = (run: Run, selection: Selection, due: number): Promise<Left> => {
   })
 }
 
-/** The job's notice, if it has one and time is left to query it. */
-const findNotice = async (
-  { database, job, startedAt, time, log }: Run,
-  selection: Selection
-): Promise<string> => {
-  if (!job.notice || time.isUp()) return ''
-  const { text, event, describe } = job.notice
-  const [{ count } = { count: 0 }] = await ask<{ count: number }>(database, startedAt, {
-    text,
-    input: selection.input ?? {},
-    range: {}
-  })
-  if (count === 0) return ''
-  log.error({ event, count }, `${job.rows[1]}: ${describe(count)}`)
-  return describe(count)
-}
-
 /** Ends a run as refused. That is a 200: a retry would be refused as well. */
 const refuse = async (
   { ending, runId, attempt, log }: Run,
@@ -276,38 +254,6 @@ const fail = async (run: Run, cause: unknown): Promise<RunResult> => {
     log.warn({ err }, 'the failure could not be recorded; the run is given up when its lease ends')
   }
   return { kind: 'failed', runId }
-}
-
-const startHeartbeat = ({ ending, runId, time }: Run): Disposable => {
-  const heartbeat = setInterval(
-    () => {
-      // By then every statement has ended. A run that has not is stuck: its lease expires, and the next run can begin.
-      if (time.untilEnd() <= 0) return
-      renewLease(ending, runId).then(
-        (held) => held || time.abort(new Error('the lease of the run was lost')),
-        // The next batch will show whether the database is back.
-        () => undefined
-      )
-    },
-    (leaseSeconds / 3) * 1000
-  )
-  return { [Symbol.dispose]: () => clearInterval(heartbeat) }
-}
-
-const logEnd = ({ log, budget, attempt }: Run, record: RunRecord, due: DueRows): void => {
-  const numbers = pickNumbers(record)
-  const { affected, failed, missing, dry_run: isDry, duration_ms: duration } = numbers
-  const sample = isDry ? { sample_ids: due.sample } : {}
-  log.info({ event: events.completed, attempt, ...numbers, ...sample }, record.output)
-  if (failed > 0)
-    log.error({ event: events.rowsFailed, failed, affected }, `${failed} rows failed: ${record.output}`)
-  if (missing > 0)
-    log.warn({ event: events.filesMissing, missing }, `${missing} stored files were not where they should be`)
-  if (duration <= budget * warnShare * 1000) return
-  log.warn(
-    { event: events.overBudget, duration_ms: duration, budget_seconds: budget },
-    `the run used more than ${warnShare * 100} % of its budget of ${budget} s`
-  )
 }
 
 /** Upkeep beside the run: a failure is logged, and the next run tries again. */

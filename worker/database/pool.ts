@@ -49,7 +49,8 @@ const endsSession = /^(08|25P|53|57P|58|XX)/
 export class Pool implements Database {
   readonly #rules: PoolRules
   readonly #turns: LimitFunction
-  readonly #idle: IdleSession[] = []
+  // The one that was used last comes last.
+  readonly #idle = new Map<Session, Idle>()
   readonly #underWay = new Map<Promise<unknown>, AbortController>()
   #isClosed = false
 
@@ -95,7 +96,8 @@ export class Pool implements Database {
     const timer = timeout === Infinity ? undefined : setTimeout(drop, timeout * 1000)
     await Promise.allSettled(this.#underWay.keys())
     clearTimeout(timer)
-    await Promise.all(this.#idle.splice(0).map(close))
+    const idle = [...this.#idle.keys()]
+    await Promise.all(idle.map((session) => this.#close(session)))
   }
 
   async #send(statement: Statement, signal: AbortSignal): Promise<object[]> {
@@ -113,18 +115,16 @@ export class Pool implements Database {
 
   async #open(signal: AbortSignal): Promise<Session> {
     const session = await openSession(this.#rules.address, this.#rules.settings, signal)
-    session.socket.once('close', () => {
-      const index = this.#idle.findIndex((one) => one.session === session)
-      for (const { expiry } of index === -1 ? [] : this.#idle.splice(index, 1)) clearTimeout(expiry)
-    })
+    session.socket.once('close', () => this.#forget(session))
     return session
   }
 
   /** The session that was used last; undefined if there is none, or if it no longer answers. */
   async #takeIdle(signal: AbortSignal): Promise<Session | undefined> {
-    const { session, trustedAt, expiry } = this.#idle.pop() ?? {}
-    clearTimeout(expiry)
-    if (!session || performance.now() - trustedAt! <= trustedMs) return session
+    const [session, idle] = [...this.#idle].at(-1) ?? []
+    if (!session || !idle) return undefined
+    this.#forget(session)
+    if (performance.now() - idle.trustedAt <= trustedMs) return session
     const either = AbortSignal.any([signal, AbortSignal.timeout(checkMs)])
     try {
       await untilAborted(session.socket, either, () => session.client.query(''))
@@ -137,12 +137,20 @@ export class Pool implements Database {
 
   #keep(session: Session, trustedAt: number): void {
     if (session.socket.destroyed) return
-    const expiry = setTimeout(() => {
-      this.#idle.splice(this.#idle.indexOf(idle), 1)
-      void close(idle)
-    }, idleMs)
-    const idle = { session, trustedAt, expiry }
-    this.#idle.push(idle)
+    this.#idle.set(session, { trustedAt, expiry: setTimeout(() => void this.#close(session), idleMs) })
+  }
+
+  #forget(session: Session): void {
+    clearTimeout(this.#idle.get(session)?.expiry)
+    this.#idle.delete(session)
+  }
+
+  async #close(session: Session): Promise<void> {
+    this.#forget(session)
+    const ended = session.client.end()
+    // Without waiting for the server, which may be gone.
+    session.socket.destroySoon()
+    await ended
   }
 
   /** Sends a statement to a session. When its time is up it is cancelled; then the session is dropped if nothing comes. */
@@ -190,19 +198,10 @@ export class Pool implements Database {
   }
 }
 
-interface IdleSession {
-  readonly session: Session
-  /** When it last answered, of `performance.now`. */
+interface Idle {
+  /** When the session last answered, of `performance.now`. */
   readonly trustedAt: number
   readonly expiry: NodeJS.Timeout
-}
-
-const close = async ({ session: { client, socket }, expiry }: IdleSession): Promise<void> => {
-  clearTimeout(expiry)
-  const ended = client.end()
-  // Without waiting for the server, which may be gone.
-  socket.destroySoon()
-  await ended
 }
 
 const cancelledCode = '57014'
