@@ -9,8 +9,9 @@ export const cleanupIdempotencyKeys = defineJob({
   attemptDeadline: 600,
   rows: ['idempotency key', 'idempotency keys'],
   verb: 'deleted',
-  // About 15 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips.
-  batchSize: 20_000,
+  // About 40 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips, and each but
+  // the last one costs a walk through its part of the index.
+  batchSize: 50_000,
   // Ten times the 100,000 calls of a busy day.
   maxRows: 1_000_000,
   parameters: z.object({}),

@@ -54,10 +54,12 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
   let from: Bound | undefined
   let outside = Promise.resolve(true)
   let size = drain.batchSize
+  // Of the rows that were counted.
+  let left = drain.due
   let isAtEnd = false
   try {
     while (!isAtEnd && !isOver(drain, progress)) {
-      const page = await findPage(drain, from, size)
+      const page = await findPage(drain, from, size, left)
       isAtEnd = page === undefined
       if (!page) break
       let remaining = 0
@@ -81,6 +83,7 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
       // Only then is it known whether another page may begin.
       if (Number.isFinite(drain.maxBatches)) await outside
       from = page.to
+      left -= page.size
       isAtEnd = page.isLast
     }
   } finally {
@@ -94,6 +97,8 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
 
 interface Page extends Range {
   readonly to: Bound
+  /** The most rows that it has. */
+  readonly size: number
   /** Whether no due row comes after it. */
   readonly isLast: boolean
 }
@@ -118,19 +123,28 @@ const count = async (drain: Drain, range: Range): Promise<number> =>
 const isAnyLeft = async (drain: Drain, range: Range): Promise<boolean> =>
   (await read<{ any: boolean }>(drain, isAnyReady(drain.selection, range)))[0]!.any
 
-/** A page that begins after `from`; undefined if no due row is left. */
-const findPage = async (drain: Drain, from: Bound | undefined, size: number): Promise<Page | undefined> => {
-  const { selection, due } = drain
-  // Where each due row was counted, a run of one page needs no bound.
-  if (!from && !selection.ready && due <= size)
-    return due === 0 ? undefined : { from, to: { at: 'infinity' }, isLast: true }
+/**
+ * The page of at most `size` rows that begins after `from`; undefined if no due row is left.
+ *
+ * @param left how many rows the run's count has left; it has all due rows unless the selection says which are ready.
+ */
+const findPage = async (
+  drain: Drain,
+  from: Bound | undefined,
+  size: number,
+  left: number
+): Promise<Page | undefined> => {
+  const { selection } = drain
+  // The count shows that this page is the last one. Rows that someone has added since would make it larger, no more.
+  if (!selection.ready && left <= size)
+    return left <= 0 ? undefined : { from, to: { at: 'infinity' }, size, isLast: true }
   const [found] = await read<{ at: string | null; isTied: boolean; isLast: boolean }>(
     drain,
     findBound(selection, { from }, size)
   )
   if (!found?.at) return undefined
   const { at, isTied, isLast } = found
-  const page = { from, to: { at }, isLast }
+  const page = { from, to: { at }, size, isLast }
   if (!isTied) return page
   // None if rows have gone since: then those up to this time are a page.
   const [to = page.to] = await read<Bound>(drain, findTiedBound(selection, page, size))

@@ -140,33 +140,59 @@ describe('a run', () => {
     }
   })
 
+  const purge = 'purge-expired-submissions'
   it.each([
-    { what: 'none where no row is due', ages: [], size: 3, bounds: 0, ties: 0, batches: 0 },
+    { what: 'none where no row is due', ages: [], bounds: 0, ties: 0, batches: 0 },
+    { what: 'none where all rows fit into one batch', ages: [1, 2, 3], bounds: 0, ties: 0, batches: 1 },
     {
-      what: 'none where all rows fit into one page',
-      ages: [1, 2, 3],
-      size: 3,
-      bounds: 0,
+      what: 'not that of the last page, by the count',
+      ages: [1, 2, 3, 4, 5, 6],
+      bounds: 1,
       ties: 0,
-      batches: 1
+      batches: 2
     },
-    { what: 'none after the last row', ages: [1, 2, 3, 4, 5, 6], size: 3, bounds: 2, ties: 0, batches: 2 },
-    { what: 'no key where no row is next', ages: [1, 1, 1, 1, 1, 1], size: 3, bounds: 2, ties: 1, batches: 2 }
-  ])('looks for the end of a page where it must: $what', async ({ ages, size, bounds, ties, batches }) => {
-    if (ages.length > 0)
-      await addSessions(sql, ages.length, { expire_date: ages.map((age) => `-${age} days`) })
-    const texts: string[] = []
-    const beside = closeWithTest(
-      await createWorker({ database: after((text) => void texts.push(text)) }, worker)
-    )
-    expect((await beside.run('clear-sessions', { batch_size: size })).body).toMatchObject({
-      affected: ages.length,
-      batches,
-      more: false
-    })
-    const count = (part: string) => texts.filter((text) => text.includes(part)).length
-    expect([count('"isTied"'), count('::text as key'), count('run_batch')]).toEqual([bounds, ties, batches])
-  })
+    {
+      what: 'by the key where rows have the same time',
+      ages: [1, 1, 1, 1, 1, 1],
+      bounds: 1,
+      ties: 1,
+      batches: 2
+    },
+    {
+      what: 'that of each page of a purge',
+      ages: [1, 2, 3, 4, 5, 6],
+      bounds: 2,
+      ties: 0,
+      batches: 2,
+      job: purge
+    },
+    {
+      what: 'not by the key where no row is next',
+      ages: [1, 1, 1],
+      bounds: 1,
+      ties: 0,
+      batches: 1,
+      job: purge
+    }
+  ])(
+    'looks for the end of a page: $what',
+    async ({ ages, bounds, ties, batches, job = 'clear-sessions' }) => {
+      const times = ages.map((age) => `-${age} days`)
+      if (job === purge) await addSubmissions(sql, times.length, { expires_at: times })
+      else if (times.length > 0) await addSessions(sql, times.length, { expire_date: times })
+      const texts: string[] = []
+      const beside = closeWithTest(
+        await createWorker({ database: after((text) => void texts.push(text)) }, worker)
+      )
+      expect((await beside.run(job, { batch_size: 3 })).body).toMatchObject({
+        affected: ages.length,
+        batches,
+        more: false
+      })
+      const count = (part: string) => texts.filter((text) => text.includes(part)).length
+      expect([count('"isTied"'), count('::text as key'), count('run_batch')]).toEqual([bounds, ties, batches])
+    }
+  )
 
   it('goes on with the rows that are left when others are gone between its two looks for the end of a page', async () => {
     await addSessions(sql, 6, { expire_date: Array.from({ length: 6 }, () => '-1 day') })
