@@ -8,7 +8,7 @@ export const reasons: Readonly<Record<string, string>> = {
   jobs:
     'the batches of a delete take less than the one statement; besides, a run counts its due rows and looks for the end of ' +
     'each page but the last by walks of the index (12 and 5 ms of 110 ms), and takes a dozen round trips for its lease, its ' +
-    'guards and its end (9 ms).',
+    'guards and its end (9 ms). Rounds of one job differ by more than that, in both directions.',
   'jobs: purge-expired-submissions':
     'each row with files is looked at and locked a moment before its files go, and locked and judged again before it is ' +
     'marked; the one statement does this once. Most of it happens while files go. PostgreSQL also tidies full index pages ' +
