@@ -1,11 +1,11 @@
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { escapeControls } from '../emulator/terminal-text.ts'
 import { keepLoopback } from '../machine/loopback.ts'
 import { stages } from '../infra/stages.ts'
 import { describeAttempt, describeColumns } from './attempt-line.ts'
 import { parseOptions } from './options.ts'
 import { writeReadyFile } from './ready-file.ts'
+import { describeSevere } from './severe-line.ts'
 import { describeSystem } from './system-description.ts'
 
 const main = async (interruption: AbortSignal): Promise<void> => {
@@ -75,11 +75,9 @@ let lastSevere = ''
 
 /** Prints the worker's warnings on the terminal too, a repeated one only once; the log has them all. */
 const printSevere = (line: string): void => {
-  const [, severity] = /^\{.*"severity":"([A-Z]+)"/.exec(line) ?? []
-  if (severity === 'DEBUG' || severity === 'INFO') return
-  const [, message] = /"message":"((?:[^"\\]|\\.)*)"/.exec(line) ?? []
-  const text = `worker: ${message === undefined ? line : (JSON.parse(`"${message}"`) as string)}`
-  if (text !== lastSevere) print(escapeControls(text))
+  const text = describeSevere(line)
+  if (text === undefined) return
+  if (text !== lastSevere) print(text)
   lastSevere = text
 }
 

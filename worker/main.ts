@@ -13,6 +13,8 @@ import { openStoredFiles } from './stored-files.ts'
 // Cloud Run kills the process 10 s after SIGTERM; the log is flushed before that, even if something hangs.
 const exitAfterMs = 8_000
 
+const stopping = new AbortController()
+
 const main = async (): Promise<void> => {
   const environment = readEnvironment(process.env)
   const jobs = applySettings(catalogue, environment.settings)
@@ -23,7 +25,6 @@ const main = async (): Promise<void> => {
   // Connects while the app is being built.
   const migrated = migrate(database)
   for (const begun of [migrated, health.query(sql`select 1`)]) begun.catch(() => undefined)
-  const stopping = new AbortController()
   const app = buildApp({
     ...environment,
     jobs,
@@ -61,12 +62,15 @@ const main = async (): Promise<void> => {
         if (faults.length > 0) log.error(`${job.id} cannot run as things are: ${faults.join('; ')}`)
       }
     } catch (error) {
-      log.warn({ err: error }, 'the tables could not be checked; each run checks them again')
+      if (!stopping.signal.aborted)
+        log.warn({ err: error }, 'the tables could not be checked; each run checks them again')
     }
   }
 }
 
 main().catch((error: unknown) => {
+  // A stop closes the connections of a start that is under way.
+  if (stopping.signal.aborted) return
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   process.exit(1)
 })

@@ -5,6 +5,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createDatabase } from '../database.ts'
@@ -143,4 +144,39 @@ describe('the worker as a process', () => {
     expect(code).toBe(0)
     await proxy.close()
   })
+
+  it('ends on SIGTERM while it starts: without a complaint, and it exits with 0', async () => {
+    const { url } = await createDatabase()
+    const proxy = await openProxy(url)
+    proxy.onPiece = () => {
+      child.kill('SIGTERM')
+      return untilCut
+    }
+    const child = workers.launch(proxy.url)
+    const ended = once(child, 'exit')
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)])
+    expect(await ended).toEqual([0, null])
+    expect(stderr).toBe('')
+    expect(stdout.trimEnd().split('\n')).toEqual([expect.stringContaining('"severity":"INFO"')])
+    await proxy.close()
+  })
+
+  it('ends on SIGTERM while it checks the tables, which is no fault of theirs', async () => {
+    const { url } = await createDatabase()
+    const proxy = await openProxy(url)
+    const worker = await workers.start(proxy.url)
+    const output = text(worker.child.stdout!)
+    proxy.onPiece = (_piece, data) => {
+      if (!data.includes('pg_attribute')) return true
+      worker.child.kill('SIGTERM')
+      return untilCut
+    }
+    await fetch(`${worker.url}/health/ready`)
+    expect(await worker.exit).toEqual([0, null])
+    expect((await output).trimEnd().split('\n')).toEqual([expect.stringContaining('"severity":"INFO"')])
+    await proxy.close()
+  })
 })
+
+/** What a proxy waits for that passes nothing on until its connections are cut. */
+const untilCut = new Promise<boolean>(() => undefined)

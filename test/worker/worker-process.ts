@@ -1,9 +1,10 @@
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess, type ChildProcessByStdio } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import type { Readable } from 'node:stream'
 import { writeBundles } from '../../worker/bundle.ts'
 
 /** A worker as its own process, listening. */
@@ -21,6 +22,11 @@ export interface WorkerProcesses {
     databaseUrl: string,
     environment?: Readonly<Record<string, string>>
   ) => Promise<WorkerProcess>
+  /** The same, without waiting until it listens. */
+  readonly launch: (
+    databaseUrl: string,
+    environment?: Readonly<Record<string, string>>
+  ) => ChildProcessByStdio<null, Readable, Readable>
   /** Kills what still runs. */
   readonly close: () => Promise<void>
 }
@@ -30,9 +36,9 @@ export const bundleWorker = async (): Promise<WorkerProcesses> => {
   const directory = await mkdtemp(join(tmpdir(), 'worker-'))
   await writeBundles(directory)
   const children = new Set<ChildProcess>()
-  const start: WorkerProcesses['start'] = async (databaseUrl, environment = {}) => {
+  const launch: WorkerProcesses['launch'] = (databaseUrl, environment = {}) => {
     const child = spawn(process.execPath, [join(directory, 'worker.cjs')], {
-      stdio: ['ignore', 'pipe', 'inherit'],
+      stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         PORT: '0',
         DATABASE_URL: databaseUrl,
@@ -44,6 +50,11 @@ export const bundleWorker = async (): Promise<WorkerProcesses> => {
       }
     })
     children.add(child)
+    return child
+  }
+  const start: WorkerProcesses['start'] = async (databaseUrl, environment) => {
+    const child = launch(databaseUrl, environment)
+    child.stderr.pipe(process.stderr)
     const exit = once(child, 'exit')
     for await (const line of createInterface({ input: child.stdout })) {
       const url = /listens on (\S+)"/.exec(line)?.[1]
@@ -57,5 +68,5 @@ export const bundleWorker = async (): Promise<WorkerProcesses> => {
     for (const child of children) child.kill('SIGKILL')
     await rm(directory, { recursive: true, force: true })
   }
-  return { directory, start, close }
+  return { directory, start, launch, close }
 }
