@@ -1,4 +1,3 @@
-import * as z from 'zod'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { defineJob, type Selection } from '../../jobs/define-job.ts'
 import { jobs } from '../../jobs/index.ts'
@@ -33,10 +32,7 @@ const createWith = async (selection: Partial<Selection>) =>
             attemptDeadline: 60,
             rows: ['session', 'sessions'],
             verb: 'counted',
-            batchSize: 1,
             maxRows: 1,
-            parameters: z.object({}),
-            tables: {},
             selection: () => ({
               from: 'django_session',
               time: 'expire_date',

@@ -4,6 +4,7 @@ import { createDatabase, type TestDatabase } from '../database.ts'
 import { endWorkerSessions } from '../worker-sessions.ts'
 import { openProxy, type DatabaseProxy } from './database-proxy.ts'
 import { deletedFrom, faultData } from './fault-data.ts'
+import { endLeases } from './leases.ts'
 import { faultRounds, faultSeed, makeRandom } from './random.ts'
 import { bundleWorker, type WorkerProcesses } from './worker-process.ts'
 import { createWorker } from './worker-under-test.ts'
@@ -26,12 +27,6 @@ const compare = async ({ sql }: TestDatabase, job: JobId, added: number) => {
     : await count(sql, data.changed)
   return { recorded, real: { affected: changed, failed: await count(sql, data.failed) } }
 }
-
-/** Ends a crashed worker's lease without its minute's wait. */
-const endLeases = (sql: TestDatabase['sql']) => sql`
-  update scheduled_jobs.run
-  set lease_expires_at = clock_timestamp() - interval '1 second'
-  where state = 'running'`
 
 describe(`faults, seed ${faultSeed}`, () => {
   let workers: WorkerProcesses

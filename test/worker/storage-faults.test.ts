@@ -11,6 +11,7 @@ import { createDatabase } from '../database.ts'
 import { addRun, addSubmission } from '../rows.ts'
 import { openCloudStorageServer, type Fault } from './cloud-storage-server.ts'
 import { openProxy } from './database-proxy.ts'
+import { endLeases } from './leases.ts'
 import { faultRounds, faultSeed, makeRandom } from './random.ts'
 import { createWorker } from './worker-under-test.ts'
 
@@ -75,10 +76,10 @@ const readState = async (sql: Sql, lane: string) => {
   }
 }
 
-const passMinute = (sql: Sql) =>
-  sql.unsafe(`
-  update submissions_purgeretry set next_retry_at = now() where attempt_count < 5;
-  update scheduled_jobs.run set lease_expires_at = now() - interval '1 second' where state = 'running'`)
+const passMinute = async (sql: Sql) => {
+  await sql`update submissions_purgeretry set next_retry_at = now() where attempt_count < 5`
+  await endLeases(sql)
+}
 
 const makeFault = (random: (limit: number) => number): Fault[] => {
   const faults: Fault[][] = [[503], [503, 429], [403], ['break'], ['hang'], [500], [412]]

@@ -3,6 +3,7 @@ import { describe, expect, it, type TestContext } from 'vitest'
 import { createDatabase } from '../database.ts'
 import { addSession, addSubmission } from '../rows.ts'
 import { openProxy, type DatabaseProxy } from './database-proxy.ts'
+import { endLeases } from './leases.ts'
 import { createWorker, type WorkerUnderTest } from './worker-under-test.ts'
 
 const attemptDeadline = 15
@@ -55,12 +56,6 @@ const statesOf = async ({ sql }: WorkerUnderTest) => {
   return rows.map(({ state, error }) => `${state}${error ? `: ${error}` : ''}`)
 }
 
-/** Ends a crashed worker's lease without its minute's wait. */
-const endLeases = ({ sql }: WorkerUnderTest) => sql`
-  update scheduled_jobs.run
-  set lease_expires_at = clock_timestamp() - interval '1 second'
-  where state = 'running'`
-
 const timeIsUp = /^failed: the time of the run was up: /
 
 describe('a run is answered within attemptDeadline, and the next one works, though', () => {
@@ -98,7 +93,7 @@ describe('a run is answered within attemptDeadline, and the next one works, thou
       await held.promise
     )()
     expect(await statesOf(worker)).toEqual(['running'])
-    await endLeases(worker)
+    await endLeases(worker.sql)
     expect((await runInTime(worker, 'purge-expired-submissions')).body).toMatchObject({ affected: 1 })
   })
 
@@ -145,7 +140,7 @@ describe('a run is answered within attemptDeadline, and the next one works, thou
       swallowFrom(worker.proxy, isFirst)
       expect((await runInTime(worker)).statusCode).toBe(500)
       worker.proxy.onPiece = () => true
-      await endLeases(worker)
+      await endLeases(worker.sql)
       expect((await runInTime(worker)).body).toMatchObject({ status: 'completed' })
       expect(await worker.sql`select from django_session`).toHaveLength(0)
       const [{ affected } = { affected: 0 }] = await worker.sql<{ affected: number }[]>`
