@@ -11,21 +11,11 @@ export const cleanupCallbackReceipts = defineJob({
   attemptDeadline: 600,
   rows: ['callback receipt', 'callback receipts'],
   verb: 'deleted',
-  // About 40 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips, and each but
-  // the last one costs a walk through its part of the index.
-  batchSize: 50_000,
   // Ten times the 10,000 callbacks of a busy day, for each of the seven days between two runs.
   maxRows: 700_000,
   parameters: z.object({
     days: z.int().min(1).max(36_500).describe('keep receipts this many days').exactOptional()
   }),
-  tables: {
-    validations_callbackreceipt: {
-      select: { id: 'uuid', received_at: 'timestamp with time zone' },
-      update: { id: 'uuid' },
-      delete: true
-    }
-  },
   selection: ({ days = defaultDays }) => ({
     from: 'validations_callbackreceipt',
     time: 'received_at',

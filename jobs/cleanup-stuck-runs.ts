@@ -93,11 +93,7 @@ export const cleanupStuckRuns = defineJob({
   }),
   tables: {
     validations_validationrun: {
-      select: {
-        id: 'uuid',
-        status: 'character varying',
-        started_at: 'timestamp with time zone'
-      },
+      select: { status: 'character varying' },
       update: {
         status: 'character varying',
         error: 'text',

@@ -1,4 +1,3 @@
-import * as z from 'zod'
 import { defineJob } from './define-job.ts'
 
 /** Deletes expired sessions. */
@@ -9,19 +8,8 @@ export const clearSessions = defineJob({
   attemptDeadline: 600,
   rows: ['session', 'sessions'],
   verb: 'deleted',
-  // About 40 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips, and each but
-  // the last one costs a walk through its part of the index.
-  batchSize: 50_000,
   // A busy day leaves 50,000 sessions; ten times as many are a mistake, or a backlog that a person should see.
   maxRows: 500_000,
-  parameters: z.object({}),
-  tables: {
-    django_session: {
-      select: { session_key: 'character varying', expire_date: 'timestamp with time zone' },
-      update: { session_key: 'character varying' },
-      delete: true
-    }
-  },
   selection: () => ({
     from: 'django_session',
     time: 'expire_date',

@@ -1,4 +1,4 @@
-import type * as z from 'zod'
+import * as z from 'zod'
 import { findCronFault } from '../schedule/cron-expression.ts'
 import { shortestPeriod } from '../schedule/ticks.ts'
 import type { CommonParameters, ParameterObject } from './parameters.ts'
@@ -148,13 +148,14 @@ export interface JobDefinition<Parameters extends ParameterObject = ParameterObj
   readonly rows: readonly [string, string]
   /** What happens to a row: `deleted`. */
   readonly verb: string
-  /** Rows in a batch, unless `batch_size` says otherwise. */
-  readonly batchSize: number
+  /** Rows in a batch, unless `batch_size` says otherwise; preset for a deletion of rows without files. */
+  readonly batchSize?: number
   /** A run that finds more due rows than this is refused and touches none, unless the stage allows more. */
   readonly maxRows: number
   /** Schemas of this job's own parameters, besides the common ones. */
-  readonly parameters: Parameters
-  readonly tables: Readonly<Record<string, TableUse>>
+  readonly parameters?: Parameters
+  /** What the job uses besides the key and the time of its selection, and what a deletion needs. */
+  readonly tables?: Readonly<Record<string, TableUse>>
   /** The release of the application that the job knows, if it would do harm on another one. */
   readonly release?: KnownRelease
   /** The due rows. The count, a dry run's sample, the batches and `more` all derive from it. */
@@ -173,18 +174,25 @@ export interface Notice {
   readonly describe: (count: number) => string
 }
 
-/** An entry of the catalogue. */
-export type Job<Id extends string = string> = JobDefinition & { readonly id: Id }
+/** An entry of the catalogue: a definition with all that follows from it. */
+export type Job<Id extends string = string> = JobDefinition &
+  Required<Pick<JobDefinition, 'batchSize' | 'parameters' | 'tables'>> & { readonly id: Id }
+
+// About 40 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips, and each but the
+// last one costs a walk through its part of the index.
+const presetBatchSize = 50_000
 
 /**
  * Declares a job. A faulty declaration fails when the program starts, not when the job first fires.
  *
  * @throws RangeError that names the job and every fault.
  */
-export const defineJob = <const Id extends string, Parameters extends ParameterObject>(
+export const defineJob = <const Id extends string, Parameters extends ParameterObject = z.ZodObject<{}>>(
   definition: JobDefinition<Parameters> & { readonly id: Id }
 ): Job<Id> => {
-  const { id, schedule, description, attemptDeadline, batchSize, maxRows } = definition
+  // The wider type is safe: the worker checks parameters against the job's schema before it calls `selection`.
+  const given: JobDefinition & { readonly id: Id } = definition
+  const { id, schedule, description, attemptDeadline, batchSize = presetBatchSize, maxRows } = given
   const { min, max } = attemptDeadlineRange
   const faults: string[] = []
   if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(id) || id.length > 60) {
@@ -212,9 +220,29 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
     faults.push(`batchSize must be at least 1, got ${batchSize}`)
   if (!Number.isInteger(maxRows) || maxRows < 1) faults.push(`maxRows must be at least 1, got ${maxRows}`)
   if (faults.length > 0) throw new RangeError(`job '${id}': ${faults.join('; ')}`)
-  // The wider type is safe: the worker checks parameters against the job's schema before it calls `selection`.
-  return definition
+  return { ...given, batchSize, parameters: given.parameters ?? z.object({}), tables: listTables(given) }
 }
+
+/** What a job uses, with what follows from its selection: how rows are ordered, and what deleting them needs. */
+const listTables = (definition: JobDefinition): Job['tables'] => {
+  const { work, tables = {} } = definition
+  const { from, time, key, keyType } = definition.selection({})
+  const [table = from] = from.split(' ')
+  const keyColumn = { [columnOf(key)]: keyType === 'varchar' ? 'character varying' : keyType }
+  const { select, ...others }: Partial<TableUse> = tables[table] ?? {}
+  return {
+    [table]: {
+      // To lock a row needs a right to update it.
+      ...(work === 'delete' ? { update: keyColumn, delete: true } : {}),
+      ...others,
+      select: { ...keyColumn, [columnOf(time)]: 'timestamp with time zone', ...select }
+    },
+    ...Object.fromEntries(Object.entries(tables).filter(([name]) => name !== table))
+  }
+}
+
+/** A column without the alias of its table. */
+const columnOf = (name: string): string => name.slice(name.indexOf('.') + 1)
 
 /**
  * Whether the minute field alone shows that a schedule's period is at least this many seconds, for up to half an hour.

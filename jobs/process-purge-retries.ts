@@ -1,4 +1,3 @@
-import * as z from 'zod'
 import { defineJob, type Change } from './define-job.ts'
 import { events } from './events.ts'
 import {
@@ -68,15 +67,12 @@ export const processPurgeRetries = defineJob({
   batchSize: 2_000,
   // As many as one run of the hourly job may touch: all of its purges may have failed.
   maxRows: 50_000,
-  parameters: z.object({}),
   tables: {
     submissions_purgeretry: {
       select: {
-        id: 'bigint',
         submission_id: 'uuid',
         created_at: 'timestamp with time zone',
         last_attempt_at: 'timestamp with time zone',
-        next_retry_at: 'timestamp with time zone',
         attempt_count: 'integer'
       },
       update: {

@@ -1,4 +1,3 @@
-import * as z from 'zod'
 import { defineJob } from './define-job.ts'
 import {
   deleteFiles,
@@ -30,15 +29,9 @@ export const purgeExpiredSubmissions = defineJob({
   batchSize: 5_000,
   // Ten times the 5,000 submissions of a busy day, though the job runs hourly: many may expire at once.
   maxRows: 50_000,
-  parameters: z.object({}),
   tables: {
     submissions_submission: {
-      select: {
-        id: 'uuid',
-        input_file: 'character varying',
-        expires_at: 'timestamp with time zone',
-        content_purged_at: 'timestamp with time zone'
-      },
+      select: { input_file: 'character varying', content_purged_at: 'timestamp with time zone' },
       ...purgedSubmission
     },
     submissions_purgeretry: {

@@ -30,18 +30,10 @@ export const clearAuditLog = defineJob({
   attemptDeadline: 1_200,
   rows: ['entry', 'entries'],
   verb: 'deleted',
-  batchSize: 20_000,
   maxRows: 200_000,
   parameters: z.object({
     days: z.int().min(1).max(36_500).describe('keep entries this many days').exactOptional()
   }),
-  tables: {
-    audit_log: {
-      select: { id: 'bigint', at: 'timestamp with time zone' },
-      update: { id: 'bigint' },
-      delete: true
-    }
-  },
   selection: ({ days = defaultDays }) => ({
     from: 'audit_log',
     time: 'at',

@@ -1,4 +1,3 @@
-import * as z from 'zod'
 import { describe, expect, it } from 'vitest'
 import { defineCatalogue, defineJob, endpointOf, type JobDefinition } from '../../jobs/define-job.ts'
 
@@ -9,10 +8,7 @@ const valid: JobDefinition = {
   attemptDeadline: 300,
   rows: ['row', 'rows'],
   verb: 'counted',
-  batchSize: 1,
   maxRows: 1,
-  parameters: z.object({}),
-  tables: {},
   selection: () => ({ from: 'rows', time: 'at', key: 'id', keyType: 'bigint', due: 'at < $1' }),
   work: 'delete'
 }
@@ -82,14 +78,65 @@ describe('defineJob', () => {
   })
 })
 
+describe('the tables of a job', () => {
+  it('hold what orders the rows of a deletion, and what deleting them needs', () => {
+    expect(defineJob(valid).tables).toEqual({
+      rows: {
+        select: { id: 'bigint', at: 'timestamp with time zone' },
+        update: { id: 'bigint' },
+        delete: true
+      }
+    })
+  })
+
+  it('hold what the definition adds to them', () => {
+    const tables = {
+      others: { select: { row_id: 'bigint' } },
+      rows: { select: { state: 'text' }, insert: { id: 'bigint' } }
+    }
+    expect(defineJob({ ...valid, tables }).tables).toEqual({
+      rows: {
+        select: { id: 'bigint', at: 'timestamp with time zone', state: 'text' },
+        insert: { id: 'bigint' },
+        update: { id: 'bigint' },
+        delete: true
+      },
+      others: { select: { row_id: 'bigint' } }
+    })
+  })
+
+  it('hold columns without the alias of their table, and no right to delete for a job that updates', () => {
+    const { tables } = defineJob({
+      ...valid,
+      selection: () => ({
+        from: 'rows one',
+        time: 'one.at',
+        key: 'one.name',
+        keyType: 'varchar',
+        due: 'true'
+      }),
+      work: { changes: [] }
+    })
+    expect(tables).toEqual({
+      rows: { select: { name: 'character varying', at: 'timestamp with time zone' } }
+    })
+  })
+
+  it('stay what they are if a job is defined again', () => {
+    const job = defineJob(valid)
+    expect(defineJob(job)).toEqual(job)
+  })
+})
+
 describe('defineCatalogue', () => {
   it('keeps the jobs in their order', () => {
-    const catalogue = [valid, { ...valid, id: 'another' }]
+    const catalogue = [defineJob(valid), defineJob({ ...valid, id: 'another' })]
     expect(defineCatalogue(catalogue)).toEqual(catalogue)
   })
 
   it('refuses two jobs with one id', () => {
-    expect(() => defineCatalogue([valid, { ...valid, id: 'another' }, valid])).toThrow(
+    const job = defineJob(valid)
+    expect(() => defineCatalogue([job, { ...job, id: 'another' }, job])).toThrow(
       new RangeError("job 'count-rows': id must be unique in the catalogue, got it twice")
     )
   })
