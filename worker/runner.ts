@@ -10,6 +10,7 @@ import { limitStatements, sendFirst } from './database.ts'
 import type { Database } from './database/pool.ts'
 import { drainRows, type Left } from './drain.ts'
 import { findGuardFaults } from './guards.ts'
+import { startHeartbeat } from './heartbeat.ts'
 import {
   abandonDeadRuns,
   beginRun,
@@ -20,12 +21,11 @@ import {
   type Delivery,
   type RunRecord
 } from './ledger.ts'
-import { startHeartbeat } from './heartbeat.ts'
-import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { messageOf } from './log.ts'
+import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { describeDryRun, describeRefusal, describeRun, findNotice, logEnd } from './report.ts'
 import { startTime, type RunTime } from './run-time.ts'
-import { countDueRows, type Drain } from './statements.ts'
+import { countDueRows } from './statements.ts'
 
 /** What runs need from the process. */
 export interface RunnerOptions extends WatchOptions {
@@ -208,28 +208,22 @@ const select = ({ executions, job, parameters }: Run): Selection => {
 }
 
 const drain = (run: Run, selection: Selection, due: number): Promise<Left> => {
-  const { database, runId, startedAt, job, parameters, files, executions, time, log } = run
-  const services: Drain['services'] = {
-    ...(files ? { files } : {}),
-    ...(executions ? { executions } : {}),
-    signal: time.signal,
-    log,
-    done: new Map()
-  }
-  const { batch_size: batchSize = job.batchSize, max_batches: maxBatches = Number.POSITIVE_INFINITY } =
-    parameters
+  const { job, parameters, files, executions, time, log } = run
   return drainRows({
-    database,
-    runId,
-    startedAt,
+    ...run,
     selection,
     work: job.work,
     due,
-    services,
-    batchSize,
-    maxBatches,
-    isTimeUp: time.isUp,
-    log
+    services: {
+      ...(files ? { files } : {}),
+      ...(executions ? { executions } : {}),
+      signal: time.signal,
+      log,
+      done: new Map()
+    },
+    batchSize: parameters.batch_size ?? job.batchSize,
+    maxBatches: parameters.max_batches ?? Number.POSITIVE_INFINITY,
+    isTimeUp: time.isUp
   })
 }
 
