@@ -13,7 +13,7 @@ export const reasons: Readonly<Record<string, string>> = {
     'each row with files is looked at and locked a moment before its files go, and locked and judged again before it is ' +
     'marked; the one statement does this once. Most of it happens while files go, but the worker and PostgreSQL each work ' +
     'for three quarters of the run, where the reference keeps one of them busy at a time. PostgreSQL also tidies full index ' +
-    'pages more often for a thousand rows a statement than for all. Runs on one day gave 1.04, 1.28 and 1.36.',
+    'pages more often for a thousand rows a statement than for all. The three last runs of all benchmarks gave 1.03, 1.07 and 1.28.',
   'jobs: process-purge-retries':
     'each retry is looked at and locked with its submission a moment before its files go, and again before both are changed; ' +
     'besides, each batch looks for submissions purged before. The one statement does neither.',
