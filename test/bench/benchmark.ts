@@ -24,6 +24,9 @@ export interface Bench {
   readonly say: (line: string) => void
 }
 
+/** How many pairs the rows of a round serve, where one slow write of the disk would decide a pair. */
+export const pairsARound = ({ isSmall }: Pick<Bench, 'isSmall'>): number => (isSmall ? 1 : 3)
+
 /**
  * Ours goes first in even rounds, the reference in odd ones: what a round leaves behind harms both alike.
  *

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { jobs, type JobId } from '../../jobs/index.ts'
 import { deletions } from '../jobs/deletions.ts'
-import { inTurns, type Bench, type Benchmark } from './benchmark.ts'
+import { inTurns, pairsARound, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
 import { callJob, makeBundles, startWorkerProcess, warmUp, type Bundles } from './bundled-worker.ts'
 import { canKeepApart, keepApart } from './cores.ts'
@@ -35,8 +35,6 @@ const smallIds: readonly JobId[] = ['purge-expired-submissions']
 const maxWait = 100
 // The deletes are over so soon that few statements of the load meet them: three times the rows give the p99 a meaning.
 const scaleOf = (id: JobId): number => (id in deletions ? 3 : 1)
-// One flush that takes long is the p99 of a whole run: so the rows of a round serve several pairs, and the median counts.
-const pairsARound = 3
 const idleMs = 500
 
 /** Milliseconds that the load's statements took alone, and while something was at work. */
@@ -65,7 +63,8 @@ const measureHarm = async (
   for (let round = 0; round < bench.rounds; round += 1) {
     const seed = bench.seed + round
     const original = await server.create('harm_seed', (sql) => seeds[id](sql, amounts, seed))
-    for (let turn = 0; turn < (bench.isSmall ? 1 : pairsARound); turn += 1) {
+    // One flush that takes long is the p99 of a whole run.
+    for (let turn = 0; turn < pairsARound(bench); turn += 1) {
       const pair = await measurePair(server, bundles, original, id, bench.seed + pairs.length)
       pairs.push(pair)
       const { value, reference } = p99Of(pair)

@@ -1,5 +1,5 @@
 import { jobs, type JobId } from '../../jobs/index.ts'
-import { inTurns, time, type Bench, type Benchmark } from './benchmark.ts'
+import { inTurns, pairsARound, time, type Bench, type Benchmark } from './benchmark.ts'
 import type { BenchDatabase, BenchServer } from './bench-server.ts'
 import { canKeepApart, keepApart } from './cores.ts'
 import {
@@ -61,7 +61,8 @@ const measureJob = async (
   for (let round = 0; round < count; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
     const pairs: [number, number][] = []
-    for (let pair = 0; pair < pairsOf(bench, id); pair += 1)
+    // Deleting rows takes a fifth of a second, which one slow write of the disk changes by half; files take seconds.
+    for (let pair = 0; pair < (hasFiles.has(id) ? 1 : pairsARound(bench)); pair += 1)
       pairs.push(await inTurns(round + pair, ...sidesOf(server, bundles, original, id, amounts.due)))
     const value = medianOf(pairs.map(([ours]) => ours))
     const reference = medianOf(pairs.map(([, theirs]) => theirs))
@@ -78,9 +79,6 @@ const measureJob = async (
     remark: isKeptApart(id) ? `${rows}; PostgreSQL has a core of its own` : rows
   }
 }
-
-/** Deleting rows takes a fifth of a second, which one slow write of the disk changes by half. */
-const pairsOf = ({ isSmall }: Bench, id: JobId): number => (isSmall || hasFiles.has(id) ? 1 : 3)
 
 /** The job, and the statement that does the same, each on a copy of its own. */
 const sidesOf = (
