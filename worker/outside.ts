@@ -10,7 +10,7 @@ import {
   type Drain,
   type Progress
 } from './statements.ts'
-import { findOutsideRows, listLeft, lockRows, type Range } from './pages.ts'
+import { findOutsideRows, listLeft, lockRows, type PageStatement, type Range } from './pages.ts'
 
 // All deletions of a group start at once, so only milliseconds pass between the check of its rows and their deletions.
 const groupSize = 50
@@ -38,13 +38,13 @@ export const workOutside = async (
   const rows = await read<{ key: string }>(drain, listLeft(selection, page))
   progress.held += rows.length
   let keys: readonly string[] = rows.map(({ key }) => key)
-  // Rows that were locked are tried again, one group after the other: another group, or the batch being recorded, may have
-  // held them. Two retries may be of one submission.
+  // Rows that were locked are tried again, one group after the other, and while no batch is under way: another group or
+  // a batch of this run may have held them. Two retries may be of one submission, even on different pages.
   for (const groupsAtOnce of [mostGroupsAtOnce, 1]) {
     const skipped: string[] = []
     for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
       if (isOver(drain, progress)) return false
-      const { worked, failures } = await workOn(drain, outside, chunk, groupsAtOnce)
+      const { worked, failures } = await workOn(drain, outside, chunk, groupsAtOnce, progress)
       const found = new Set(worked.keys)
       skipped.push(...chunk.filter((key) => !found.has(key)))
       // If the previous batch failed, the run ends, but only once the work done since is recorded.
@@ -56,8 +56,6 @@ export const workOutside = async (
       // Whether another batch may begin is known once this one has ended.
       if (groupsAtOnce === 1 || Number.isFinite(maxBatches)) await progress.recorded
     }
-    if (skipped.length === 0) break
-    await progress.recorded
     keys = skipped
   }
   // If the time ran out, rows were left: the next run finds them.
@@ -70,7 +68,15 @@ interface Worked extends OutsideResult {
 }
 
 /** Works on the rows that are changed together; once a group has failed, no further group begins. */
-const workOn = async (drain: Drain, outside: Outside, keys: readonly string[], groupsAtOnce: number) => {
+const workOn = async (
+  drain: Drain,
+  outside: Outside,
+  keys: readonly string[],
+  groupsAtOnce: number,
+  progress: Progress
+) => {
+  const find: Find = (statement) =>
+    groupsAtOnce === 1 ? progress.inTurn(() => read(drain, statement)) : read(drain, statement)
   const proofs: OutsideContext['proofs'] = new Map()
   const limit = pLimit(groupsAtOnce)
   const failures: unknown[] = []
@@ -79,7 +85,7 @@ const workOn = async (drain: Drain, outside: Outside, keys: readonly string[], g
       limit(async () => {
         if (failures.length > 0 || drain.services.signal.aborted) return []
         try {
-          return await workOnGroup(drain, outside, group, proofs)
+          return await workOnGroup(drain, outside, group, proofs, find)
         } catch (error) {
           failures.push(error)
           return []
@@ -90,19 +96,20 @@ const workOn = async (drain: Drain, outside: Outside, keys: readonly string[], g
   return { worked: join(groups.flat()), failures }
 }
 
+/** Locks and reads the rows of a group, as `findOutsideRows` says. */
+type Find = (statement: PageStatement) => Promise<readonly { key: string; isOutside: boolean }[]>
+
 /** @returns an empty list if the outcome is unknown, so that nothing is recorded. */
 const workOnGroup = async (
   drain: Drain,
   outside: Outside,
   group: readonly string[],
-  proofs: OutsideContext['proofs']
+  proofs: OutsideContext['proofs'],
+  find: Find
 ): Promise<readonly Worked[]> => {
   const { selection, services } = drain
   try {
-    const rows = await read<{ key: string; isOutside: boolean }>(
-      drain,
-      findOutsideRows(selection, outside, group)
-    )
+    const rows = await find(findOutsideRows(selection, outside, group))
     const needing = rows.filter(({ isOutside }) => isOutside)
     const result = await outside.act(needing, { ...services, proofs })
     // Rows that no longer need the work are changed as well: the work for another row may have covered them.

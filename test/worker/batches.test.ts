@@ -2,7 +2,7 @@ import { EventEmitter, once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { jobs } from '../../jobs/index.ts'
 import type { Database, Statement } from '../../worker/database/pool.ts'
-import { addRuns, addSession, addSessions, addSubmissions } from '../rows.ts'
+import { addPurgeRetries, addRuns, addSession, addSessions, addSubmissions } from '../rows.ts'
 import { faultData } from './fault-data.ts'
 import { closeWithTest, createWorker, type Answer } from './worker-under-test.ts'
 
@@ -52,6 +52,36 @@ describe('a row that someone holds', () => {
     })
     expect([...worker.storage.objects]).toEqual([])
     expect((await run('purge-expired-submissions')).body).toMatchObject({ affected: 1 })
+  })
+
+  it('keeps no row of an earlier page from being done, even if its own batch holds what they share', async () => {
+    const [id] = await addSubmissions(sql, 1, {
+      content: '',
+      input_file: 'uploads/shared.json',
+      expires_at: '-1 day'
+    })
+    await addPurgeRetries(sql, 2, { submission_id: id!, next_retry_at: ['-2 seconds', '-1 second'] })
+    let isFirst = true
+    const database: Database = {
+      query: async <Row extends object>(statement: Statement, limit?: number) => {
+        // The first page's group comes once the second page's batch has the submission and waits for its retry.
+        if (isFirst && statement.text.includes('"isOutside"')) {
+          isFirst = false
+          await waitUntilBlocked()
+        }
+        return worker.pool.query<Row>(statement, limit)
+      }
+    }
+    const beside = closeWithTest(await createWorker({ database }, worker))
+    const later = 'next_retry_at = (select max(next_retry_at) from submissions_purgeretry)'
+    await whileHolding(`select from submissions_purgeretry where ${later} for update`, async () => {
+      expect((await beside.run('process-purge-retries', { batch_size: 1 })).body).toMatchObject({
+        affected: 1,
+        failed: 0,
+        held: 1
+      })
+    })
+    expect((await run('process-purge-retries')).body).toMatchObject({ affected: 1, held: 0 })
   })
 
   it('is looked at again where it is free in time: a submission that got a file is purged with it', async () => {
