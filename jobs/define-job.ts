@@ -83,12 +83,10 @@ export interface Outside {
    * skipped and `$2 -> 'asks'` is false.
    */
   readonly needs: keyof OutsideServices
-  /** Which rows need it. */
-  readonly where: string
   /** The columns that `act` needs, as a select list. */
   readonly columns: string
   /**
-   * Does the work for the rows of a small group that need it, possibly none; they have just been locked and checked.
+   * Does the work for the rows of a small group, possibly none; they have just been locked and checked.
    *
    * @returns `$2` of the changes: the result for each row. A row that was still in progress when the signal aborted is left
    *   out: its outcome is unknown, so nothing may be recorded.

@@ -122,7 +122,13 @@ export const processPurgeRetries = defineJob({
     ],
     outside: {
       ...deleteFiles,
-      where: `(s.content_purged_at is null and not ${hasActiveRun} and ${deleteFiles.where})`,
+      // Of the others the retries are settled or postponed, by the same changes as those of this work.
+      columns: `${deleteFiles.columns}, s.content_purged_at is null and not ${hasActiveRun} as "isDeletable"`,
+      act: (rows: readonly { isDeletable: boolean }[], context) =>
+        deleteFiles.act(
+          rows.filter(({ isDeletable }) => isDeletable),
+          context
+        ),
       changes: [
         {
           text: `

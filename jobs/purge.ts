@@ -50,14 +50,9 @@ export const pickedFrom = (name: 'gone' | 'failing'): string =>
   `jsonb_to_recordset($2 -> '${name}') as picked (id uuid, file text, runs text[], error text)`
 
 /** Deletes the files of a group of submissions; each job defines what then happens to the rows. */
-export const deleteFiles: Pick<Outside, 'needs' | 'where' | 'columns' | 'act'> = {
+export const deleteFiles: Pick<Outside, 'needs' | 'columns' | 'act'> = {
   needs: 'files',
   // A subquery for each row: with a join, the planner might read the whole table of runs.
-  where: `
-    (
-      coalesce(s.input_file, '') <> ''
-      or (select run.id from validations_validationrun run where run.submission_id = s.id limit 1) is not null
-    )`,
   columns: `
     s.id,
     coalesce(s.input_file, '') as file,

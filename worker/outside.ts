@@ -97,7 +97,7 @@ const workOn = async (
 }
 
 /** Locks and reads the rows of a group, as `findOutsideRows` says. */
-type Find = (statement: PageStatement) => Promise<readonly { key: string; isOutside: boolean }[]>
+type Find = (statement: PageStatement) => Promise<readonly { key: string }[]>
 
 /** @returns an empty list if the outcome is unknown, so that nothing is recorded. */
 const workOnGroup = async (
@@ -109,10 +109,8 @@ const workOnGroup = async (
 ): Promise<readonly Worked[]> => {
   const { selection, services } = drain
   try {
-    const rows = await find(findOutsideRows(selection, outside, group))
-    const needing = rows.filter(({ isOutside }) => isOutside)
-    const result = await outside.act(needing, { ...services, proofs })
-    // Rows that no longer need the work are changed as well: the work for another row may have covered them.
+    const rows = await find(findOutsideRows(selection, outside.columns, group))
+    const result = await outside.act(rows, { ...services, proofs })
     return [{ ...result, keys: rows.map(({ key }) => key) }]
   } catch (error) {
     if (services.signal.aborted) return []

@@ -133,7 +133,7 @@ export const countLeft = (selection: Selection, range: Range): PageStatement => 
 })
 
 /**
- * The rows with these keys, and which of them need work outside the database. Each is locked while this query runs:
+ * The rows with these keys and what the work outside the database needs of them. Each is locked while this query runs:
  * rows that someone is changing are skipped, and rows that were changed are judged as they are now.
  *
  * By keys, not by a range: if thousands of rows have the same time, every query for a range would read all of them. The
@@ -141,13 +141,13 @@ export const countLeft = (selection: Selection, range: Range): PageStatement => 
  */
 export const findOutsideRows = (
   selection: Selection,
-  { where, columns }: { readonly where: string; readonly columns: string },
+  columns: string,
   keys: readonly string[]
 ): PageStatement => {
   const { from, key, keyType, lock } = selection
   return {
     text: `
-      select ${columns}, ${key}::text as key, ${where} as "isOutside"
+      select ${columns}, ${key}::text as key
       from set_config('synchronous_commit', 'off', true) as commit, ${from}
       ${lock?.join ?? ''}
       where ${key} = any ($3::${keyType}[])
