@@ -24,7 +24,7 @@ export interface Bench {
   readonly say: (line: string) => void
 }
 
-/** How many pairs the rows of a round serve, where one slow write of the disk would decide a pair. */
+/** How many pairs the rows of a round serve, where one slow write of the disk or a slow phase of the machine would decide a pair. */
 export const pairsARound = ({ isSmall }: Pick<Bench, 'isSmall'>): number => (isSmall ? 1 : 3)
 
 /**

@@ -13,7 +13,6 @@ import {
 import type { Measurement, Round } from './measurement.ts'
 import { writeSeededFiles, type SeededFiles } from './seed-files.ts'
 import { seeds } from './seed.ts'
-import { medianOf } from './statistics.ts'
 import { statements } from './statements.ts'
 
 /**
@@ -60,14 +59,12 @@ const measureJob = async (
   const count = bench.isSmall && hasFiles.has(id) ? 1 : bench.rounds
   for (let round = 0; round < count; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
-    const pairs: [number, number][] = []
-    // Deleting rows takes a fifth of a second, which one slow write of the disk changes by half; files take seconds.
-    for (let pair = 0; pair < (hasFiles.has(id) ? 1 : pairsARound(bench)); pair += 1)
-      pairs.push(await inTurns(round + pair, ...sidesOf(server, bundles, original, id, amounts.due)))
-    const value = medianOf(pairs.map(([ours]) => ours))
-    const reference = medianOf(pairs.map(([, theirs]) => theirs))
-    bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
-    rounds.push({ value, reference })
+    for (let turn = 0; turn < pairsARound(bench); turn += 1) {
+      const sides = sidesOf(server, bundles, original, id, amounts.due)
+      const [value, reference] = await inTurns(rounds.length, ...sides)
+      rounds.push({ value, reference })
+      bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
+    }
   }
   const rows = `${amounts.due.toLocaleString('en')} due, ${amounts.live.toLocaleString('en')} live`
   return {
