@@ -14,6 +14,9 @@ const executions = `
   where step.validation_run_id = run.id
   and ${isExecuting}`
 
+// The keys of the rows to change, of which the planner would otherwise look at each: 10,000, twice (6 ms of 290 ms).
+const keys = 'array(select unnest($3::uuid[]))'
+
 const fail = `
   update validations_validationrun run
   set status = 'FAILED',
@@ -22,7 +25,7 @@ const fail = `
     ended_at = $1,
     duration_ms = case when isfinite(run.started_at) then floor(extract(epoch from $1 - run.started_at) * 1000) else 0 end,
     modified = $1
-  where run.id = any ($3::uuid[])`
+  where run.id = any (${keys})`
 
 /** Asks Cloud Run about each execution that a run waits for. A run is left alone unless its executions have ended. */
 const askExecutions: Outside = {
@@ -129,7 +132,7 @@ export const cleanupStuckRuns = defineJob({
             or run.id not in (
               select step.validation_run_id
               from validations_validationsteprun step
-              where step.validation_run_id = any ($3::uuid[])
+              where step.validation_run_id = any (${keys})
               and ${isExecuting}
             )
           )`,
