@@ -52,7 +52,7 @@ ${missed.length === 0 ? 'Nothing.' : renderMissed(missed, reasons)}
   of one row each: its first answer is what *cold-start* is about.
 - The reference of a job is the one SQL statement that does the same to a copy of the same database, over a connection
   that has planned it once. All pages are in memory for both, and a checkpoint has just ended. The rows of a round serve
-  three pairs, since one slow write of the disk or a slow phase of the machine decides a pair.
+  three pairs, nine if they have no files, since a slow write of the disk or a slow phase of the machine decides a pair.
 - Rows lie in the order of their times with a day's disorder, as an application leaves them.
 - Of the submissions a third has its content inline, a third an upload, a third a run with a bundle; each purge retry has one of
   the latter two. No statement deletes files, so the reference has the same files deleted by the same storage first, as many
