@@ -13,14 +13,15 @@ export const reasons: Readonly<Record<string, string>> = {
     'each row with files is looked at and locked a moment before its files go, and locked and judged again before it is ' +
     'marked; the one statement does this once. Most of it happens while files go, but the worker and PostgreSQL each work ' +
     'for three quarters of the run, where the reference keeps one of them busy at a time. PostgreSQL also tidies full index ' +
-    'pages more often for a thousand rows a statement than for all. The three last runs of all benchmarks gave 1.03, 1.07 and 1.28.',
+    'pages more often for a thousand rows a statement than for all.',
   'jobs: process-purge-retries':
     'each retry is looked at and locked with its submission a moment before its files go, and again before both are changed; ' +
     'besides, each batch looks for submissions purged before. The one statement does neither.',
   'jobs: cleanup-stuck-runs':
     'the runs of a batch are locked by a statement of its own, so that their steps are judged as they are from then on, and ' +
-    'changed by their keys (50 ms of 330 ms); the count reads all runs that are RUNNING, and lease, guards and end take a ' +
-    'dozen round trips (20 ms). The one statement does neither.',
+    'changed by their keys (30 to 45 ms of 290 ms); the count reads all runs that are RUNNING, and lease, guards and end take ' +
+    'a dozen round trips (20 ms). The one statement does neither. Pairs differ most here: for seconds at a time a core ' +
+    'of this machine takes half as long again for everything, and a run is over in a third of a second.',
   'harm: purge-expired-submissions, p99 of the load': harmOfPurges,
   'harm: process-purge-retries, p99 of the load': harmOfPurges,
   harm:
