@@ -23,6 +23,15 @@ const whileHolding = async (hold: string, task: () => Promise<void>): Promise<vo
   }
 }
 
+/** Lets something happen after each statement of the worker. */
+const after = (look: (text: string) => Promise<void> | void): Database => ({
+  query: async <Row extends object>(statement: Statement, limit?: number) => {
+    const rows = await worker.pool.query<Row>(statement, limit)
+    await look(statement.text)
+    return rows
+  }
+})
+
 describe('a row that someone holds', () => {
   it('waits for the next run: all others of its page and after it are done', async () => {
     await addSessions(sql, 20, {
@@ -62,16 +71,12 @@ describe('a row that someone holds', () => {
     })
     await addPurgeRetries(sql, 2, { submission_id: id!, next_retry_at: ['-2 seconds', '-1 second'] })
     let isFirst = true
-    const database: Database = {
-      query: async <Row extends object>(statement: Statement, limit?: number) => {
-        // The first page's group comes once the second page's batch has the submission and waits for its retry.
-        if (isFirst && statement.text.includes('skip locked')) {
-          isFirst = false
-          await waitUntilBlocked()
-        }
-        return worker.pool.query<Row>(statement, limit)
-      }
-    }
+    const database = after(async (text) => {
+      // The first page's rows are listed, and looked for once the second page's batch has the submission and waits.
+      if (!isFirst || !text.includes('::text as key')) return
+      isFirst = false
+      await waitUntilBlocked()
+    })
     const beside = closeWithTest(await createWorker({ database }, worker))
     const later = 'next_retry_at = (select max(next_retry_at) from submissions_purgeretry)'
     await whileHolding(`select from submissions_purgeretry where ${later} for update`, async () => {
@@ -159,15 +164,6 @@ describe('a run', () => {
     stopping.abort()
     expect((await answer).body).toMatchObject({ status: 'completed', affected: 10, failed: 0, more: true })
     expect((await short.run('purge-expired-submissions')).body).toMatchObject({ affected: 20, more: false })
-  })
-
-  /** Lets something happen after each statement of the worker. */
-  const after = (look: (text: string) => Promise<void> | void): Database => ({
-    query: async <Row extends object>(statement: Statement, limit?: number) => {
-      const rows = await worker.pool.query<Row>(statement, limit)
-      await look(statement.text)
-      return rows
-    }
   })
 
   const purge = 'purge-expired-submissions'
