@@ -59,10 +59,10 @@ const measureJob = async (
   const count = bench.isSmall && hasFiles.has(id) ? 1 : bench.rounds
   for (let round = 0; round < count; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
+    const sides = sidesOf(server, bundles, original, id, amounts.due)
     // Pairs of rows without files take two seconds, and slow phases of the machine last for some.
     const pairs = pairsARound(bench) * (hasFiles.has(id) ? 1 : 3)
     for (let pair = 0; pair < pairs; pair += 1) {
-      const sides = sidesOf(server, bundles, original, id, amounts.due)
       const [value, reference] = await inTurns(rounds.length, ...sides)
       rounds.push({ value, reference })
       bench.say(`${id}, round ${round + 1}: ${value.toFixed(0)} ms beside ${reference.toFixed(0)} ms`)
