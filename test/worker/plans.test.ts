@@ -10,6 +10,7 @@ import {
 } from '../bench/plans.ts'
 import { seeds } from '../bench/seed.ts'
 import { createDatabase } from '../database.ts'
+import { endWorkerSessions } from '../worker-sessions.ts'
 import { createWorker } from './worker-under-test.ts'
 
 // npm run bench -- plans looks at 100,000 and 1,000,000.
@@ -55,4 +56,28 @@ describe.each(jobs)('a run of $id', async ({ id }) => {
     const ofTied = await readsOfRun(`update ${from} set ${column} = (select min(${column}) from ${from})`)
     expect(ofTied / ofApart).toBeLessThan(2)
   })
+})
+
+it('reads the time of each submission that is due a few times, whatever the number of batches', async () => {
+  const due = 4_000
+  const database = await createDatabase()
+  const { sql } = database
+  const { run } = await createWorker({}, database)
+  const countReadTimes = async (): Promise<number> => {
+    await sql`select pg_stat_force_next_flush()`
+    await endWorkerSessions(sql, 10_000)
+    const [index] = await sql<{ reads: number }[]>`
+      select idx_tup_read::int as reads
+      from pg_stat_user_indexes
+      where indexrelname = 'submissions_submission_expires_at'`
+    return index!.reads
+  }
+  await seeds['purge-expired-submissions'](sql, { due, live: 3 * due }, 1)
+  await sql.unsafe('vacuum (analyze)')
+  const before = await countReadTimes()
+  const { body } = await run('purge-expired-submissions', { batch_size: due / 10 })
+  expect(body).toMatchObject({ affected: due, failed: 0 })
+  // To count the rows, to find the end of each page, to lock its rows, to look for and to list those that are left.
+  const most = 5
+  expect(((await countReadTimes()) - before) / due).toBeLessThan(most + 0.5)
 })
