@@ -25,8 +25,8 @@ export const purgeExpiredSubmissions = defineJob({
   attemptDeadline: 600,
   rows: ['submission', 'submissions'],
   verb: 'purged',
-  // Measured on 100,000 rows: 5,000 a statement costs as little as one statement for all, 20,000 costs half as much again.
-  batchSize: 5_000,
+  // With 5,000 a run takes as long: its batches cost a tenth less, but the deletion of files begins later.
+  batchSize: 2_000,
   // Ten times the 5,000 submissions of a busy day, though the job runs hourly: many may expire at once.
   maxRows: 50_000,
   tables: {

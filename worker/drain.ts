@@ -1,4 +1,5 @@
 import pLimit from 'p-limit'
+import type { Outside } from '../jobs/define-job.ts'
 import {
   isOfRows,
   isOutOfTime,
@@ -18,6 +19,7 @@ import {
   findTiedBound,
   isAnyReady,
   leftInRange,
+  listLeft,
   lockRows,
   type Bound,
   type Range
@@ -48,11 +50,12 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
     recorded: Promise.resolve(),
     inTurn: pLimit(1)
   }
-  // The work outside the database is over for all rows up to here, and for those up to `from` once `outside` settles. When
+  const outside = findOutside(drain)
+  // The work outside the database is over for all rows up to here, and for those up to `from` once `worked` settles. When
   // `recorded` settles too, they are done.
   let doneTo: Bound | undefined
   let from: Bound | undefined
-  let outside = Promise.resolve(true)
+  let worked = Promise.resolve(true)
   let size = drain.batchSize
   // Of the rows that were counted.
   let left = drain.due
@@ -75,23 +78,26 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
         }
         await passOver(drain, error, progress)
       }
-      if (!(await outside)) break
+      // Listed while the previous page is still worked on, so that the work goes on without a pause.
+      const keys = outside && remaining > 0 ? await listKeys(drain, page) : []
+      if (!(await worked)) break
       doneTo = from
-      outside = finishPage(drain, page, remaining, progress)
+      progress.held += outside ? keys.length : remaining
+      if (outside) worked = workOutside(drain, outside, keys, progress)
       // Its failure is reported where it is awaited.
-      outside.catch(() => undefined)
+      worked.catch(() => undefined)
       // Only then is it known whether another page may begin.
-      if (Number.isFinite(drain.maxBatches)) await outside
+      if (Number.isFinite(drain.maxBatches)) await worked
       from = page.to
       left -= page.size
       isAtEnd = page.isLast
     }
   } finally {
-    await Promise.allSettled([outside])
+    await Promise.allSettled([worked])
     await Promise.allSettled([progress.recorded])
   }
   await progress.recorded
-  const isDone = (await outside) && !drain.services.signal.aborted
+  const isDone = (await worked) && !drain.services.signal.aborted
   return leave(drain, progress, isDone ? from : doneTo, isDone && isAtEnd)
 }
 
@@ -172,17 +178,12 @@ const changePage = (drain: Drain, range: Range, progress: Progress): Promise<Bat
   )
 }
 
-/** @returns whether all rows of the page are done. */
-const finishPage = async (
-  drain: Drain,
-  page: Range,
-  remaining: number,
-  progress: Progress
-): Promise<boolean> => {
-  if (remaining === 0) return true
-  const { work, services } = drain
-  const outside = work === 'delete' ? undefined : work.outside
-  if (outside && services[outside.needs]) return workOutside(drain, outside, page, progress)
-  progress.held += remaining
-  return true
+/** The work outside the database, if the job has any and its service is there. */
+const findOutside = ({ work, services }: Drain): Outside | undefined =>
+  work !== 'delete' && work.outside && services[work.outside.needs] ? work.outside : undefined
+
+/** The rows that a page's own changes have left. */
+const listKeys = async (drain: Drain, page: Range): Promise<readonly string[]> => {
+  const rows = await read<{ key: string }>(drain, listLeft(drain.selection, page))
+  return rows.map(({ key }) => key)
 }

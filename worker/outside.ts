@@ -10,7 +10,7 @@ import {
   type Drain,
   type Progress
 } from './statements.ts'
-import { findOutsideRows, listLeft, lockRows, type PageStatement, type Range } from './pages.ts'
+import { findOutsideRows, lockRows, type PageStatement } from './pages.ts'
 
 // All deletions of a group start at once, so only milliseconds pass between the check of its rows and their deletions.
 const groupSize = 50
@@ -23,26 +23,27 @@ const mostGroupsAtOnce = 3
 const changedAtOnce = 1_000
 
 /**
- * Works through the rows of a page that need work outside the database first: in small groups, each checked right before
- * its work. The rows of several groups are changed in one batch while the next groups are worked on.
+ * Works on rows that need work outside the database first: in small groups, each checked right before its work. The rows
+ * of several groups are changed in one batch while the next groups are worked on.
  *
- * @returns whether it reached the end of the page; its last batch may still be under way, in `progress.recorded`.
+ * @param rows the keys of the rows that a page's own changes have left.
+ * @returns whether it worked on all of them; the last batch may still be under way, in `progress.recorded`.
  */
 export const workOutside = async (
   drain: Drain,
   outside: Outside,
-  page: Range,
+  rows: readonly string[],
   progress: Progress
 ): Promise<boolean> => {
-  const { selection, batchSize, maxBatches, services } = drain
-  const rows = await read<{ key: string }>(drain, listLeft(selection, page))
-  progress.held += rows.length
-  let keys: readonly string[] = rows.map(({ key }) => key)
+  const { batchSize, maxBatches, services } = drain
+  let keys = rows
   // Rows that were locked are tried again, one group after the other, and while no batch is under way: another group or
   // a batch of this run may have held them. Two retries may be of one submission, even on different pages.
   for (const groupsAtOnce of [mostGroupsAtOnce, 1]) {
     const skipped: string[] = []
-    for (const chunk of split(keys, Math.min(changedAtOnce, batchSize))) {
+    // Of equal size: after a short one the work would wait for the batch of the one before it.
+    const batches = Math.max(1, Math.ceil(keys.length / Math.min(changedAtOnce, batchSize)))
+    for (const chunk of split(keys, Math.ceil(keys.length / batches))) {
       if (isOver(drain, progress)) return false
       const { worked, failures } = await workOn(drain, outside, chunk, groupsAtOnce, progress)
       const found = new Set(worked.keys)

@@ -71,12 +71,16 @@ describe('a row that someone holds', () => {
     })
     await addPurgeRetries(sql, 2, { submission_id: id!, next_retry_at: ['-2 seconds', '-1 second'] })
     let isFirst = true
-    const database = after(async (text) => {
-      // The first page's rows are listed, and looked for once the second page's batch has the submission and waits.
-      if (!isFirst || !text.includes('::text as key')) return
-      isFirst = false
-      await waitUntilBlocked()
-    })
+    const database: Database = {
+      query: async (statement, limit) => {
+        // The first page's rows are looked for once the second page's batch has the submission and waits.
+        if (isFirst && statement.text.includes('skip locked')) {
+          isFirst = false
+          await waitUntilBlocked()
+        }
+        return worker.pool.query(statement, limit)
+      }
+    }
     const beside = closeWithTest(await createWorker({ database }, worker))
     const later = 'next_retry_at = (select max(next_retry_at) from submissions_purgeretry)'
     await whileHolding(`select from submissions_purgeretry where ${later} for update`, async () => {
