@@ -90,6 +90,23 @@ export const countReads = async (sql: Sql, id: JobId, work: () => Promise<unknow
   return (await sum()) - start
 }
 
+/** How many entries of an index are read during `work`. */
+export const countEntries = async (
+  sql: Sql,
+  index: string,
+  work: () => Promise<unknown>
+): Promise<number> => {
+  const count = async (): Promise<number> => {
+    await settleStatistics(sql)
+    const [row] = await sql<{ entries: number }[]>`
+      select idx_tup_read::int as entries from pg_stat_user_indexes where indexrelname = ${index}`
+    return row!.entries
+  }
+  const start = await count()
+  await work()
+  return (await count()) - start
+}
+
 const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) => job.id === id)!.tables)
 
 /**
@@ -97,9 +114,7 @@ const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) =
  * it reads: an index-only scan, which the planner sometimes prefers, fetches no row.
  */
 const readCounts = async (sql: Sql, tables: readonly string[]) => {
-  // This connection flushes its statistics now, the worker's do so when they end.
-  await sql`select pg_stat_force_next_flush()`
-  await endWorkerSessions(sql, 10_000)
+  await settleStatistics(sql)
   const rows = await sql<{ table: string; whole: number; all: number }[]>`
     select t.relname as table, seq_tup_read::int as whole, (seq_tup_read + sum(idx_tup_read))::int as all
     from pg_stat_user_tables t
@@ -107,4 +122,10 @@ const readCounts = async (sql: Sql, tables: readonly string[]) => {
     where t.relname = any (${[...tables]})
     group by relid, t.relname, seq_tup_read`
   return new Map(rows.map(({ table, ...counts }) => [table, counts]))
+}
+
+/** This connection flushes its statistics now, the worker's do so when they end. */
+const settleStatistics = async (sql: Sql): Promise<void> => {
+  await sql`select pg_stat_force_next_flush()`
+  await endWorkerSessions(sql, 10_000)
 }
