@@ -69,7 +69,7 @@ export const runAnswers = {
   413: fault.describe('The body is longer than 64 KiB'),
   500: z.union([failed, fault]).describe('The run failed, or the worker did')
 } as const
-export type RunAnswer = z.infer<(typeof runAnswers)[200 | 409 | 500]>
+export type RunAnswer = z.infer<(typeof runAnswers)[200 | 409] | typeof failed>
 export type FaultAnswer = z.infer<typeof fault>
 
 /** The answers of the two health endpoints. */

@@ -1,7 +1,9 @@
 /** The services outside the database that jobs may need. */
 export interface OutsideServices {
-  readonly files: StoredFiles
-  readonly executions: Executions
+  /** Undefined if it is not known where the application keeps its files; then no purge runs. */
+  readonly files: StoredFiles | undefined
+  /** Undefined if Cloud Run is not to be asked. */
+  readonly executions: Executions | undefined
 }
 
 /** A place for stored files: a bucket, a prefix in it, or a local folder. File names are relative to it. */

@@ -1,16 +1,4 @@
-import pLimit from 'p-limit'
 import type { Outside } from '../jobs/define-job.ts'
-import {
-  isOfRows,
-  isOutOfTime,
-  isOver,
-  passOver,
-  read,
-  sendBatch,
-  type BatchCounts,
-  type Drain,
-  type Progress
-} from './statements.ts'
 import { workOutside } from './outside.ts'
 import {
   countLeft,
@@ -24,6 +12,18 @@ import {
   type Bound,
   type Range
 } from './pages.ts'
+import type { Run } from './run.ts'
+import {
+  isOfRows,
+  isOutOfTime,
+  isOver,
+  passOver,
+  read,
+  sendBatch,
+  startProgress,
+  type BatchCounts,
+  type Progress
+} from './statements.ts'
 
 /** What a run leaves for the next one. */
 export interface Left {
@@ -41,53 +41,49 @@ const growth = 4
  * split into smaller ones until the row stands alone; it is counted as failed and skipped.
  *
  * Rows of a page that need work outside the database get it while the next page is changed.
+ *
+ * @param due how many rows were due, and ready, when the run began.
  */
-export const drainRows = async (drain: Drain): Promise<Left> => {
-  const progress: Progress = {
-    batches: 0,
-    held: 0,
-    passedOver: 0,
-    recorded: Promise.resolve(),
-    inTurn: pLimit(1)
-  }
-  const outside = findOutside(drain)
+export const drainRows = async (run: Run, due: number): Promise<Left> => {
+  const progress = startProgress()
+  const outside = findOutside(run)
   // The work outside the database is over for all rows up to here, and for those up to `from` once `worked` settles. When
   // `recorded` settles too, they are done.
   let doneTo: Bound | undefined
   let from: Bound | undefined
   let worked = Promise.resolve(true)
-  let size = drain.batchSize
+  let size = run.batchSize
   // Of the rows that were counted.
-  let left = drain.due
+  let left = due
   let isAtEnd = false
   try {
-    while (!isAtEnd && !isOver(drain, progress)) {
-      const page = await findPage(drain, from, size, left)
+    while (!isAtEnd && !isOver(run, progress)) {
+      const page = await findPage(run, from, size, left)
       isAtEnd = page === undefined
       if (!page) break
       let remaining = 0
       try {
-        remaining = (await changePage(drain, page, progress)).remaining
-        size = Math.min(size * growth, drain.batchSize)
+        remaining = (await changePage(run, page, progress)).remaining
+        size = Math.min(size * growth, run.batchSize)
       } catch (error) {
         if (!isOfRows(error)) throw error
-        if (isOutOfTime(drain, error)) break
+        if (isOutOfTime(run, error)) break
         if (size > 1) {
           size = Math.max(1, Math.floor(size / growth))
           continue
         }
-        await passOver(drain, error, progress)
+        await passOver(run, error, progress)
       }
       // Listed while the previous page is still worked on, so that the work goes on without a pause.
-      const keys = outside && remaining > 0 ? await listKeys(drain, page) : []
+      const keys = outside && remaining > 0 ? await listKeys(run, page) : []
       if (!(await worked)) break
       doneTo = from
       progress.held += outside ? keys.length : remaining
-      if (outside) worked = workOutside(drain, outside, keys, progress)
+      if (outside) worked = workOutside(run, outside, keys, progress)
       // Its failure is reported where it is awaited.
       worked.catch(() => undefined)
       // Only then is it known whether another page may begin.
-      if (Number.isFinite(drain.maxBatches)) await worked
+      if (Number.isFinite(run.maxBatches)) await worked
       from = page.to
       left -= page.size
       isAtEnd = page.isLast
@@ -97,8 +93,8 @@ export const drainRows = async (drain: Drain): Promise<Left> => {
     await Promise.allSettled([progress.recorded])
   }
   await progress.recorded
-  const isDone = (await worked) && !drain.services.signal.aborted
-  return leave(drain, progress, isDone ? from : doneTo, isDone && isAtEnd)
+  const isDone = (await worked) && !run.time.signal.aborted
+  return leave(run, progress, isDone ? from : doneTo, isDone && isAtEnd)
 }
 
 interface Page extends Range {
@@ -110,24 +106,24 @@ interface Page extends Range {
 }
 
 const leave = async (
-  drain: Drain,
+  run: Run,
   { held, passedOver }: Progress,
   doneTo: Bound | undefined,
   isAtEnd: boolean
 ): Promise<Left> => {
   if (held === 0 && isAtEnd) return { more: false, held }
-  if (drain.isTimeUp()) return { more: true, held }
+  if (run.time.isUp()) return { more: true, held }
   // Rows that were held may no longer be due. Those that were passed over still are, but have been counted as failed.
-  const left = held > 0 && doneTo ? (await count(drain, { to: doneTo })) - passedOver : 0
+  const left = held > 0 && doneTo ? (await count(run, { to: doneTo })) - passedOver : 0
   const stillHeld = Math.max(0, Math.min(held, left))
-  return { more: stillHeld > 0 || (!isAtEnd && (await isAnyLeft(drain, { from: doneTo }))), held: stillHeld }
+  return { more: stillHeld > 0 || (!isAtEnd && (await isAnyLeft(run, { from: doneTo }))), held: stillHeld }
 }
 
-const count = async (drain: Drain, range: Range): Promise<number> =>
-  (await read<{ count: number }>(drain, countLeft(drain.selection, range)))[0]!.count
+const count = async (run: Run, range: Range): Promise<number> =>
+  (await read<{ count: number }>(run, countLeft(run.selection, range)))[0]!.count
 
-const isAnyLeft = async (drain: Drain, range: Range): Promise<boolean> =>
-  (await read<{ any: boolean }>(drain, isAnyReady(drain.selection, range)))[0]!.any
+const isAnyLeft = async (run: Run, range: Range): Promise<boolean> =>
+  (await read<{ any: boolean }>(run, isAnyReady(run.selection, range)))[0]!.any
 
 /**
  * The page of at most `size` rows that begins after `from`; undefined if no due row is left.
@@ -135,17 +131,17 @@ const isAnyLeft = async (drain: Drain, range: Range): Promise<boolean> =>
  * @param left how many rows the run's count has left; it has all due rows unless the selection says which are ready.
  */
 const findPage = async (
-  drain: Drain,
+  run: Run,
   from: Bound | undefined,
   size: number,
   left: number
 ): Promise<Page | undefined> => {
-  const { selection } = drain
+  const { selection } = run
   // The count shows that this page is the last one. Rows that someone has added since would make it larger, no more.
   if (!selection.ready && left <= size)
     return left <= 0 ? undefined : { from, to: { at: 'infinity' }, size, isLast: true }
   const [found] = await read<{ at: string | null; isTied: boolean; isLast: boolean }>(
-    drain,
+    run,
     findBound(selection, { from }, size)
   )
   if (!found?.at) return undefined
@@ -153,25 +149,27 @@ const findPage = async (
   const page = { from, to: { at }, size, isLast }
   if (!isTied) return page
   // None if rows have gone since: then those up to this time are a page.
-  const [to = page.to] = await read<Bound>(drain, findTiedBound(selection, page, size))
+  const [to = page.to] = await read<Bound>(run, findTiedBound(selection, page, size))
   return { ...page, to }
 }
 
-const changePage = (drain: Drain, range: Range, progress: Progress): Promise<BatchCounts> => {
-  const { selection, work } = drain
-  const { input = {} } = selection
+const changePage = (run: Run, range: Range, progress: Progress): Promise<BatchCounts> => {
+  const {
+    selection,
+    job: { work }
+  } = run
   const remaining = { text: leftInRange(selection, range), counts: 'remaining' } as const
-  return sendBatch(drain, progress, (isPassingOver) =>
+  return sendBatch(run, progress, (isPassingOver) =>
     work === 'delete'
       ? {
-          rows: { range, input },
+          rows: { range },
           changes: [
             { text: deleteRange(selection, range, isPassingOver), counts: 'affected' },
             ...(isPassingOver ? [remaining] : [])
           ]
         }
       : {
-          rows: { range, input },
+          rows: { range },
           lock: lockRows(selection, range, isPassingOver),
           changes: [...work.changes, remaining]
         }
@@ -179,11 +177,11 @@ const changePage = (drain: Drain, range: Range, progress: Progress): Promise<Bat
 }
 
 /** The work outside the database, if the job has any and its service is there. */
-const findOutside = ({ work, services }: Drain): Outside | undefined =>
+const findOutside = ({ job: { work }, services }: Run): Outside | undefined =>
   work !== 'delete' && work.outside && services[work.outside.needs] ? work.outside : undefined
 
 /** The rows that a page's own changes have left. */
-const listKeys = async (drain: Drain, page: Range): Promise<readonly string[]> => {
-  const rows = await read<{ key: string }>(drain, listLeft(drain.selection, page))
+const listKeys = async (run: Run, page: Range): Promise<readonly string[]> => {
+  const rows = await read<{ key: string }>(run, listLeft(run.selection, page))
   return rows.map(({ key }) => key)
 }

@@ -1,16 +1,8 @@
 import pLimit from 'p-limit'
 import type { Outside, OutsideContext, OutsideResult } from '../jobs/define-job.ts'
-import {
-  isOfRows,
-  isOutOfTime,
-  isOver,
-  passOver,
-  read,
-  sendBatch,
-  type Drain,
-  type Progress
-} from './statements.ts'
-import { findOutsideRows, lockRows, type PageStatement } from './pages.ts'
+import { findOutsideRows, lockRows } from './pages.ts'
+import type { Run } from './run.ts'
+import { isOfRows, isOutOfTime, isOver, passOver, read, sendBatch, type Progress } from './statements.ts'
 
 // All deletions of a group start at once, so only milliseconds pass between the check of its rows and their deletions.
 const groupSize = 50
@@ -30,12 +22,12 @@ const changedAtOnce = 1_000
  * @returns whether it worked on all of them; the last batch may still be under way, in `progress.recorded`.
  */
 export const workOutside = async (
-  drain: Drain,
+  run: Run,
   outside: Outside,
   rows: readonly string[],
   progress: Progress
 ): Promise<boolean> => {
-  const { batchSize, maxBatches, services } = drain
+  const { batchSize, maxBatches, time } = run
   let keys = rows
   // Rows that were locked are tried again, one group after the other, and while no batch is under way: another group or
   // a batch of this run may have held them. Two retries may be of one submission, even on different pages.
@@ -44,13 +36,13 @@ export const workOutside = async (
     // Of equal size: after a short one the work would wait for the batch of the one before it.
     const batches = Math.max(1, Math.ceil(keys.length / Math.min(changedAtOnce, batchSize)))
     for (const chunk of split(keys, Math.ceil(keys.length / batches))) {
-      if (isOver(drain, progress)) return false
-      const { worked, failures } = await workOn(drain, outside, chunk, groupsAtOnce, progress)
+      if (isOver(run, progress)) return false
+      const { worked, failures } = await workOn(run, outside, chunk, groupsAtOnce, progress)
       const found = new Set(worked.keys)
       skipped.push(...chunk.filter((key) => !found.has(key)))
       // If the previous batch failed, the run ends, but only once the work done since is recorded.
       const before = progress.recorded
-      progress.recorded = changeRows(drain, outside, worked, progress)
+      progress.recorded = changeRows(run, outside, worked, progress)
       progress.recorded.catch(() => undefined)
       await before
       if (failures.length > 0) throw failures[0]
@@ -60,7 +52,7 @@ export const workOutside = async (
     keys = skipped
   }
   // If the time ran out, rows were left: the next run finds them.
-  return !services.signal.aborted
+  return !time.signal.aborted
 }
 
 /** Rows with the result of the work outside the database. */
@@ -70,53 +62,31 @@ interface Worked extends OutsideResult {
 
 /** Works on the rows that are changed together; once a group has failed, no further group begins. */
 const workOn = async (
-  drain: Drain,
+  run: Run,
   outside: Outside,
   keys: readonly string[],
   groupsAtOnce: number,
-  progress: Progress
+  { inTurn, done }: Progress
 ) => {
-  const find: Find = (statement) =>
-    groupsAtOnce === 1 ? progress.inTurn(() => read(drain, statement)) : read(drain, statement)
-  const proofs: OutsideContext['proofs'] = new Map()
-  const limit = pLimit(groupsAtOnce)
+  const { selection, services, log } = run
+  const { signal } = run.time
+  const context: OutsideContext = { ...services, signal, log, done, proofs: new Map() }
   const failures: unknown[] = []
-  const groups = await Promise.all(
-    split(keys, groupSize).map((group) =>
-      limit(async () => {
-        if (failures.length > 0 || drain.services.signal.aborted) return []
-        try {
-          return await workOnGroup(drain, outside, group, proofs, find)
-        } catch (error) {
-          failures.push(error)
-          return []
-        }
-      })
-    )
-  )
-  return { worked: join(groups.flat()), failures }
-}
-
-/** Locks and reads the rows of a group, as `findOutsideRows` says. */
-type Find = (statement: PageStatement) => Promise<readonly { key: string }[]>
-
-/** @returns an empty list if the outcome is unknown, so that nothing is recorded. */
-const workOnGroup = async (
-  drain: Drain,
-  outside: Outside,
-  group: readonly string[],
-  proofs: OutsideContext['proofs'],
-  find: Find
-): Promise<readonly Worked[]> => {
-  const { selection, services } = drain
-  try {
-    const rows = await find(findOutsideRows(selection, outside.columns, group))
-    const result = await outside.act(rows, { ...services, proofs })
-    return [{ ...result, keys: rows.map(({ key }) => key) }]
-  } catch (error) {
-    if (services.signal.aborted) return []
-    throw error
+  const workOnGroup = async (group: readonly string[]): Promise<readonly Worked[]> => {
+    if (failures.length > 0 || signal.aborted) return []
+    try {
+      const find = () => read<{ key: string }>(run, findOutsideRows(selection, outside.columns, group))
+      const rows = await (groupsAtOnce === 1 ? inTurn(find) : find())
+      const result = await outside.act(rows, context)
+      return [{ ...result, keys: rows.map(({ key }) => key) }]
+    } catch (error) {
+      // If the time is up, the outcome is unknown, so nothing is recorded.
+      if (!signal.aborted) failures.push(error)
+      return []
+    }
   }
+  const groups = await pLimit(groupsAtOnce).map(split(keys, groupSize), workOnGroup)
+  return { worked: join(groups.flat()), failures }
 }
 
 const join = (groups: readonly Worked[]): Worked => ({
@@ -132,39 +102,38 @@ const join = (groups: readonly Worked[]): Worked => ({
 
 /** Changes the rows with these keys. Rows that can't be changed are found by halving, counted as failed and skipped. */
 const changeRows = async (
-  drain: Drain,
+  run: Run,
   outside: Outside,
   { keys, input, missing = 0 }: Worked,
   progress: Progress
 ): Promise<void> => {
   if (keys.length === 0) return
-  const { selection } = drain
   const changes = outside.changes.filter(({ list }) => list === undefined || input[list]?.length !== 0)
   try {
-    const { affected, failed, waiting } = await sendBatch(drain, progress, (isPassingOver) => ({
-      rows: { keys, input: { ...selection.input, ...input }, range: {} },
-      lock: lockRows(selection, undefined, isPassingOver),
+    const { affected, failed, waiting } = await sendBatch(run, progress, (isPassingOver) => ({
+      rows: { keys, input },
+      lock: lockRows(run.selection, undefined, isPassingOver),
       changes,
       missing
     }))
     progress.held -= affected + failed + waiting
     const left = keys.length - affected - failed - waiting
     if (left > 0)
-      drain.log.warn(
+      run.log.warn(
         { rows: left },
         'rows were changed or held by others while they were worked on, and are left as they are'
       )
   } catch (error) {
     if (!isOfRows(error)) throw error
-    if (isOutOfTime(drain, error)) return
+    if (isOutOfTime(run, error)) return
     if (keys.length === 1) {
       progress.held -= 1
       // The count of missing files is recorded with the first key; it must not be lost when that row fails.
-      return passOver(drain, error, progress, missing)
+      return passOver(run, error, progress, missing)
     }
     const half = Math.ceil(keys.length / 2)
-    await changeRows(drain, outside, { keys: keys.slice(0, half), input, missing }, progress)
-    await changeRows(drain, outside, { keys: keys.slice(half), input }, progress)
+    await changeRows(run, outside, { keys: keys.slice(0, half), input, missing }, progress)
+    await changeRows(run, outside, { keys: keys.slice(half), input }, progress)
   }
 }
 

@@ -13,13 +13,18 @@ export interface Range {
   readonly to?: Bound | undefined
 }
 
-/** A statement of a selection. */
-export interface PageStatement {
-  readonly text: string
-  readonly input: Input
-  readonly range: Range
-  /** `$3`: the keys of the rows, if no range selects them. */
+/** What a statement of a selection is for: the rows of a range, or those with some keys. */
+export interface Rows {
+  readonly range?: Range
+  /** `$3`. */
   readonly keys?: readonly string[]
+  /** What `$2` holds besides the selection's own input. */
+  readonly input?: Input
+}
+
+/** A statement of a selection. */
+export interface PageStatement extends Rows {
+  readonly text: string
 }
 
 /** An instant as text that means the same under every setting of DateStyle and TimeZone. */
@@ -66,7 +71,7 @@ export const findBound = (selection: Selection, range: Range, size: number): Pag
           limit 2
         ) ends
       ) page`,
-    input: { ...selection.input, whole: size - 1 },
+    input: { whole: size - 1 },
     range
   }
 }
@@ -85,7 +90,7 @@ export const findTiedBound = (selection: Selection, range: Range, size: number):
       order by ${time}, ${key}
       offset ($2 ->> 'whole')::int
       limit 1`,
-    input: { ...selection.input, whole: size - 1 },
+    input: { whole: size - 1 },
     range
   }
 }
@@ -95,7 +100,6 @@ export const isAnyReady = (selection: Selection, range: Range): PageStatement =>
   text: `select ${conditionsOf(selection)
     .map((due) => `exists (${leftInRange({ ...selection, due, alsoDue: undefined }, range)})`)
     .join(' or ')} as any`,
-  input: { ...selection.input },
   range
 })
 
@@ -109,9 +113,7 @@ export const countReady = (selection: Selection, sampleSize: number): PageStatem
     text: `
       select
         (select count(*)::int ${rows}) as count,
-        array(select ${label} ${rows} order by ${time}, ${key} limit ${sampleSize}) as sample`,
-    input: { ...selection.input },
-    range: {}
+        array(select ${label} ${rows} order by ${time}, ${key} limit ${sampleSize}) as sample`
   }
 }
 
@@ -120,7 +122,6 @@ export const listLeft = (selection: Selection, range: Range): PageStatement => {
   const { time, key } = selection
   return {
     text: `${leftInRange(selection, range, `${key}::text as key`)} order by ${time}, ${key}`,
-    input: { ...selection.input },
     range
   }
 }
@@ -128,7 +129,6 @@ export const listLeft = (selection: Selection, range: Range): PageStatement => {
 /** How many rows of a range are still to be acted on. */
 export const countLeft = (selection: Selection, range: Range): PageStatement => ({
   text: leftInRange(selection, range, 'count(*)::int as count'),
-  input: { ...selection.input },
   range
 })
 
@@ -153,8 +153,6 @@ export const findOutsideRows = (
       where ${isDueOfKeys(selection)}
       and ${readyOf(selection)}
       for update of ${lock?.of ?? aliasOf(from)} skip locked`,
-    input: { ...selection.input },
-    range: {},
     keys
   }
 }

@@ -1,12 +1,10 @@
-import type { Logger } from 'pino'
 import { pickNumbers } from '../jobs/answer.ts'
-import type { Input, Job } from '../jobs/define-job.ts'
+import type { Job } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
-import type { Database } from './database/pool.ts'
 import type { Left } from './drain.ts'
 import type { RunCounts, RunRecord } from './ledger.ts'
-import type { RunTime } from './run-time.ts'
-import { ask, type DueRows } from './statements.ts'
+import type { Run } from './run.ts'
+import { read, type DueRows } from './statements.ts'
 
 // What a run reports: the sentence in its answer, and its lines in the log.
 
@@ -16,8 +14,8 @@ const warnShare = 0.8
 const countRows = ({ rows }: Job, count: number): string => `${count} ${rows[count === 1 ? 0 : 1]}`
 
 /** Why a run that found too many rows is refused. */
-export const describeRefusal = (job: Job, due: number, maxRows: number): string =>
-  `nothing was touched: ${countRows(job, due)} are due, more than this job's maxRows of ${maxRows}; ` +
+export const describeRefusal = (job: Job, due: number): string =>
+  `nothing was touched: ${countRows(job, due)} are due, more than this job's maxRows of ${job.maxRows}; ` +
   'look at a dry run, then raise maxRows in the stage configuration'
 
 /** What a run would have done. */
@@ -43,45 +41,29 @@ export const describeRun = (
     ...(notice ? [notice] : [])
   ].join('; ')}.`
 
-interface Noticed {
-  readonly database: Database
-  readonly job: Job
-  /** As `timeText` writes it. */
-  readonly startedAt: string
-  readonly time: RunTime
-  readonly log: Logger
-}
-
 /** The sentence of the job's notice, which is logged; empty if it has none, it does not hold, or no time is left. */
-export const findNotice = async (
-  { database, job, startedAt, time, log }: Noticed,
-  input: Input = {}
-): Promise<string> => {
+export const findNotice = async (run: Run): Promise<string> => {
+  const { job, time, log } = run
   if (!job.notice || time.isUp()) return ''
   const { text, event, describe } = job.notice
-  const [{ count } = { count: 0 }] = await ask<{ count: number }>(database, startedAt, {
-    text,
-    input,
-    range: {}
-  })
+  const [{ count } = { count: 0 }] = await read<{ count: number }>(run, { text })
   if (count === 0) return ''
   log.error({ event, count }, `${job.rows[1]}: ${describe(count)}`)
   return describe(count)
 }
 
-interface Ended {
-  readonly log: Logger
-  /** In seconds. */
-  readonly budget: number
-  readonly attempt: number
-}
-
 /** Logs how a run ended, and everything about it that an alert waits for. */
-export const logEnd = ({ log, budget, attempt }: Ended, record: RunRecord, due: DueRows): void => {
+export const logEnd = (
+  { log, isDry, attempt, time: { budget } }: Run,
+  record: RunRecord,
+  { sample }: DueRows
+): void => {
   const numbers = pickNumbers(record)
-  const { affected, failed, missing, dry_run: isDry, duration_ms: duration } = numbers
-  const sample = isDry ? { sample_ids: due.sample } : {}
-  log.info({ event: events.completed, attempt, ...numbers, ...sample }, record.output)
+  const { affected, failed, missing, duration_ms: duration } = numbers
+  log.info(
+    { event: events.completed, attempt, ...numbers, ...(isDry ? { sample_ids: sample } : {}) },
+    record.output
+  )
   if (failed > 0)
     log.error({ event: events.rowsFailed, failed, affected }, `${failed} rows failed: ${record.output}`)
   if (missing > 0)

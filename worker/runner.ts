@@ -1,14 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import type { Logger } from 'pino'
+import { pickNumbers, type RunAnswer } from '../jobs/answer.ts'
 import { budgetOf } from '../jobs/budget.ts'
-import type { Job, Selection } from '../jobs/define-job.ts'
+import type { Job } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { ParameterValues } from '../jobs/parameters.ts'
-import type { Executions, StoredFiles } from '../jobs/services.ts'
+import type { OutsideServices } from '../jobs/services.ts'
 import type { WorkerJob } from '../jobs/settings.ts'
 import { limitStatements, sendFirst } from './database.ts'
 import type { Database } from './database/pool.ts'
-import { drainRows, type Left } from './drain.ts'
+import { drainRows } from './drain.ts'
 import { findGuardFaults } from './guards.ts'
 import { startHeartbeat } from './heartbeat.ts'
 import {
@@ -24,15 +25,12 @@ import {
 import { messageOf } from './log.ts'
 import { reportMissedTicks, type WatchOptions } from './overdue.ts'
 import { describeDryRun, describeRefusal, describeRun, findNotice, logEnd } from './report.ts'
-import { startTime, type RunTime } from './run-time.ts'
+import { startTime } from './run-time.ts'
+import type { Run } from './run.ts'
 import { countDueRows } from './statements.ts'
 
 /** What runs need from the process. */
-export interface RunnerOptions extends WatchOptions {
-  /** Where the application keeps its files; undefined if it is not known, and then no purge runs. */
-  readonly files: StoredFiles | undefined
-  /** Undefined if Cloud Run is not to be asked. */
-  readonly executions: Executions | undefined
+export interface RunnerOptions extends WatchOptions, OutsideServices {
   readonly revision: string
   /** The worker's clock. A run fails if it differs much from the database's, which all other times come from. */
   readonly now: () => Date
@@ -49,20 +47,12 @@ export interface RunRequest {
   readonly log: Logger
 }
 
-/** What became of the request. */
-export type RunResult =
-  | { readonly kind: 'completed'; readonly record: RunRecord; readonly duplicate: boolean }
-  | { readonly kind: 'under way'; readonly record: RunRecord }
-  | { readonly kind: 'skipped'; readonly record: RunRecord }
-  | { readonly kind: 'refused'; readonly runId: string; readonly reason: string; readonly due: number }
-  | { readonly kind: 'failed'; readonly runId: string }
-
 /** Runs a job: at most one effect per tick and one run of a job at a time, all of it recorded in the ledger. */
-export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunResult> => {
+export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunAnswer> => {
   const { job, scheduleTime, parameters } = request
+  const { files, executions } = options
   const { dry_run: asked = false, ...others } = parameters
-  const budget = budgetOf(job.attemptDeadline)
-  using time = startTime(budget, options.stopping)
+  using time = startTime(budgetOf(job.attemptDeadline), options.stopping)
   const database = limitStatements(options.database, time.untilWorkEnds)
   const delivery: Delivery = {
     runId: randomUUID(),
@@ -92,58 +82,45 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
     const begin = await beginRun(database, delivery)
     const log = labelled(begin.isTick)
     if (begin.kind !== 'begun') return await answerWithout(database, delivery, begin, log)
+    const { attempt, startedAt } = begin
+    const selection = job.selection(others)
     log.info(
       {
         event: events.started,
-        attempt: begin.attempt,
+        attempt,
         dry_run: delivery.dryRun,
         parameters,
         // These two decide which rows are due. To restore rows, an operator selects them by the same values.
-        instant: begin.startedAt,
-        input: job.selection(others).input
+        instant: startedAt,
+        input: selection.input
       },
       `${job.id} started`
     )
-    const ending = limitStatements(options.database, time.untilEnd)
     const run: Run = {
-      ...options,
-      ...request,
-      ...begin,
-      runId: delivery.runId,
-      dryRun: delivery.dryRun,
-      parameters: others,
-      log,
+      job,
+      id: delivery.runId,
+      attempt,
+      isDry: delivery.dryRun,
+      startedAt,
+      selection: { ...selection, input: { ...selection.input, asks: executions !== undefined } },
+      batchSize: parameters.batch_size ?? job.batchSize,
+      maxBatches: parameters.max_batches ?? Number.POSITIVE_INFINITY,
+      services: { files, executions },
       database,
-      ending,
+      ending: limitStatements(options.database, time.untilEnd),
       time,
-      budget
+      log
     }
     if (fault) return await fail(run, fault)
     // On another connection, so that only a run without rows has to wait for it.
-    const [result] = await Promise.all([work(run), lookAfterLedger({ ...options, database }, log)])
-    return result
+    const [answer] = await Promise.all([work(run), lookAfterLedger({ ...options, database }, log)])
+    return answer
   } catch (error) {
     // On a server with such a fault, even recording the run may fail.
     const err = fault ? new Error(fault.message, { cause: error }) : time.explain(error)
     labelled(true).error({ event: events.failed, err }, `${job.id} failed before it began`)
-    return { kind: 'failed', runId: delivery.runId }
+    return answerFailed(job.id, delivery.runId)
   }
-}
-
-/** A run that has begun. */
-interface Run extends Pick<RunnerOptions, 'files' | 'executions'>, Omit<RunRequest, 'scheduleTime'> {
-  /** For the run's work: cancels statements when the time for it is up. */
-  readonly database: Database
-  /** For recording how the run ended. */
-  readonly ending: Database
-  readonly runId: string
-  readonly dryRun: boolean
-  readonly attempt: number
-  /** As `timeText` writes it. */
-  readonly startedAt: string
-  readonly time: RunTime
-  /** In seconds. */
-  readonly budget: number
 }
 
 const findServiceFaults = ({ files }: RunnerOptions, { work }: Job): string[] =>
@@ -154,100 +131,87 @@ const findServiceFaults = ({ files }: RunnerOptions, { work }: Job): string[] =>
 const answerWithout = async (
   database: Database,
   delivery: Delivery,
-  begin: Exclude<Begin, { kind: 'begun' }>,
+  { kind, record }: Exclude<Begin, { kind: 'begun' }>,
   log: Logger
-): Promise<RunResult> => {
-  const { record } = begin
-  if (begin.kind === 'completed') {
+): Promise<RunAnswer> => {
+  const { job: task } = delivery
+  if (kind === 'completed') {
     log.info(
       { event: events.skipped, first_run_id: record.id },
       'this tick already ran: its answer is repeated'
     )
-    return { kind: 'completed', record, duplicate: true }
+    return { ...answerCompleted(task, record), duplicate: true }
   }
-  if (begin.kind === 'under way') return { kind: 'under way', record }
+  if (kind === 'under way')
+    return { task, status: 'running', error: 'a run of this tick is under way', run_id: record.id }
   await recordSkip(database, delivery)
   log.info(
     { event: events.skipped, other_run_id: record.id },
     'skipped: another run of this job is under way'
   )
-  return { kind: 'skipped', record }
+  return { task, status: 'skipped', reason: 'already running', run_id: record.id }
 }
 
-const work = async (run: Run): Promise<RunResult> => {
-  const { database, job, dryRun } = run
+const answerCompleted = (task: string, record: RunRecord) =>
+  ({
+    task,
+    status: 'completed',
+    output: record.output,
+    run_id: record.id,
+    ...pickNumbers(record)
+  }) as const
+
+const answerFailed = (task: string, runId: string): RunAnswer => ({
+  task,
+  status: 'failed',
+  error: 'internal error',
+  run_id: runId
+})
+
+const work = async (run: Run): Promise<RunAnswer> => {
+  const { job, isDry } = run
   using _heartbeat = startHeartbeat(run)
   try {
-    const selection = select(run)
-    const due = await countDueRows(database, run.startedAt, selection, dryRun)
-    const refusal = due.count > job.maxRows ? describeRefusal(job, due.count, job.maxRows) : undefined
-    if (refusal && !dryRun) return await refuse(run, refusal, due.count)
-    const left = dryRun ? nothingLeft : await drain(run, selection, due.count)
-    const notice = dryRun ? '' : await findNotice(run, selection.input)
-    const record = await endRun(run.ending, run.runId, {
+    const due = await countDueRows(run)
+    const refusal = due.count > job.maxRows ? describeRefusal(job, due.count) : undefined
+    if (refusal && !isDry) return await refuse(run, refusal, due.count)
+    const left = isDry ? { more: false, held: 0 } : await drainRows(run, due.count)
+    const notice = isDry ? '' : await findNotice(run)
+    const record = await endRun(run.ending, run.id, {
       state: 'completed',
       ...left,
-      ...(dryRun ? { found: due.count } : {}),
+      ...(isDry ? { found: due.count } : {}),
       describe: (counts) =>
-        dryRun ? describeDryRun(job, due, refusal) : describeRun(job, counts, left, notice)
+        isDry ? describeDryRun(job, due, refusal) : describeRun(job, counts, left, notice)
     })
     if (!record) throw new Error('the lease was lost: another worker has given this run up')
     logEnd(run, record, due)
-    return { kind: 'completed', record, duplicate: false }
+    return answerCompleted(job.id, record)
   } catch (error) {
     return await fail(run, error)
   }
 }
 
-const nothingLeft: Left = { more: false, held: 0 }
-
-/** The job's selection, with `asks` added to its input: whether executions are looked up. */
-const select = ({ executions, job, parameters }: Run): Selection => {
-  const selection = job.selection(parameters)
-  return { ...selection, input: { ...selection.input, asks: executions !== undefined } }
-}
-
-const drain = (run: Run, selection: Selection, due: number): Promise<Left> => {
-  const { job, parameters, files, executions, time, log } = run
-  return drainRows({
-    ...run,
-    selection,
-    work: job.work,
-    due,
-    services: {
-      ...(files ? { files } : {}),
-      ...(executions ? { executions } : {}),
-      signal: time.signal,
-      log,
-      done: new Map()
-    },
-    batchSize: parameters.batch_size ?? job.batchSize,
-    maxBatches: parameters.max_batches ?? Number.POSITIVE_INFINITY,
-    isTimeUp: time.isUp
-  })
-}
-
 /** Ends a run as refused. That is a 200: a retry would be refused as well. */
 const refuse = async (
-  { ending, runId, attempt, log }: Run,
-  reason: string,
+  { ending, id, job, attempt, log }: Run,
+  error: string,
   due: number
-): Promise<RunResult> => {
-  log.error({ event: events.refused, attempt, due }, reason)
-  await endRun(ending, runId, { state: 'failed', error: reason })
-  return { kind: 'refused', runId, reason, due }
+): Promise<RunAnswer> => {
+  log.error({ event: events.refused, attempt, due }, error)
+  await endRun(ending, id, { state: 'failed', error })
+  return { task: job.id, status: 'refused', error, run_id: id, affected: 0, failed: 0, due }
 }
 
-const fail = async (run: Run, cause: unknown): Promise<RunResult> => {
-  const { ending, job, runId, attempt, log } = run
-  const error = run.time.explain(cause)
+const fail = async ({ ending, id, job, attempt, log, time }: Run, cause: unknown): Promise<RunAnswer> => {
+  const error = time.explain(cause)
   log.error({ event: events.failed, err: error, attempt }, `${job.id} failed`)
   try {
-    await endRun(ending, runId, { state: 'failed', error: messageOf(error).slice(0, 1_000) })
+    await endRun(ending, id, { state: 'failed', error: messageOf(error).slice(0, 1_000) })
   } catch (err) {
     log.warn({ err }, 'the failure could not be recorded; the run is given up when its lease ends')
   }
-  return { kind: 'failed', runId }
+  return answerFailed(job.id, id)
 }
 
 /** Upkeep beside the run: a failure is logged, and the next run tries again. */

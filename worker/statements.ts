@@ -1,37 +1,30 @@
-import type { LimitFunction } from 'p-limit'
+import pLimit, { type LimitFunction } from 'p-limit'
 import sql from 'sql-template-tag'
 import { lockTimeout } from '../jobs/budget.ts'
-import type { Change, JobLog, OutsideContext, Selection, Work } from '../jobs/define-job.ts'
+import type { Change, OutsideContext, Selection } from '../jobs/define-job.ts'
 import { codeOf, hasSqlState } from './database.ts'
-import type { Database } from './database/pool.ts'
 import { countFailure, leaseSeconds } from './ledger.ts'
-import { countReady, type PageStatement } from './pages.ts'
+import { countReady, type PageStatement, type Rows } from './pages.ts'
+import type { Run } from './run.ts'
 
-/**
- * Sends a selection's statement.
- *
- * @param now the instant of the run, as `timeText` writes it.
- */
-export const ask = <Answer extends object>(
-  database: Database,
-  now: string,
-  statement: PageStatement
-): Promise<Answer[]> =>
-  database.query<Answer>({
-    text: `with parameters as (select ${typedParameters}) ${statement.text}`,
-    values: [now, ...Object.values(bindRows(statement))]
+/** What the statements of a selection need of a run. */
+type Asking = Pick<Run, 'database' | 'startedAt' | 'selection'>
+
+/** Sends a statement of the run's selection. */
+export const read = <Row extends object>(
+  { database, startedAt, selection }: Asking,
+  { text, ...rows }: PageStatement
+): Promise<readonly Row[]> =>
+  database.query<Row>({
+    text: `with parameters as (select ${typedParameters}) ${text}`,
+    values: [startedAt, ...Object.values(bindRows(selection, rows))]
   })
 
 // With each of them named, a statement may leave out those that it has no use for.
 const typedParameters =
   '$1::timestamptz, $2::jsonb, $3::text[], $4::timestamptz, $5::text, $6::timestamptz, $7::text'
 
-export const read = <Row extends object>(
-  { database, startedAt }: Drain,
-  statement: PageStatement
-): Promise<readonly Row[]> => ask<Row>(database, startedAt, statement)
-
-/** How many rows a run would act on, and the names of some, if they are asked for. */
+/** How many rows a run would act on; of a dry run, the names of some. */
 export interface DueRows {
   readonly count: number
   readonly sample: readonly string[]
@@ -39,39 +32,10 @@ export interface DueRows {
 
 const sampleSize = 10
 
-/**
- * Counts the due rows of a job, in one read-only transaction.
- *
- * @param now the instant of the run, as the ledger has it.
- */
-export const countDueRows = async (
-  database: Database,
-  now: string,
-  selection: Selection,
-  withSample = true
-): Promise<DueRows> => {
-  const [row] = await ask<DueRows>(database, now, countReady(selection, withSample ? sampleSize : 0))
+/** Counts the due rows of a run, in one read-only transaction. */
+export const countDueRows = async (run: Asking & Pick<Run, 'isDry'>): Promise<DueRows> => {
+  const [row] = await read<DueRows>(run, countReady(run.selection, run.isDry ? sampleSize : 0))
   return row ?? { count: 0, sample: [] }
-}
-
-/** What a run needs to work through its due rows. */
-export interface Drain {
-  /** Cancels its statements when the run's time is up. */
-  readonly database: Database
-  readonly runId: string
-  /** The instant of the run, as the ledger has it. */
-  readonly startedAt: string
-  readonly selection: Selection
-  readonly work: Work
-  /** How many rows were due, and ready, when the run began. */
-  readonly due: number
-  /** Services for rows that need work outside the database. Its signal aborts when no new batch may begin. */
-  readonly services: Omit<OutsideContext, 'proofs'>
-  readonly batchSize: number
-  readonly maxBatches: number
-  /** Whether the run's time is up, so that no further statement can be sent. */
-  readonly isTimeUp: () => boolean
-  readonly log: JobLog
 }
 
 /** How far a run has come. */
@@ -86,11 +50,23 @@ export interface Progress {
   recorded: Promise<void>
   /** Sends one batch at a time: each locks the run's row, and would take another for someone who holds its rows. */
   readonly inTurn: LimitFunction
+  /** Work outside the database by name, so that no group of rows repeats what another one does or has done. */
+  readonly done: OutsideContext['done']
 }
 
+/** A run before its first batch. */
+export const startProgress = (): Progress => ({
+  batches: 0,
+  held: 0,
+  passedOver: 0,
+  recorded: Promise.resolve(),
+  inTurn: pLimit(1),
+  done: new Map()
+})
+
 /** Whether no new batch may begin. */
-export const isOver = ({ services, maxBatches }: Drain, { batches }: Progress): boolean =>
-  services.signal.aborted || batches >= maxBatches
+export const isOver = ({ time, maxBatches }: Run, { batches }: Progress): boolean =>
+  time.signal.aborted || batches >= maxBatches
 
 /** What a batch did, in numbers of rows. */
 export interface BatchCounts {
@@ -104,8 +80,7 @@ export interface BatchCounts {
 
 /** The statements that change the rows of a page. */
 export interface Batch {
-  /** Which rows: a range, or keys. */
-  readonly rows: Omit<PageStatement, 'text'>
+  readonly rows: Rows
   /** Locks the rows and passes their keys to the changes; undefined where the changes select the rows themselves. */
   readonly lock?: string | undefined
   readonly changes: readonly (Change | { readonly text: string; readonly counts: 'remaining' })[]
@@ -115,12 +90,12 @@ export interface Batch {
 
 /** Sends a batch. If a lock times out, sends it again and skips locked rows. */
 export const sendBatch = (
-  { database, runId }: Drain,
+  run: Run,
   progress: Progress,
   build: (isPassingOver: boolean) => Omit<Batch, 'isPassingOver'>
 ): Promise<BatchCounts> => {
   const send = async (isPassingOver: boolean): Promise<BatchCounts> => {
-    const [row] = await changeBatch(database, runId, { ...build(isPassingOver), isPassingOver })
+    const [row] = await changeBatch(run, { ...build(isPassingOver), isPassingOver })
     const { affected, failed, waiting } = row!.counts
     if (affected + failed + waiting > 0) progress.batches += 1
     return row!.counts
@@ -146,13 +121,13 @@ export const sendBatch = (
  * Plain index scans are off for the transaction, so that PostgreSQL finds a batch's rows, by a range or by keys, with a
  * bitmap scan: it visits each page of the table once, in their order.
  */
-const changeBatch = (database: Database, runId: string, batch: Batch) => {
+const changeBatch = ({ database, id, selection }: Run, batch: Batch) => {
   const { lock = null, changes, missing = 0, isPassingOver } = batch
-  const rows = bindRows(batch.rows)
+  const rows = bindRows(selection, batch.rows)
   return database.query<{ counts: BatchCounts }>(sql`
     select to_jsonb(
       scheduled_jobs.run_batch(
-        ${runId},
+        ${id},
         ${lock},
         ${changes.map(({ text }) => text)}::text[],
         ${changes.map(({ counts }) => counts ?? '')}::text[],
@@ -172,9 +147,9 @@ const changeBatch = (database: Database, runId: string, batch: Batch) => {
 }
 
 /** The parameters of a selection's statements after `$1`: the input, the keys, and the bounds of a range. */
-const bindRows = ({ input, keys, range: { from, to } }: Omit<PageStatement, 'text'>) =>
+const bindRows = (selection: Selection, { input, keys, range: { from, to } = {} }: Rows) =>
   ({
-    input: JSON.stringify(input),
+    input: JSON.stringify({ ...selection.input, ...input }),
     keys: keys ?? null,
     fromTime: from?.at ?? null,
     fromKey: from?.key ?? null,
@@ -184,7 +159,7 @@ const bindRows = ({ input, keys, range: { from, to } }: Omit<PageStatement, 'tex
 
 /** Counts and logs a row that can't be changed, so that the work goes on with the rows after it. */
 export const passOver = async (
-  { database, runId, log }: Drain,
+  { database, id, log }: Run,
   error: unknown,
   progress: Progress,
   missing = 0
@@ -193,15 +168,15 @@ export const passOver = async (
   progress.passedOver += 1
   log.error({ err: error, code: codeOf(error) }, 'a row could not be changed and is left as it is')
   // It changes the run's row, which a batch under way has locked.
-  if (!(await progress.inTurn(() => countFailure(database, runId, missing))))
+  if (!(await progress.inTurn(() => countFailure(database, id, missing))))
     throw new Error('the lease of the run was lost', { cause: error })
 }
 
 const cancelled = '57014'
 
 /** Whether the statement was cancelled because the run's time was up, which is not the rows' fault. */
-export const isOutOfTime = ({ services }: Drain, error: unknown): boolean =>
-  codeOf(error) === cancelled && services.signal.aborted
+export const isOutOfTime = ({ time }: Run, error: unknown): boolean =>
+  codeOf(error) === cancelled && time.signal.aborted
 
 /**
  * Whether a row of the page may have caused an error: bad data, a constraint, a trigger, a time-out. Everything counts

@@ -35,7 +35,12 @@ export const countDueRows = async (
             verb: job.verb
           }
           try {
-            const { count, sample } = await countOf(limited, clock!.now, job.selection(parameters))
+            const { count, sample } = await countOf({
+              database: limited,
+              startedAt: clock!.now,
+              selection: job.selection(parameters),
+              isDry: true
+            })
             return { ...base, count, sample: [...sample] }
           } catch (error) {
             if (isUnreachable(error)) throw error
