@@ -1,11 +1,18 @@
 import * as z from 'zod'
 import { findCronFault } from '../schedule/cron-expression.ts'
-import { shortestPeriod } from '../schedule/ticks.ts'
+import { hasPeriodOf, shortestPeriod } from '../schedule/ticks.ts'
+import { checkFields, must } from './faults.ts'
 import type { CommonParameters, ParameterObject } from './parameters.ts'
 import type { OutsideServices } from './services.ts'
 
 /** Cloud Scheduler's bounds of attemptDeadline for HTTP targets, in seconds. */
 export const attemptDeadlineRange = { min: 15, max: 1_800 } as const
+
+/** The schema of an attemptDeadline, which a stage may set too. */
+export const attemptDeadlineField = must(
+  `a whole number of seconds from ${attemptDeadlineRange.min} to ${attemptDeadlineRange.max}`,
+  z.int().min(attemptDeadlineRange.min).max(attemptDeadlineRange.max)
+)
 
 /**
  * What a job may do with a table of the application. The guards check the columns and their types, and the grants of the
@@ -180,6 +187,25 @@ export type Job<Id extends string = string> = JobDefinition &
 // last one costs a walk through its part of the index.
 const presetBatchSize = 50_000
 
+const fields = z.object({
+  id: must(
+    'lower-case words with hyphens, at most 60 characters',
+    z
+      .string()
+      .max(60)
+      .regex(/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/)
+  ),
+  schedule: z.string().refine((schedule) => findCronFault(schedule) === undefined, {
+    error: ({ input }) => `schedule ${findCronFault(input as string)}`
+  }),
+  description: z.string().refine(({ length }) => length > 0 && length <= 500, {
+    error: ({ input }) => `description must have 1 to 500 characters, got ${(input as string).length}`
+  }),
+  attemptDeadline: attemptDeadlineField,
+  batchSize: must('at least 1', z.int().min(1)),
+  maxRows: must('at least 1', z.int().min(1))
+})
+
 /**
  * Declares a job. A faulty declaration fails when the program starts, not when the job first fires.
  *
@@ -191,35 +217,26 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
   // The wider type is safe: the worker checks parameters against the job's schema before it calls `selection`.
   const given: JobDefinition & { readonly id: Id } = definition
   const { id, schedule, description, attemptDeadline, batchSize = presetBatchSize, maxRows } = given
-  const { min, max } = attemptDeadlineRange
-  const faults: string[] = []
-  if (!/^[a-z][a-z0-9]*(-[a-z0-9]+)*$/.test(id) || id.length > 60) {
-    faults.push(`id must be lower-case words with hyphens, at most 60 characters, got '${id}'`)
-  }
-  const cronFault = findCronFault(schedule)
-  if (cronFault) faults.push(`schedule ${cronFault}`)
-  if (description.length === 0 || description.length > 500) {
-    faults.push(`description must have 1 to 500 characters, got ${description.length}`)
-  }
-  if (!Number.isInteger(attemptDeadline) || attemptDeadline < min || attemptDeadline > max) {
-    faults.push(
-      `attemptDeadline must be a whole number of seconds from ${min} to ${max}, got ${attemptDeadline}`
-    )
-  } else if (
-    !cronFault &&
-    !isEvidentPeriod(schedule, attemptDeadline) &&
-    attemptDeadline > shortestPeriod(schedule)
-  ) {
-    faults.push(
-      `attemptDeadline must not be longer than the period of its schedule (${shortestPeriod(schedule)} s), got ${attemptDeadline} s`
-    )
-  }
-  if (!Number.isInteger(batchSize) || batchSize < 1)
-    faults.push(`batchSize must be at least 1, got ${batchSize}`)
-  if (!Number.isInteger(maxRows) || maxRows < 1) faults.push(`maxRows must be at least 1, got ${maxRows}`)
-  if (faults.length > 0) throw new RangeError(`job '${id}': ${faults.join('; ')}`)
+  const { value, faults } = checkFields(
+    fields,
+    { id, schedule, description, attemptDeadline, batchSize, maxRows },
+    { show: (got) => (typeof got === 'string' ? `'${got}'` : String(got)) }
+  )
+  const all = value ? findDeadlineFaults(value) : faults
+  if (all.length > 0) throw new RangeError(`job '${id}': ${all.join('; ')}`)
   return { ...given, batchSize, parameters: given.parameters ?? z.object({}), tables: listTables(given) }
 }
+
+/** Checks a deadline against its schedule; both must be valid by themselves. */
+export const findDeadlineFaults = ({
+  schedule,
+  attemptDeadline
+}: Pick<JobDefinition, 'schedule' | 'attemptDeadline'>): readonly string[] =>
+  hasPeriodOf(schedule, attemptDeadline)
+    ? []
+    : [
+        `attemptDeadline must not be longer than the period of its schedule (${shortestPeriod(schedule)} s), got ${attemptDeadline} s`
+      ]
 
 /** What a job uses, with what follows from its selection: how rows are ordered, and what deleting them needs. */
 const listTables = (definition: JobDefinition): Job['tables'] => {
@@ -241,17 +258,6 @@ const listTables = (definition: JobDefinition): Job['tables'] => {
 
 /** A column without the alias of its table. */
 const columnOf = (name: string): string => name.slice(name.indexOf('.') + 1)
-
-/**
- * Whether the minute field alone shows that a schedule's period is at least this many seconds, for up to half an hour.
- * Walking through the ticks would decide every case, but would cost each cold start 20 ms a job.
- */
-const isEvidentPeriod = (schedule: string, seconds: number): boolean => {
-  const minutes = schedule.trim().split(/\s+/)[0] ?? ''
-  if (/^[0-9]+$/.test(minutes)) return true
-  const step = Number(/^\*\/([0-9]+)$/.exec(minutes)?.[1])
-  return 60 % step === 0 && step * 60 >= seconds
-}
 
 /**
  * Checks that no two jobs share an id.

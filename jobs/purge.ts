@@ -5,9 +5,12 @@ import type { FilePlace } from './services.ts'
 // What the purge and its retries have in common. `s` is the submission, `picked` what was known of it when its files were
 // deleted.
 
-/** The columns of a purged submission; its row stays as the audit trail. */
-export const purged =
-  "content = '', input_file = '', expires_at = null, content_purged_at = $1, modified = $1"
+/** What a purge at an instant sets; the row stays as the audit trail. */
+export const purgedAt = (instant: string): string =>
+  `content = '', input_file = '', expires_at = null, content_purged_at = ${instant}, modified = ${instant}`
+
+/** What a purge by a run sets. */
+export const purged = purgedAt('$1')
 
 /** A run that may still read or write files. */
 export const hasActiveRun = `

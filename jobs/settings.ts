@@ -1,7 +1,6 @@
 import * as z from 'zod'
 import { findCronFault } from '../schedule/cron-expression.ts'
-import { shortestPeriod } from '../schedule/ticks.ts'
-import { attemptDeadlineRange, type Job } from './define-job.ts'
+import { attemptDeadlineField, findDeadlineFaults, type Job } from './define-job.ts'
 import { checkFields, isRecord, must } from './faults.ts'
 import { findParameterFaults, type ParameterValues } from './parameters.ts'
 
@@ -10,10 +9,7 @@ const settingsSchema = z.object({
   paused: z.boolean().exactOptional(),
   /** Makes every run a dry run, to watch a job before it may delete. */
   shadow: z.boolean().exactOptional(),
-  attemptDeadline: must(
-    `a whole number of seconds from ${attemptDeadlineRange.min} to ${attemptDeadlineRange.max}`,
-    z.int().min(attemptDeadlineRange.min).max(attemptDeadlineRange.max)
-  ).exactOptional(),
+  attemptDeadline: attemptDeadlineField.exactOptional(),
   /** Cloud Scheduler's retryCount. */
   retryCount: z.int().min(0).max(5).exactOptional(),
   /** A run that finds more due rows than this changes nothing and is refused. */
@@ -107,19 +103,7 @@ const findSettingsFaults = (
   const cronFault = findCronFault(schedule)
   if (cronFault) return [`${name}.schedule ${cronFault}`]
   return [
-    ...findDeadlineFaults(job, name, value),
+    ...findDeadlineFaults({ ...job, ...value }).map((fault) => `${name}.${fault}`),
     ...findParameterFaults(job, parameters).map((fault) => `${name}.parameters: ${fault}`)
   ]
-}
-
-/** Walks through the ticks only if the stage changes the schedule or the deadline, since it delays each cold start. */
-const findDeadlineFaults = (job: Job, name: string, settings: JobSettings): readonly string[] => {
-  if (settings.schedule === undefined && settings.attemptDeadline === undefined) return []
-  const { schedule, attemptDeadline } = { ...job, ...settings }
-  const period = shortestPeriod(schedule)
-  return attemptDeadline > period
-    ? [
-        `${name}.attemptDeadline must not be longer than the period of its schedule (${period} s), got ${attemptDeadline} s`
-      ]
-    : []
 }

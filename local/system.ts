@@ -10,6 +10,7 @@ import type { WorkerCommand } from '../emulator/run/worker-process.ts'
 import type { DeclaredJob, Declaration } from '../infra/declaration.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readEnvironment } from '../worker/environment.ts'
+import { orAborted } from '../worker/or-aborted.ts'
 import { registerConsole } from '../console/console.ts'
 import type { SystemAddresses } from '../console/schemas.ts'
 import { createLocalSource } from './console-source/local-source.ts'
@@ -83,7 +84,6 @@ export const startSystem = async (
   const parent = `projects/${project}/locations/${region}`
   const emulator: Emulator = opened.adopt(
     await orAborted(
-      signal,
       startEmulator({
         port: options.port,
         frontPort: options.workerPort,
@@ -140,7 +140,8 @@ export const startSystem = async (
             })
           ),
         log: pino({ level: 'error' }, pino.destination(2))
-      })
+      }),
+      signal
     ),
     (one) => one.stop()
   )
@@ -231,17 +232,6 @@ const shareCompileCache = (): Record<string, string> => {
   const folder = getCompileCacheDir()
   // This process's cache is in a subfolder for its Node.js version.
   return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
-}
-
-const orAborted = async <Value>(signal: AbortSignal, promise: Promise<Value>): Promise<Value> => {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = (): void => reject(signal.reason as Error)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    signal.removeEventListener('abort', abort)
-  }
 }
 
 /** The declared job that an attempt runs. By address: a job created for a single run has another name. */

@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import { Command, CommanderError } from 'commander'
-import sql from 'sql-template-tag'
-import { maxAttempts } from '../jobs/purge.ts'
+import sql, { raw } from 'sql-template-tag'
+import { maxAttempts, purgedAt } from '../jobs/purge.ts'
 import { endAtClosedPipe } from '../machine/closed-pipe.ts'
 import { openDatabase } from '../worker/database.ts'
 import { readDatabaseUrl } from '../worker/database/address.ts'
@@ -102,7 +102,7 @@ const forgive = (database: Database, ids: string[]) =>
   ),
   purged as (
     update submissions_submission
-    set content = '', input_file = '', expires_at = null, content_purged_at = now(), modified = now()
+    set ${raw(purgedAt('now()'))}
     where id in (select submission_id from forgiven)
     and content_purged_at is null
   )

@@ -75,3 +75,17 @@ const findShortestPeriod = (expression: string): number => {
   }
   return shortest
 }
+
+/**
+ * Whether at least this many seconds lie between any two ticks. Where the minute field alone shows it, the ticks are not
+ * walked through, which would cost each cold start 20 ms a job.
+ */
+export const hasPeriodOf = (expression: string, seconds: number): boolean =>
+  evidentPeriod(expression) >= seconds || shortestPeriod(expression) >= seconds
+
+const evidentPeriod = (expression: string): number => {
+  const minutes = expression.trim().split(/\s+/)[0] ?? ''
+  if (/^[0-9]+$/.test(minutes)) return 3_600
+  const step = Number(/^\*\/([0-9]+)$/.exec(minutes)?.[1])
+  return 60 % step === 0 ? step * 60 : 0
+}

@@ -1,7 +1,7 @@
-import { setMaxListeners } from 'node:events'
 import { ApiError, type Bucket, Storage } from '@google-cloud/storage'
 import pLimit from 'p-limit'
 import type { FileStore } from './file-store.ts'
+import { orAborted } from './or-aborted.ts'
 
 // Concurrent requests per place. More than the rows of three groups (outside.ts), so that each row's first deletion
 // starts at once.
@@ -27,7 +27,8 @@ const openBucket = (bucket: Bucket, placePrefix: string): FileStore => {
     limit(async () => {
       signal.throwIfAborted()
       try {
-        return await untilAborted(request(), signal)
+        // Google's client takes no signal: a deletion that goes on may still succeed.
+        return await orAborted(request(), signal)
       } catch (error) {
         // Its message would hold the whole HTML page.
         throw isForeign(error) ? describeForeign(`(${error.code})`, error) : error
@@ -141,13 +142,3 @@ const explain = (error: unknown, bucketName: string): unknown => {
   }
   return new Error(`Cloud Storage does not answer ${answer}; the next run asks again`, { cause: error })
 }
-
-/** Google's client takes no signal: a deletion that goes on after this may still succeed. */
-const untilAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> =>
-  new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason as Error)
-    setMaxListeners(0, signal)
-    if (signal.aborted) abort()
-    signal.addEventListener('abort', abort, { once: true })
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort))
-  })

@@ -6,30 +6,6 @@ import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
 import { type DatabaseAddress, readDatabaseUrl } from './database/address.ts'
 
-/** The worker's configuration, from its environment. */
-export interface Environment {
-  /** Loopback by default, since nothing checks callers outside Cloud Run. The image sets 0.0.0.0. */
-  readonly host: string
-  readonly port: number
-  readonly database: DatabaseAddress
-  /** False turns the scheduled endpoints off, so that the same image can run where it must not clean up. */
-  readonly isWorker: boolean
-  /** Where uploads and the runs' bundles are; undefined if unknown, and then no purge runs. */
-  readonly files: { readonly uploads: readonly URL[]; readonly bundles: readonly URL[] } | undefined
-  /** Cloud Run's API, where cleanup-stuck-runs asks whether a run still executes; undefined: it does not ask. */
-  readonly executionsUrl?: URL
-  readonly stage: string
-  readonly logLevel: string
-  readonly timeZone: string
-  readonly settings: SettingsByJob
-  /** Ticks up to this instant are not reported as missed. */
-  readonly maintenanceUntil?: Date
-  /** Google Cloud project, for the trace of log lines. */
-  readonly project?: string
-  /** The revision that runs, for the ledger. */
-  readonly revision: string
-}
-
 const presetTimeZone = 'Australia/Sydney'
 const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 
@@ -39,7 +15,7 @@ const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
  * @throws Error with every fault in one message, each naming the variable, what it must be and what it got; a value
  *   that may hold a password is never shown.
  */
-export const readEnvironment = (variables: NodeJS.ProcessEnv): Environment => {
+export const readEnvironment = (variables: NodeJS.ProcessEnv) => {
   const given = Object.entries(variables).filter(([name, value]) => !isUnset(value) && name in schema.shape)
   const { value, faults } = checkFields(schema, { ...Object.fromEntries(given), files: variables })
   if (!value) throw new Error(`the worker's environment is not complete:\n  ${faults.join('\n  ')}`)
@@ -85,7 +61,7 @@ const readDatabase = (url: string | undefined, context: z.RefinementCtx): Databa
 const readFiles = (
   { STORAGE_URL, UPLOADS_URL, BUNDLES_URL }: NodeJS.ProcessEnv,
   context: z.RefinementCtx
-): Environment['files'] => {
+): { readonly uploads: readonly URL[]; readonly bundles: readonly URL[] } | undefined => {
   if (STORAGE_URL) {
     context.addIssue(
       'STORAGE_URL must be left out: UPLOADS_URL and BUNDLES_URL say where the uploads and the bundles of runs are'
@@ -122,6 +98,7 @@ const trueOrFalse = z.enum(['true', 'false']).transform((word) => word === 'true
 
 // Faults are listed in this order.
 const schema = z.object({
+  /** Whether cleanup-stuck-runs asks Cloud Run's API if a run still executes. */
   ASK_EXECUTIONS: must("'true' or 'false'", trueOrFalse.prefault('true')),
   CLOUD_RUN_URL: must(
     'https://host, or http://127.0.0.1:port for a stand-in on this machine',
@@ -130,6 +107,7 @@ const schema = z.object({
       .transform((url) => new URL(url))
       .prefault('https://run.googleapis.com')
   ),
+  /** Loopback by default, since nothing checks callers outside Cloud Run. The image sets 0.0.0.0. */
   HOST: text.default('127.0.0.1'),
   PORT: must(
     'a port from 0 to 65535',
@@ -139,7 +117,9 @@ const schema = z.object({
       .refine((port) => port <= 65_535)
   ),
   DATABASE_URL: text.optional().transform(readDatabase),
+  /** False turns the scheduled endpoints off, so that the same image can run where it must not clean up. */
   APP_IS_WORKER: must("'true' or 'false'", trueOrFalse),
+  /** Where uploads and the runs' bundles are; undefined if unknown, and then no purge runs. */
   files: z.custom<NodeJS.ProcessEnv>().transform(readFiles),
   STAGE: must('the name of a stage', text),
   LOG_LEVEL: must(`one of ${logLevels.join(', ')}`, z.enum(logLevels).default('info')),
@@ -149,6 +129,7 @@ const schema = z.object({
     text.refine((zone) => zone === presetTimeZone || isTimeZone(zone)).default(presetTimeZone)
   ),
   JOB_SETTINGS: text.default('{}').transform(readSettings),
+  /** Ticks up to this instant are not reported as missed. */
   MAINTENANCE_UNTIL: must(
     'an RFC 3339 time such as 2026-12-01T02:00:00Z',
     text
@@ -156,6 +137,8 @@ const schema = z.object({
       .transform((time) => new Date(time))
       .optional()
   ),
+  /** For the trace of log lines. */
   GOOGLE_CLOUD_PROJECT: text.optional(),
+  /** The revision that runs, for the ledger. */
   K_REVISION: text.default('local')
 })

@@ -1,5 +1,6 @@
 import pLimit from 'p-limit'
 import type { Executions } from '../jobs/services.ts'
+import { orAborted } from './or-aborted.ts'
 
 export interface ExecutionsOptions {
   /** The base URL of Cloud Run's API. With http it is the local stand-in, which takes no token. */
@@ -78,14 +79,6 @@ const judge = (name: string, status: number, body: Readonly<Record<string, unkno
 
 /** Loads Google's library on first use: a cold start need not compile it, and five of the six jobs never use it. */
 const findAccountToken = async (): Promise<string> => (await import('./account-token.ts')).findAccountToken()
-
-/** Google's library takes no signal. */
-const orAborted = <Value>(promise: Promise<Value>, signal: AbortSignal): Promise<Value> => {
-  const { promise: aborted, reject } = Promise.withResolvers<never>()
-  const abort = () => reject(signal.reason as Error)
-  signal.addEventListener('abort', abort, { once: true })
-  return Promise.race([promise, aborted]).finally(() => signal.removeEventListener('abort', abort))
-}
 
 const parseObject = (text: string): Readonly<Record<string, unknown>> | undefined => {
   try {
