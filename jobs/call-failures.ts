@@ -1,4 +1,4 @@
-/** Why a call of Cloud Scheduler failed. `STAGE` and `JOB` stand for those of the call; commands are in backticks. */
+/** Why a call of Cloud Scheduler failed. `STAGE` and `JOB` are placeholders; commands are in backticks. */
 export interface CallFailure {
   /** The HTTP status; if no answer came, `DEADLINE_EXCEEDED` or `UNAVAILABLE`. */
   readonly code: string

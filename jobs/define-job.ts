@@ -157,16 +157,16 @@ export interface JobDefinition<Parameters extends ParameterObject = ParameterObj
   readonly batchSize?: number
   /** A run that finds more due rows than this is refused and touches none, unless the stage allows more. */
   readonly maxRows: number
-  /** Schemas of this job's own parameters, besides the common ones. */
+  /** Schemas of this job's own parameters; every job takes the common ones too. */
   readonly parameters?: Parameters
-  /** What the job uses besides the key and the time of its selection, and what a deletion needs. */
+  /** What the job uses in addition to the key and the time of its selection, and to the rights of a deletion. */
   readonly tables?: Readonly<Record<string, TableUse>>
   /** The release of the application that the job knows, if it would do harm on another one. */
   readonly release?: KnownRelease
   /** The due rows. The count, a dry run's sample, the batches and `more` all derive from it. */
   selection(parameters: z.infer<Parameters> & CommonParameters): Selection
   readonly work: Work
-  /** Something to report after each run besides its counts. */
+  /** Something to report after each run, in addition to its counts. */
   readonly notice?: Notice
 }
 

@@ -109,7 +109,7 @@ const answerRun = async (
   return answer
 }
 
-// A 409 lets Cloud Scheduler try again; nothing would change for the other calls that did no work.
+// Cloud Scheduler retries a 409 and a 500. A retry of a skipped or refused run would end the same way.
 const statusCodes: Readonly<Record<RunAnswer['status'], number>> = {
   completed: 200,
   skipped: 200,

@@ -53,14 +53,12 @@ export const drainRows = async (run: Run, due: number): Promise<Left> => {
   let from: Bound | undefined
   let worked = Promise.resolve(true)
   let size = run.batchSize
-  // Of the rows that were counted.
+  // Counted rows that are not in a page yet.
   let left = due
-  let isAtEnd = false
+  let isAtEnd = !run.selection.ready && due === 0
   try {
     while (!isAtEnd && !isOver(run, progress)) {
       const page = await findPage(run, from, size, left)
-      isAtEnd = page === undefined
-      if (!page) break
       let remaining = 0
       try {
         remaining = (await changePage(run, page, progress)).remaining
@@ -126,29 +124,24 @@ const isAnyLeft = async (run: Run, range: Range): Promise<boolean> =>
   (await read<{ any: boolean }>(run, isAnyReady(run.selection, range)))[0]!.any
 
 /**
- * The page of at most `size` rows that begins after `from`; undefined if no due row is left.
+ * The page of at most `size` rows that begins after `from`.
  *
  * @param left how many rows the run's count has left; it has all due rows unless the selection says which are ready.
  */
-const findPage = async (
-  run: Run,
-  from: Bound | undefined,
-  size: number,
-  left: number
-): Promise<Page | undefined> => {
+const findPage = async (run: Run, from: Bound | undefined, size: number, left: number): Promise<Page> => {
   const { selection } = run
-  // The count shows that this page is the last one. Rows that someone has added since would make it larger, no more.
-  if (!selection.ready && left <= size)
-    return left <= 0 ? undefined : { from, to: { at: 'infinity' }, size, isLast: true }
+  // Rows that someone adds meanwhile would make it larger, no more.
+  const lastPage = { from, to: { at: 'infinity' }, size, isLast: true }
+  if (!selection.ready && left <= size) return lastPage
   const [found] = await read<{ at: string | null; isTied: boolean; isLast: boolean }>(
     run,
     findBound(selection, { from }, size)
   )
-  if (!found?.at) return undefined
-  const { at, isTied, isLast } = found
+  const { at, isTied, isLast } = found!
+  if (at === null) return lastPage
   const page = { from, to: { at }, size, isLast }
   if (!isTied) return page
-  // None if rows have gone since: then those up to this time are a page.
+  // None if rows have gone since; then the page has all rows up to this time.
   const [to = page.to] = await read<Bound>(run, findTiedBound(selection, page, size))
   return { ...page, to }
 }

@@ -19,7 +19,7 @@ export const findGuardFaults = async (database: Database, job: Job, now: Date): 
   const wanted = listRights(job)
   const found = await database.query<Found>(sql`
     select case when attribute.attname is null then null else format_type(attribute.atttypid, null) end as type,
-      -- Not by the text, which a setting may quote.
+      -- By oid: a setting may put the type's name in quotes.
       coalesce(attribute.atttypid = to_regtype(nullif(wanted.type, '')), false) as fits,
       coalesce(
         case wanted.privilege

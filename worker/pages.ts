@@ -18,7 +18,7 @@ export interface Rows {
   readonly range?: Range
   /** `$3`. */
   readonly keys?: readonly string[]
-  /** What `$2` holds besides the selection's own input. */
+  /** Values of `$2` in addition to the selection's own input. */
   readonly input?: Input
 }
 
@@ -35,42 +35,33 @@ export const timeText = (instant: string): string => `to_jsonb(${instant}) #>> '
 const bounds = { from: { at: '$4', key: '$5' }, to: { at: '$6', key: '$7' } } as const
 
 /**
- * Where a page of at most `size` rows ends, by the time alone, which is read from the index; null if there is none. If the
+ * Where a page of `size` rows ends, by the time alone, which is read from the index; null if fewer rows are left. If the
  * next row has the same time (`isTied`), the keys must decide: see `findTiedBound`. If there is no next row, the page is
  * the last one (`isLast`).
  */
 export const findBound = (selection: Selection, range: Range, size: number): PageStatement => {
   const { from, time } = selection
   // Each condition separately, in index order and no further than the page goes.
-  const listTimes = (order: 'asc' | 'desc', limit: string): string =>
-    conditionsOf(selection)
-      .map(
-        (due) => `
-          (
-            select ${time} as at
-            from ${from}
-            where ${isInRange({ ...selection, due }, range)}
-            order by ${time} ${order}
-            limit ${limit}
-          )`
-      )
-      .join(' union all ')
+  const times = conditionsOf(selection).map(
+    (due) => `
+      (
+        select ${time} as at
+        from ${from}
+        where ${isInRange({ ...selection, due }, range)}
+        order by ${time}
+        limit ($2 ->> 'whole')::int + 2
+      )`
+  )
   return {
     text: `
-      select
-        ${timeText(`coalesce(at, (select max(at) from (${listTimes('desc', '1')}) latest))`)} as at,
-        "isTied",
-        "isLast"
+      select ${timeText('min(at)')} as at, count(*) = 2 and min(at) = max(at) as "isTied", count(*) < 2 as "isLast"
       from (
-        select min(at) as at, count(*) = 2 and min(at) = max(at) as "isTied", count(*) < 2 as "isLast"
-        from (
-          select at
-          from (${listTimes('asc', "($2 ->> 'whole')::int + 2")}) earliest
-          order by at
-          offset ($2 ->> 'whole')::int
-          limit 2
-        ) ends
-      ) page`,
+        select at
+        from (${times.join(' union all ')}) earliest
+        order by at
+        offset ($2 ->> 'whole')::int
+        limit 2
+      ) ends`,
     input: { whole: size - 1 },
     range
   }

@@ -20,7 +20,7 @@ export const read = <Row extends object>(
     values: [startedAt, ...Object.values(bindRows(selection, rows))]
   })
 
-// With each of them named, a statement may leave out those that it has no use for.
+// Naming all of them lets a statement leave some out.
 const typedParameters =
   '$1::timestamptz, $2::jsonb, $3::text[], $4::timestamptz, $5::text, $6::timestamptz, $7::text'
 
@@ -48,7 +48,7 @@ export interface Progress {
   passedOver: number
   /** Settles when the rows whose work outside the database is done have been changed. */
   recorded: Promise<void>
-  /** Sends one batch at a time: each locks the run's row, and would take another for someone who holds its rows. */
+  /** Sends one batch at a time: each locks the run's row, so the next would time out and skip locked rows. */
   readonly inTurn: LimitFunction
   /** Work outside the database by name, so that no group of rows repeats what another one does or has done. */
   readonly done: OutsideContext['done']
