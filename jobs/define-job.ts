@@ -217,26 +217,25 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
   // The wider type is safe: the worker checks parameters against the job's schema before it calls `selection`.
   const given: JobDefinition & { readonly id: Id } = definition
   const { id, schedule, description, attemptDeadline, batchSize = presetBatchSize, maxRows } = given
-  const { value, faults } = checkFields(
+  const checked = checkFields(
     fields,
     { id, schedule, description, attemptDeadline, batchSize, maxRows },
     { show: (got) => (typeof got === 'string' ? `'${got}'` : String(got)) }
   )
-  const all = value ? findDeadlineFaults(value) : faults
-  if (all.length > 0) throw new RangeError(`job '${id}': ${all.join('; ')}`)
+  const faults = [...checked.faults, ...findDeadlineFaults(given)]
+  if (faults.length > 0) throw new RangeError(`job '${id}': ${faults.join('; ')}`)
   return { ...given, batchSize, parameters: given.parameters ?? z.object({}), tables: listTables(given) }
 }
 
-/** Checks a deadline against its schedule; both must be valid by themselves. */
-export const findDeadlineFaults = ({
-  schedule,
-  attemptDeadline
-}: Pick<JobDefinition, 'schedule' | 'attemptDeadline'>): readonly string[] =>
-  hasPeriodOf(schedule, attemptDeadline)
-    ? []
-    : [
-        `attemptDeadline must not be longer than the period of its schedule (${shortestPeriod(schedule)} s), got ${attemptDeadline} s`
-      ]
+/** Checks a deadline against its schedule. If either is invalid by itself, that is found elsewhere. */
+export const findDeadlineFaults = (input: object): readonly string[] => {
+  const { data } = fields.pick({ schedule: true, attemptDeadline: true }).safeParse(input, { jitless: true })
+  if (!data || hasPeriodOf(data.schedule, data.attemptDeadline)) return []
+  const period = shortestPeriod(data.schedule)
+  return [
+    `attemptDeadline must not be longer than the period of its schedule (${period} s), got ${data.attemptDeadline} s`
+  ]
+}
 
 /** What a job uses, with what follows from its selection: how rows are ordered, and what deleting them needs. */
 const listTables = (definition: JobDefinition): Job['tables'] => {

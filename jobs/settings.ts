@@ -94,16 +94,15 @@ const findSettingsFaults = (
   name: string,
   settings: Readonly<Record<string, unknown>>
 ): readonly string[] => {
-  const { value, faults } = checkFields(settingsSchema, settings, {
-    prefix: `${name}.`,
-    show: JSON.stringify
-  })
-  if (!value) return faults
-  const { schedule = job.schedule, parameters = {} } = value
-  const cronFault = findCronFault(schedule)
-  if (cronFault) return [`${name}.schedule ${cronFault}`]
+  const { faults } = checkFields(settingsSchema, settings, { prefix: `${name}.`, show: JSON.stringify })
+  const { schedule, parameters } = settings
+  const cronFault = typeof schedule === 'string' ? findCronFault(schedule) : undefined
   return [
-    ...findDeadlineFaults({ ...job, ...value }).map((fault) => `${name}.${fault}`),
-    ...findParameterFaults(job, parameters).map((fault) => `${name}.parameters: ${fault}`)
+    ...faults,
+    ...(cronFault ? [`${name}.schedule ${cronFault}`] : []),
+    ...findDeadlineFaults({ ...job, ...settings }).map((fault) => `${name}.${fault}`),
+    ...(isRecord(parameters) ? findParameterFaults(job, parameters) : []).map(
+      (fault) => `${name}.parameters: ${fault}`
+    )
   ]
 }

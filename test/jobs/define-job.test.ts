@@ -75,6 +75,8 @@ describe('defineJob', () => {
     const define = () => defineJob({ ...valid, schedule: '@daily', attemptDeadline: 1, batchSize: 0 })
     expect(define).toThrow(RangeError)
     expect(define).toThrow(/^job 'count-rows': schedule .+; attemptDeadline .+; batchSize .+$/)
+    const tooLong = () => defineJob({ ...valid, attemptDeadline: 301, batchSize: 0 })
+    expect(tooLong).toThrow(/^job 'count-rows': batchSize .+; attemptDeadline .+ \(300 s\), got 301 s$/)
   })
 })
 

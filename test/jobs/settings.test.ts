@@ -84,4 +84,19 @@ describe('parseJobSettings', () => {
     expect(settings).toEqual({})
     expect(faults).toHaveLength(4)
   })
+
+  it('names every fault of one job', () => {
+    const { faults } = parse({
+      'clear-sessions': { paused: 1, schedule: '*/5 * * * *', parameters: { days: 1 } },
+      'cleanup-stuck-runs': { shadow: 1, schedule: '@daily', attemptDeadline: 1 }
+    })
+    expect(faults.map((fault) => fault.split(' ')[0])).toEqual([
+      'jobs.clear-sessions.paused',
+      'jobs.clear-sessions.attemptDeadline',
+      'jobs.clear-sessions.parameters:',
+      'jobs.cleanup-stuck-runs.shadow',
+      'jobs.cleanup-stuck-runs.attemptDeadline',
+      'jobs.cleanup-stuck-runs.schedule'
+    ])
+  })
 })
