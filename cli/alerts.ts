@@ -7,7 +7,7 @@ import type { Session } from './session.ts'
 // More lines of one kind would add nothing.
 const mostLines = 1_000
 
-/** `alerts`: what fires now, judged from the stage's log by the alerts' own filters, with its runbook entry. */
+/** `alerts`: the alerts that fire now, by their own filters on the stage's log, with their runbook entries. */
 export const answerAlerts = async (
   { target, log }: Pick<Session, 'target' | 'log'>,
   now: Date

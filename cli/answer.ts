@@ -1,17 +1,17 @@
 import Table from 'cli-table3'
 
-/** What a command found or did, to be printed as JSON, for people, or for other programs. */
+/** The result of a command, to be printed as JSON, for people, or for other programs. */
 export interface Answer {
   /** What `--json` prints. */
   readonly json: unknown
   readonly blocks: readonly (string | Rows)[]
-  /** What else a person should know; goes to stderr, so that it stays out of a pipe. */
+  /** Further notes for people; they go to stderr, to stay out of pipes. */
   readonly notes?: readonly string[]
   /** Whether the exit code is 1. */
   readonly failed?: boolean
 }
 
-/** A table: the names of its columns, and a text for each. */
+/** A table: the names of its columns, and rows with a text for each. */
 export interface Rows {
   readonly columns: readonly string[]
   readonly rows: readonly (readonly string[])[]
@@ -42,7 +42,7 @@ const formatTable = ({ columns, rows }: Rows): string => {
     .join('\n')
 }
 
-// No lines between the columns, so that what is copied from a terminal is plain text.
+// No lines between the columns, so that text copied from a terminal is plain.
 const lines = {
   top: '',
   'top-mid': '',

@@ -9,7 +9,7 @@ export interface Explanation {
   readonly fix: string
 }
 
-/** Explains a call of Cloud Scheduler that failed; `STAGE` and `JOB` in the fix stand for those of the call. */
+/** Explains a failed call of Cloud Scheduler, and puts the call's own stage and job into the text. */
 export const explainAttempt = (
   { httpStatus, status = '', debugInfo }: Pick<AttemptLine, 'httpStatus' | 'status' | 'debugInfo'>,
   { stage, job }: { readonly stage: string; readonly job: string }
@@ -23,7 +23,7 @@ export const explainAttempt = (
   return { code, meaning: fill(cause), fix: fill(fix) }
 }
 
-/** The outcome of a job's last attempt, from its gRPC code; with the HTTP status that stands behind it, if one does. */
+/** The outcome of a job's last attempt, from its gRPC code; with the underlying HTTP status, if there is one. */
 export const describeCode = (code: number): string => {
   if (code === 0) return 'OK'
   const name = codeNames[code]

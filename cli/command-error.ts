@@ -1,4 +1,4 @@
-/** Why a command can't do what it was asked to, in a sentence for people: exit code 1. */
+/** The reason why a command failed, in a sentence for people: exit code 1. */
 export class CommandError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options)
@@ -6,7 +6,7 @@ export class CommandError extends Error {
   }
 }
 
-/** The command was given what it does not take: exit code 2. */
+/** The command was used wrongly: exit code 2. */
 export class UsageError extends CommandError {
   constructor(message: string) {
     super(message)

@@ -36,7 +36,7 @@ import { findTroublesOf } from './stage-troubles.ts'
 import type { Surroundings } from './surroundings.ts'
 import { findDatabaseFault } from './worker-readiness.ts'
 
-/** What runs commands, and where they print. */
+/** The surroundings in which commands run, and where they print. */
 export interface Shell extends Surroundings {
   /** stdout and stderr; every text ends with a newline. */
   readonly out: (text: string) => void
@@ -45,7 +45,7 @@ export interface Shell extends Surroundings {
   readonly isForPeople: boolean
 }
 
-/** Runs one command line. Returns 0 when it is done, 1 when it failed, 2 when it was used wrongly. */
+/** Runs one command line. Returns 0 on success, 1 on failure, 2 on wrong usage. */
 export const runCommandLine = async (words: readonly string[], given: Shell): Promise<number> => {
   const shell = keepUrl(words, given)
   let exitCode = 0
@@ -60,7 +60,7 @@ export const runCommandLine = async (words: readonly string[], given: Shell): Pr
     await buildProgram(shell, reply).parseAsync(words, { from: 'user' })
     return exitCode
   } catch (error) {
-    // Commander has printed its own message already.
+    // Commander has already printed its own message.
     if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2
     // A CommandError is shown even then: it may say what could not be undone.
     if (shell.signal.aborted && !(error instanceof CommandError)) {

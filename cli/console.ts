@@ -8,9 +8,9 @@ import type { Surroundings } from './surroundings.ts'
 
 /** The options of `console` for a stage in Google Cloud. */
 export interface ConsoleOptions {
-  /** 0 for any that is free. */
+  /** 0 for any free one. */
   readonly port: number
-  /** What `history --json` has printed; undefined for the stage itself. */
+  /** A file with the output of `history --json`; undefined for the stage itself. */
   readonly file?: string | undefined
 }
 
@@ -21,7 +21,7 @@ export const findGooglePage = ({ declaration }: Pick<StageTarget, 'declaration'>
 /**
  * Serves the console of a stage in Google Cloud, as the operator, until the signal aborts.
  *
- * @param onReady is given the address that lets a browser in.
+ * @param onReady receives the address that lets a browser in.
  */
 export const serveConsole = async (
   target: StageTarget,

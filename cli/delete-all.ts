@@ -14,9 +14,9 @@ export interface DeleteAllOptions {
 }
 
 /**
- * Refuses what can be refused before anything is asked of Google.
+ * Refuses as much as possible before any request to Google.
  *
- * @throws CommandError on a protected stage; UsageError where nobody is there to confirm.
+ * @throws CommandError on a protected stage; UsageError if nobody can confirm.
  */
 export const refuseDeletion = (
   { name: stage, declaration, local }: StageTarget,
@@ -37,7 +37,7 @@ export const refuseDeletion = (
 
 /**
  * `delete-all`: deletes the stage's jobs and nothing else. Where Pulumi manages the stage, these are the jobs in its
- * state, deleted through Pulumi so that the state stays true; elsewhere, the jobs of the catalogue.
+ * state, deleted through Pulumi so that the state stays correct; elsewhere, the jobs of the catalogue.
  *
  * @throws CommandError when the answer is not the stage's name; nothing is deleted then.
  */

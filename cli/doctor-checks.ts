@@ -17,20 +17,20 @@ import type { WorkerLine } from './run-log.ts'
 import type { ScheduledJob } from './scheduled-jobs.ts'
 import { emailOf } from './stage.ts'
 
-/** One line of the doctor. */
+/** One line of the doctor's report. */
 export interface Finding {
   /** `skip`: it could not be checked, or the stage has nothing of the kind. */
   readonly level: 'ok' | 'warn' | 'fail' | 'skip'
   readonly check: string
   readonly what: string
-  /** Empty where there is nothing to do. */
+  /** Empty if there is nothing to do. */
   readonly fix: string
 }
 
-/** Judges what was read; pure. A check that finds something wrong gives one line per trouble. */
+/** Judges the facts; pure. A check that finds something wrong gives one line per problem. */
 export const examine = (facts: Facts): Finding[] => checks.flatMap((check) => lookAt(check, facts))
 
-/** Judges only what a deployment makes, nothing older. A check that was skipped fails, except locally. */
+/** Judges only what a deployment creates, nothing older. A check that was skipped fails, except locally. */
 export const examineDeployment = (facts: Facts): Finding[] =>
   checks
     .filter(({ isOfDeployment }) => isOfDeployment !== false)
@@ -47,7 +47,7 @@ type Judgement = Omit<Finding, 'check'>
 interface Check {
   readonly name: string
   readonly look: (facts: Facts) => Judgement | Judgement[]
-  /** False for what a deployment neither makes nor repairs. */
+  /** False for checks of what a deployment neither creates nor repairs. */
   readonly isOfDeployment?: false
 }
 
@@ -63,7 +63,7 @@ const deploy = ({ stage }: Facts, ...options: string[]): string =>
     ? "start the local system again: 'npm start'"
     : `'npm run pulumi -- up --stack ${[stage, ...options].join(' ')}'`
 
-/** Says why something could not be read, or else how the check judges it. */
+/** Gives the reason why something could not be read, or else the check's judgement. */
 const given = <Value>(
   reading: Reading<Value>,
   missing: Judgement | Judgement[],
@@ -119,7 +119,7 @@ const checks: readonly Check[] = [
     name: 'database',
     isOfDeployment: false,
     look: (facts) =>
-      // In Google Cloud only Cloud Scheduler reaches the worker: failed runs show that the database is away.
+      // In Google Cloud only Cloud Scheduler reaches the worker: failed runs show that the database does not answer.
       given(facts.database, [], (fault) =>
         fault === ''
           ? ok('it answers the worker')
@@ -140,7 +140,7 @@ const checks: readonly Check[] = [
   {
     name: 'accounts',
     look: (facts) =>
-      // Neither applies locally: one line says so.
+      // Neither account applies locally: one line says so.
       (facts.stage === 'local' ? facts.accounts.slice(0, 1) : facts.accounts).flatMap(
         ({ use, email, account }) =>
           given(
@@ -381,7 +381,7 @@ const checks: readonly Check[] = [
   }
 ]
 
-/** The last line of each job and event: what repeats is reported once. */
+/** The last line of each job and event: repetitions are reported once. */
 const lastOfEach = (lines: readonly WorkerLine[]): WorkerLine[] => [
   ...new Map(lines.map((line) => [`${line.jobId} ${line.event}`, line])).values()
 ]
@@ -445,7 +445,7 @@ const judgeBucket = ({ bucket, deleters }: BucketFacts, facts: Facts): Judgement
   )
 }
 
-/** Faults that the next `up` leaves: Pulumi's state has the failed revision, or knows nothing of a change by hand. */
+/** Faults that the next `up` won't repair: Pulumi's state has the failed revision, or lacks a change by hand. */
 const judgeRevisions = ({ revisions, detours }: ServiceFacts, { declaration }: Facts): Judgement[] => {
   const { service, region, project } = declaration
   return [

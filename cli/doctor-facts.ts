@@ -12,7 +12,7 @@ import { emailOf } from './stage.ts'
 import { findTroublesOf } from './stage-troubles.ts'
 import { findDatabaseFault } from './worker-readiness.ts'
 
-/** Something that was looked at: what it is, or why it is not known. */
+/** The result of a reading: the value, or the reason why it is unknown. */
 export type Reading<Value> =
   | { readonly kind: 'read'; readonly value: Value }
   | { readonly kind: 'missing' }
@@ -22,18 +22,18 @@ export type Reading<Value> =
 
 /** The worker on Cloud Run; locally, its front. */
 export interface ServiceFacts {
-  /** Jobs may call any of them and use any as the audience. */
+  /** Jobs may call any of these and use any as the audience. */
   readonly urls: readonly string[]
-  /** undefined where it is not known. */
+  /** undefined if unknown. */
   readonly timeoutSeconds?: number
   readonly ingress: string
-  /** Why it does not serve; undefined where it does. */
+  /** Why it does not serve; undefined if it does. */
   readonly trouble?: string
-  /** The settings that the program decides, by their names; undefined locally. */
+  /** The settings that the program controls, by name; undefined locally. */
   readonly definition?: Readonly<Record<string, string>>
   /** The newest revision, and the newest that can serve; undefined locally. */
   readonly revisions?: { readonly created: string; readonly ready: string }
-  /** Where requests go other than to the newest revision that can serve. */
+  /** Traffic that does not go to the newest revision that can serve. */
   readonly detours: readonly { readonly revision: string; readonly percent: number }[]
 }
 
@@ -49,7 +49,7 @@ export interface PlaceFacts {
   /** The key of the configuration that names it. */
   readonly key: 'uploadsUrl' | 'bundlesUrl'
   readonly bucket: string
-  /** The prefix of the stored files, with a slash at its end: something must lie under it. */
+  /** The prefix of the stored files, with a trailing slash: something must exist under it. */
   readonly folder: string
   readonly found: Reading<{ readonly isEmpty: boolean }>
 }
@@ -60,12 +60,12 @@ export interface BucketFacts {
   readonly deleters: Reading<readonly string[]>
 }
 
-/** All that the doctor looks at. */
+/** Everything that the doctor examines. */
 export interface Facts {
   readonly stage: string
   readonly declaration: Declaration
   readonly now: Date
-  /** The image that has to run, by digest; undefined where none was given. */
+  /** The image that must run, by digest; undefined if none was given. */
   readonly image?: string
   readonly jobs: Reading<readonly ScheduledJob[]>
   readonly accounts: readonly AccountFacts[]
@@ -75,11 +75,11 @@ export interface Facts {
   readonly places: readonly PlaceFacts[]
   readonly buckets: readonly BucketFacts[]
   readonly failures: Reading<readonly AttemptLine[]>
-  /** The last lines of runs that failed, were refused, or had failed rows or missing files; the oldest first. */
+  /** The last lines of runs that failed, were refused, or had failed rows or missing files; oldest first. */
   readonly troubles: Reading<readonly WorkerLine[]>
-  /** What needs a person, by the alerts and by the state of the jobs. */
+  /** Everything that needs attention, by the alerts and by the state of the jobs. */
   readonly open: Reading<readonly Trouble[]>
-  /** Why the database does not answer the worker, empty where it does; missing where it can't be asked from here. */
+  /** Why the database does not answer the worker, empty if it does; missing if it can't be asked from here. */
   readonly database: Reading<string>
   /** Jobs for whose last tick no run has completed. */
   readonly overdue: Reading<readonly OverdueJob[]>
@@ -96,7 +96,7 @@ export const failureHours = 24
 const mostFailures = 500
 const mostTroubles = 500
 
-/** Reads all that can be read; a part that can't be read is reported as such and does not stop the rest. */
+/** Reads all facts; one that can't be read is reported as such and does not stop the rest. */
 export const gatherFacts = async (session: Session, now: Date): Promise<Facts> => {
   const { target, jobs, log } = session
   const { declaration, local } = target
@@ -376,7 +376,7 @@ const describeTemplate = (template: ServiceTemplate): Record<string, string> => 
   }
 }
 
-/** The settings of the service that a stage's declaration decides; the image only where it is known. */
+/** The settings of the service that a stage's declaration controls; the image only if known. */
 export const describeDeclaredService = (
   { service }: Pick<Declaration, 'service'>,
   image: string | undefined

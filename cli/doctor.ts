@@ -3,16 +3,14 @@ import { examine, examineDeployment, type Finding } from './doctor-checks.ts'
 import { gatherFacts } from './doctor-facts.ts'
 import type { Session } from './session.ts'
 
-/**
- * `doctor`: looks at all that a stage needs in order to run, and says what to do about what is wrong.
- */
+/** `doctor`: checks everything that a stage needs in order to run, and says how to fix what is wrong. */
 export const answerDoctor = async (
   session: Session,
   { now, isForPeople, isProof, image }: DoctorOptions
 ): Promise<Answer> => {
   const facts = { ...(await gatherFacts(session, now)), ...(image ? { image } : {}) }
   const found = isProof ? examineDeployment(facts) : examine(facts)
-  // What needs a person comes first; the rest stays in the order of the checks.
+  // Failures and warnings come first; the rest stays in the order of the checks.
   const findings = found.toSorted((a, b) => rankOf(a) - rankOf(b))
   return {
     json: findings,
@@ -31,9 +29,9 @@ export const answerDoctor = async (
 interface DoctorOptions {
   readonly now: Date
   readonly isForPeople: boolean
-  /** Whether it proves a deployment, and ignores what ran before. */
+  /** Whether the result proves a deployment, ignoring earlier runs. */
   readonly isProof: boolean
-  /** The image that has to run, by digest. */
+  /** The image that must run, by digest. */
   readonly image: string | undefined
 }
 

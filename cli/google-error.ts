@@ -6,7 +6,7 @@ export interface Call {
   readonly doing: string
   readonly project: string
   readonly permission: string
-  /** The smallest of Google's roles that holds the permission. */
+  /** Google's least privileged role with the permission. */
   readonly role: string
 }
 
@@ -30,7 +30,7 @@ export const callGoogle = async <Value>(call: Call, request: () => Promise<Value
   }
 }
 
-/** An error answer of Google, as a sentence; the code is kept for callers who know better what it means. */
+/** An error response of Google, as a sentence; the code is kept for callers who know better what it means. */
 export class GoogleError extends CommandError {
   readonly code: number | undefined
 
@@ -78,7 +78,7 @@ const explainGoogleError = (error: unknown, { doing, project, permission, role }
   }
   if (
     /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNRESET|fetch failed/.test(message) ||
-    // The codes with which the client library gives up after its retries.
+    // The codes that the client library reports after its last retry.
     code === codes.deadlineExceeded ||
     code === codes.unavailable
   ) {
@@ -95,7 +95,7 @@ interface Problem {
   readonly reason: string | undefined
 }
 
-/** From a client library, the gRPC code; from a plain request, the HTTP status and what the answer says. */
+/** From a client library, the gRPC code; from a plain request, the HTTP status and the message of the response. */
 const readError = (error: unknown): Problem => {
   if (!(error instanceof Error)) return { code: undefined, message: String(error), reason: undefined }
   const { code, reason, response } = error as {

@@ -4,9 +4,9 @@ import { GoogleAuth, PassThroughClient } from 'google-auth-library'
 import { callGoogle } from './google-error.ts'
 import type { StageTarget } from './stage.ts'
 
-/** Where Google's APIs are, and as whom they are called. */
+/** The addresses of Google's APIs, and the credentials for calling them. */
 export interface Endpoints {
-  /** Of Cloud Scheduler and Cloud Logging where they are not Google's: `http://127.0.0.1:8085`. */
+  /** Address of Cloud Scheduler and Cloud Logging if they are not Google's: `http://127.0.0.1:8085`. */
   readonly emulator?: string
   readonly run: string
   readonly iam: string
@@ -21,9 +21,9 @@ export type RestApi = 'run' | 'iam' | 'storage'
 export interface Google {
   readonly scheduler: CloudSchedulerClient
   readonly logging: Logging
-  /** Whether they lead to Google's own servers, which have quotas. */
+  /** Whether the clients call Google's own servers, which have quotas. */
   readonly isReal: boolean
-  /** Sends a GET to an API; undefined locally, where there are none. */
+  /** Sends a GET to an API; undefined locally, where there are no such APIs. */
   readonly read: ((api: RestApi, path: string) => Promise<unknown>) | undefined
   close(): Promise<void>
 }
@@ -85,7 +85,7 @@ const findEndpoints = ({ local, declaration }: StageTarget): Endpoints => ({
   ...(local
     ? {
         emulator: local.schedulerUrl,
-        // It asks for no credentials.
+        // The emulator needs no credentials.
         auth: new GoogleAuth({ authClient: new PassThroughClient() })
       }
     : { auth: new GoogleAuth({ scopes, projectId: declaration.project }) }),

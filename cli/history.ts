@@ -18,7 +18,7 @@ export interface LogRange {
 // files that were not there.
 const counts = ['affected', 'failed', 'held', 'waiting', 'missing'] as const
 
-/** A run that ended, or a call that never became one; null for what is not known. */
+/** A run that ended, or a call that never became one; null for unknown values. */
 interface HistoryRow extends Readonly<Record<(typeof counts)[number], number | null>> {
   readonly at: string
   readonly job: string
@@ -30,7 +30,7 @@ interface HistoryRow extends Readonly<Record<(typeof counts)[number], number | n
   readonly runId: string | null
   /** The instant by which its rows were due, to the microsecond; null where the log lacks the beginning of the run. */
   readonly instant: string | null
-  /** The parameters that chose its rows, presets included. */
+  /** The parameters that selected its rows, including presets. */
   readonly parameters: Readonly<Record<string, unknown>> | null
   readonly message: string
 }
@@ -103,7 +103,7 @@ const formatParameters = (parameters: Readonly<Record<string, unknown>>): string
     .map(([name, value]) => `${name}=${String(value)}`)
     .join(' ')
 
-/** A note for people where the range is empty, or cut off at the limit. */
+/** A note for people if the range is empty, or cut off at the limit. */
 export const describeRange = (
   count: number,
   { since, limit }: LogRange,
@@ -116,7 +116,7 @@ export const describeRange = (
     : [`${stage} has no ${what} in the log${since ? ` since ${since.toISOString()}` : ''}.`]
 }
 
-/** A failed call that the worker's own line reports already. */
+/** Whether a failed call is already reported by the worker's own line. */
 const isAnswerOf = (call: AttemptLine, id: string, run: WorkerLine): boolean =>
   call.httpStatus === 500 &&
   run.event === events.failed &&
@@ -180,7 +180,7 @@ const describeNumbers = (fields: WorkerLine['fields']) => {
 const readInstant = (instant: unknown): string | null =>
   typeof instant === 'string' ? instant.replace(/\+00(:00)?$/, 'Z') : null
 
-/** The numbers of the job's predicate, then the parameters asked for. Its texts and booleans are not the operator's. */
+/** The predicate's numbers, then the requested parameters. Its texts and booleans do not come from the operator. */
 const readParameters = ({ input, parameters }: WorkerLine['fields']): Record<string, unknown> => {
   const numbers = Object.entries(input ?? {}).filter(([, value]) => typeof value === 'number')
   return { ...Object.fromEntries(numbers), ...(parameters as object | undefined) }

@@ -19,6 +19,6 @@ export const findJob = ({ app, jobs, stage }: Declaration, text: string): Declar
   )
 }
 
-/** The stage whose job has this full name; undefined where the text is an id, or nothing that is known. */
+/** The stage whose job has this full name; undefined if the text is an id or unknown. */
 export const findStageOfName = (text: string): string | undefined =>
   stages.find((stage) => readDeclaration(stage).jobs.some(({ name }) => name === text))

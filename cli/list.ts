@@ -16,7 +16,7 @@ export interface StageJobs {
   /** By the clock that fires the jobs. */
   readonly now: Date
   readonly fault?: string
-  /** What needs a person; undefined where nobody looked. */
+  /** Everything that needs attention; undefined if not checked. */
   readonly troubles?: readonly Trouble[]
 }
 
@@ -32,7 +32,7 @@ interface ListedJob {
   readonly mark: 'not in the catalogue' | 'one-shot' | 'not deployed' | 'overdue' | null
 }
 
-/** `list`: what needs a person, then every job; one that only the catalogue or only Cloud Scheduler knows is marked. */
+/** `list`: what needs attention, then every job; marks jobs that only the catalogue or only Cloud Scheduler has. */
 export const answerList = (stages: readonly StageJobs[], isForPeople: boolean): Answer => {
   const jobs = stages.flatMap(listStage)
   const faults = stages.flatMap(({ fault }) => fault ?? [])
@@ -133,7 +133,7 @@ const describe = (stage: string, job: ScheduledJob, mark: ListedJob['mark']): Li
   mark
 })
 
-/** A job made by hand may have a schedule that only Cloud Scheduler can read. */
+/** A job created by hand may have a schedule that only Cloud Scheduler can parse. */
 const describeKnown = (schedule: string): string => {
   try {
     return describeSchedule(schedule)

@@ -7,7 +7,7 @@ export interface LocalSystem {
   readonly workerUrl: string
   readonly project: string
   readonly region: string
-  /** The stage that it imitates, whose names its resources have. */
+  /** The stage that it imitates and whose resource names it uses. */
   readonly stage: string
 }
 
@@ -26,7 +26,7 @@ export const findLocalSystem = async (url: string): Promise<LocalSystem> => {
   return answer
 }
 
-/** The time in the local system, which may be a virtual one. */
+/** The time in the local system, which may be virtual. */
 export const readLocalTime = async ({ schedulerUrl }: LocalSystem): Promise<Date> => {
   const answer = (await ask(`${schedulerUrl}/emulator/v1/clock`)) as { now?: string } | undefined
   return new Date(answer?.now ?? Number.NaN)

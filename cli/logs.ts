@@ -10,7 +10,7 @@ import type { Surroundings } from './surroundings.ts'
 
 type LogSource = Pick<Session, 'target' | 'log'>
 
-/** `logs`: what the worker says of a job's runs, and Cloud Scheduler of its calls, in order. */
+/** `logs`: the worker's lines about a job's runs, and Cloud Scheduler's about its calls, in order. */
 export const answerLogs = async (session: LogSource, job: DeclaredJob, range: LogRange): Promise<Answer> => {
   const { declaration, name: stage } = session.target
   const lines = await readLines(session, job, range)
@@ -26,7 +26,7 @@ export const answerLogs = async (session: LogSource, job: DeclaredJob, range: Lo
   }
 }
 
-/** `logs --follow`: hands over the lines as they come, each once, until the time is over or the signal aborts. */
+/** `logs --follow`: hands over the lines as they come, each once, until time runs out or the signal aborts. */
 export const followLogs = async (
   session: LogSource,
   job: DeclaredJob,

@@ -29,7 +29,7 @@ const ask =
   (signal: AbortSignal) =>
   async (question: string): Promise<string> => {
     const lines = createInterface({ input: process.stdin, output: process.stderr })
-    // While it asks, Ctrl-C arrives as a key, not as a signal; Ctrl-D closes the input, which is an empty answer.
+    // During a question, Ctrl-C arrives as a key, not as a signal; Ctrl-D closes the input: an empty answer.
     lines.on('SIGINT', () => process.kill(process.pid, 'SIGINT'))
     const closed = new Promise<string>((resolve) => {
       lines.once('close', () => resolve(''))

@@ -1,7 +1,7 @@
 import type { LocalWorkspace } from '@pulumi/pulumi/automation/index.js'
 import { CommandError } from './command-error.ts'
 
-/** The jobs of a stage that Pulumi knows; undefined where it does not manage the stage. */
+/** The jobs of a stage that Pulumi knows; undefined if it does not manage the stage. */
 export interface ManagedJobs {
   /** Names in Cloud Scheduler. */
   readonly names: readonly string[]
@@ -15,7 +15,7 @@ export interface ManagedJobs {
  * @throws CommandError when there is no CLI: then nothing shows whether Pulumi manages the stage.
  */
 export const openWorkspace = async (): Promise<LocalWorkspace> => {
-  // Loading it takes half a second, which the other commands are spared.
+  // Loaded only here, since it takes half a second.
   const { LocalWorkspace, PulumiCommand } = await import('@pulumi/pulumi/automation/index.js')
   const pulumiCommand = await PulumiCommand.get({ skipVersionCheck: true }).catch((cause: unknown) => {
     throw new CommandError(
@@ -45,7 +45,7 @@ export const findManagedJobs = async (
   return {
     names: jobs.map(({ name }) => name),
     destroy: async (progress) => {
-      // Pulumi remembers the selected stack: this puts the user's own selection back.
+      // Pulumi remembers the selected stack: this restores the user's own selection.
       const selected = await workspace.stack()
       const stack = await callPulumi(doing, () => Stack.select(stage, workspace))
       try {
@@ -87,7 +87,7 @@ const callPulumi = async <Value>(doing: string, request: () => Promise<Value>): 
   }
 }
 
-/** Finds the line about the reason in all that the engine writes. */
+/** Finds the reason in the engine's output. */
 const readReason = (error: unknown): string => {
   const text = error instanceof Error ? error.message : String(error)
   return (/^ *error: (.*)$/m.exec(text)?.[1] ?? text.split('\n')[0] ?? '').trim()

@@ -9,7 +9,7 @@ interface Tick {
   readonly job: string
   readonly tick: string
   readonly local: string
-  /** What daylight saving does to it; a skipped tick has no instant and never comes. */
+  /** The effect of daylight saving; a skipped tick has no instant and never comes. */
   readonly mark: 'comes twice' | 'skipped' | null
 }
 
@@ -17,7 +17,7 @@ const day = 86_400_000
 // Per job and day; more are summed up in one line.
 const mostInFull = 6
 
-/** `next`: every tick in the days to come, by the configuration; what daylight saving skips or doubles is marked. */
+/** `next`: every tick in the coming days, by the configuration; marks those that daylight saving skips or doubles. */
 export const answerNext = (
   stage: string,
   declaration: Declaration,
@@ -108,7 +108,7 @@ const describeDay = ({ id, schedule }: DeclaredJob, ticks: readonly Tick[]): str
   })
 }
 
-/** Date → what the clocks do on it. */
+/** Date → how the clocks change on it. */
 const listChanges = (timeZone: string, from: Date, until: Date): ReadonlyMap<string, string> => {
   const changes = new Map<string, string>()
   let after = from

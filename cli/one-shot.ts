@@ -7,10 +7,10 @@ import type { Surroundings } from './surroundings.ts'
 const day = 86_400_000
 
 /**
- * Makes a job with the body that `:run` can't take, and deletes it after use whatever happens, even at Ctrl-C; only a
- * killed process leaves it behind, and the doctor finds it.
+ * Creates a job with the body that `:run` can't take, and always deletes it after use, even on Ctrl-C; only a killed
+ * process leaves it behind, for the doctor to find.
  *
- * @throws CommandError when the job itself is not deployed, or the one for this run can't be made or deleted.
+ * @throws CommandError when the job itself is not deployed, or the one for this run can't be created or deleted.
  */
 export const withOneShot = async <Value>(
   { jobs, target: { declaration, name: stage } }: Pick<Session, 'jobs' | 'target'>,

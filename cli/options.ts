@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from 'commander'
 import { stageNames } from './stage.ts'
 import { suggest } from './suggestion.ts'
 
-/** What every command takes. */
+/** The options of every command. */
 export interface CommonOptions {
   readonly stage?: string
   readonly url: string
@@ -17,7 +17,7 @@ export const urlOption = (): Option =>
 
 export const jsonOption = (): Option => new Option('--json', 'print JSON')
 
-/** A name of a stage, or a sentence that lists them. */
+/** Parses the name of a stage; the error lists the known names. */
 export const parseStage = (text: string): string => {
   if (stageNames.includes(text)) return text
   const suggestion = suggest(text, stageNames) || '.'
@@ -52,7 +52,7 @@ export const parseInstant = (text: string): Date => {
 
 const units: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 }
 
-/** How long ago, or since when; what it means depends on now. */
+/** Parses a time span before now, or an instant; the result depends on now. */
 export const parseSince = (text: string): ((now: Date) => Date) => {
   const [, amount, unit = ''] = /^(\d{1,5})([mhd])$/.exec(text) ?? []
   const milliseconds = units[unit]
@@ -66,7 +66,7 @@ export const parseSince = (text: string): ((now: Date) => Date) => {
   throw new InvalidArgumentError(`It must be 90m, 6h, 7d, a day or an instant, got '${text}'.`)
 }
 
-/** `days=60` → {days: 60}, added to those before. */
+/** `days=60` → {days: 60}, added to the earlier ones. */
 export const parseParameter = (
   text: string,
   before: Readonly<Record<string, unknown>> = {}

@@ -38,7 +38,7 @@ export const answerPauseAll = async (session: Session, verb: Verb): Promise<Answ
 
 const stateAfter = { pause: 'PAUSED', resume: 'ENABLED' } as const
 
-/** One that fails does not keep the others from being tried. */
+/** A failure does not stop the others. */
 const tryTo = async (verb: Verb, name: string, { jobs }: Session): Promise<string> => {
   try {
     await jobs[verb](name)
@@ -48,7 +48,7 @@ const tryTo = async (verb: Verb, name: string, { jobs }: Session): Promise<strin
   }
 }
 
-/** Sooner or later, what is done by hand and not written down is taken for a mistake. */
+/** Sooner or later, an unrecorded change by hand is taken for a mistake. */
 const describeDrift = ({ target }: Session, verb: Verb, jobs: readonly DeclaredJob[]): string[] => {
   const differing = jobs.filter(({ paused }) => paused !== (verb === 'pause'))
   if (target.local || differing.length === 0) return []

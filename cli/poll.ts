@@ -17,7 +17,7 @@ export const paceOf = ({ local }: Pick<StageTarget, 'local'>): Omit<Patience, 't
 
 const growth = 1.5
 
-/** Asks until there is an answer, with longer and longer waits; undefined when the time is over. */
+/** Asks until there is an answer, with longer and longer waits; undefined when time runs out. */
 export const poll = async <Value>(
   ask: () => Promise<Value | undefined>,
   { firstWait, longestWait, total }: Patience,

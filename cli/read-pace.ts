@@ -4,7 +4,7 @@ import pThrottle from 'p-throttle'
 // https://cloud.google.com/logging/quotas
 export const readsPerMinute = 45
 
-/** Delays a read of Cloud Logging until there were fewer than `readsPerMinute` in the last minute. */
+/** Delays a read of Cloud Logging until the last minute has had fewer than `readsPerMinute`. */
 export type ReadPace = <Value>(read: () => Promise<Value>) => Promise<Value>
 
 export const createReadPace = (): ReadPace => {

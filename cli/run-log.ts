@@ -7,7 +7,7 @@ import { callGoogle } from './google-error.ts'
 import type { ReadPace } from './read-pace.ts'
 import type { StageTarget } from './stage.ts'
 
-/** A line of the worker about a run. */
+/** A log line of the worker about a run. */
 export interface WorkerLine {
   readonly kind: 'worker'
   readonly key: string
@@ -22,7 +22,7 @@ export interface WorkerLine {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** What Cloud Scheduler says about a call that has ended. */
+/** Cloud Scheduler's log line about the end of a call. */
 export interface AttemptLine {
   readonly kind: 'attempt'
   readonly key: string
@@ -36,7 +36,7 @@ export interface AttemptLine {
   readonly debugInfo: string
 }
 
-/** What Cloud Scheduler says about a call that begins. */
+/** Cloud Scheduler's log line about the start of a call. */
 export interface CallLine {
   readonly kind: 'call'
   readonly key: string
@@ -49,12 +49,12 @@ export interface CallLine {
 
 export type LogLine = WorkerLine | AttemptLine
 
-/** A line of the history: what Cloud Scheduler says of its calls, what the worker says of its runs. */
+/** A line of the history: Cloud Scheduler's about its calls, or the worker's about its runs. */
 export type HistoryLine = LogLine | CallLine
 
-/** Which lines are asked for. */
+/** Selects lines. */
 export interface LogQuery {
-  /** undefined for all there are. */
+  /** undefined reads from the beginning. */
   readonly since: Date | undefined
   /** Up to and including this instant; undefined for no end. */
   readonly until?: Date | undefined
@@ -64,22 +64,22 @@ export interface LogQuery {
   readonly conditions?: readonly string[]
 }
 
-/** Cloud Logging, for one stage. The lines come in order, the oldest first. */
+/** Cloud Logging, for one stage. Lines come oldest first. */
 export interface RunLog {
-  /** What the worker says of the runs of a job, or of all. */
+  /** The worker's lines about the runs of a job, or of all jobs. */
   readWorker(jobId: string | undefined, query: LogQuery): Promise<WorkerLine[]>
-  /** The entries that match a filter, as they are. */
+  /** The entries that match a filter, unchanged. */
   readEntries(filter: string, query: LogQuery): Promise<LoggedEntry[]>
-  /** What Cloud Scheduler says of its calls of these jobs. */
+  /** Cloud Scheduler's lines about the end of its calls of these jobs. */
   readAttempts(jobNames: readonly string[], query: LogQuery): Promise<AttemptLine[]>
   /**
-   * Every line of [since, until] about the calls of the declared jobs, or about their runs: page by page, one read for each
-   * page, the newest line first.
+   * Every line of [since, until] about the calls of the declared jobs, or about their runs: page by page, one read per
+   * page, newest line first.
    */
   pageHistory(side: HistorySide, since: Date, until: Date): AsyncIterable<HistoryLine[]>
 }
 
-/** Whose lines: those of Cloud Scheduler, or those of the worker. */
+/** The source of the lines: Cloud Scheduler or the worker. */
 export type HistorySide = 'scheduler' | 'worker'
 
 const eventsOf = (...wanted: readonly string[]): string =>
@@ -90,7 +90,7 @@ const numberOf = (name: keyof RunNumbers): string => `jsonPayload.${name}`
 const beginningAndEnds = [events.started, events.completed, events.failed, events.refused, events.skipped]
 /** The condition for the lines in which a run begins or ends. */
 export const runEvents = eventsOf(...beginningAndEnds)
-/** The condition for all lines about a run: that it began, ended, or never came. */
+/** The condition for all lines about a run: its start, its end, or its absence. */
 const runHistory = eventsOf(...beginningAndEnds, events.overdue)
 /** The condition for runs whose end a person should know of: failed, refused, or with failed rows or missing files. */
 export const troubledRuns = `(${eventsOf(events.failed, events.refused)} OR (${eventsOf(events.completed)} AND (${numberOf('failed')}>0 OR ${numberOf('missing')}>0)))`
@@ -101,7 +101,7 @@ export const failedOnly = 'severity>=ERROR'
 
 type PageRequest = NonNullable<Parameters<Logging['getEntries']>[0]>
 
-// As many as Cloud Logging gives at a time.
+// Cloud Logging's maximum.
 const largestPage = 1_000
 
 export const openRunLog = (

@@ -8,7 +8,7 @@ import { byHand, failedOnly, type LogQuery, runEvents, type WorkerLine } from '.
 import type { Session } from './session.ts'
 import type { Surroundings } from './surroundings.ts'
 
-/** How a run by hand ended, as far as the log tells. */
+/** How a run by hand ended, as far as the log shows. */
 export interface RunEnd {
   readonly outcome: 'completed' | 'failed' | 'skipped' | 'refused' | 'unknown'
   readonly runId: string | null
@@ -20,12 +20,12 @@ export interface RunEnd {
   readonly fields: Readonly<Record<string, unknown>>
 }
 
-/** Which run is waited for. */
+/** The run to wait for. */
 interface Watched {
   readonly id: string
   /** The name in Cloud Scheduler of the job itself, or of the one that was made for this run. */
   readonly name: string
-  /** The body of its request: it tells this run from others by hand at the same time. */
+  /** The body of its request: it distinguishes this run from others by hand at the same time. */
   readonly body: Readonly<Record<string, unknown>>
 }
 
@@ -34,13 +34,13 @@ const margin = 10 * 60_000
 const newest = 200
 // The worker's line about a failed run may come after Cloud Scheduler's line about its answer.
 const graceLooks = 4
-// After this silence, the waiting user is told that the run goes on.
+// After this silence, the waiting user is told that the run is still going.
 const silence = 30_000
 
 /**
- * Notes what the log holds already, and returns a function that waits for the end of the run that comes after it.
+ * Notes the lines already in the log, and returns a function that waits for the end of the next run.
  *
- * Runs by hand carry no tick, so a run that the schedule starts at the same time is not taken for it.
+ * Runs by hand carry no tick, so a run that the schedule starts at the same time is not mistaken for this one.
  */
 export const watchRun = async (
   { log, target }: Pick<Session, 'log' | 'target'>,
@@ -48,8 +48,8 @@ export const watchRun = async (
   surroundings: Surroundings
 ): Promise<(patience: Patience) => Promise<RunEnd>> => {
   const { clock, progress } = surroundings
-  // The local log is small, and its clock may be a virtual one. If that is behind the worker's, the worker takes a run
-  // by hand for the next tick, whose time it carries.
+  // The local log is small, and its clock may be a virtual one. If that clock is behind the worker's, the worker takes
+  // a run by hand for the next tick, whose time the run carries.
   const localTime = target.local && (await readLocalTime(target.local))
   const since = localTime ? undefined : new Date(clock.now().getTime() - margin)
   const readRuns = async () => {
@@ -109,7 +109,7 @@ export const watchRun = async (
     }
 }
 
-/** Whether a line says that its run has begun with another body. */
+/** Whether a line reports the start of a run with another body. */
 const isOther = ({ event, fields }: WorkerLine, body: Readonly<Record<string, unknown>>): boolean =>
   event === events.started && !isDeepStrictEqual(fields.parameters, body)
 

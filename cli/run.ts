@@ -15,7 +15,7 @@ import type { Surroundings } from './surroundings.ts'
 /** The options of `run`. */
 export interface RunOptions {
   readonly wait: boolean
-  /** Of this run; `dry_run` among them. */
+  /** Parameters of this run, including `dry_run`. */
   readonly parameters: Readonly<Record<string, unknown>>
   /** Seconds; by default the job's attemptDeadline plus a minute for the log. */
   readonly timeout: number | undefined

@@ -5,7 +5,7 @@ import { reading, writing } from './google.ts'
 import { callGoogle, codes, GoogleError } from './google-error.ts'
 import { parentOf, type StageTarget } from './stage.ts'
 
-/** A job as Cloud Scheduler has it. */
+/** A job in Cloud Scheduler. */
 export interface ScheduledJob {
   /** The last part of its name. */
   readonly name: string
@@ -17,7 +17,7 @@ export interface ScheduledJob {
   readonly retryConfig: DeclaredJob['retryConfig']
   /** ENABLED, PAUSED, DISABLED, UPDATE_FAILED. */
   readonly state: string
-  /** When it was made or changed last. */
+  /** When it was created or last changed. */
   readonly changedAt?: Date
   readonly nextRun?: Date
   readonly lastAttempt?: Date
@@ -31,7 +31,7 @@ export interface ScheduledJob {
   readonly attemptDeadline: number
 }
 
-/** What is needed to make a job that calls a service. */
+/** The data needed to create a job that calls a service. */
 export type NewJob = Pick<
   ScheduledJob,
   | 'name'
@@ -114,7 +114,7 @@ export const openScheduledJobs = (client: CloudSchedulerClient, target: StageTar
   }
 }
 
-/** The smallest of Google's roles, where it is not roles/cloudscheduler.admin. */
+/** Google's least privileged role, if it is not roles/cloudscheduler.admin. */
 const roles: Readonly<Record<string, string>> = {
   list: 'roles/cloudscheduler.viewer',
   get: 'roles/cloudscheduler.viewer',
@@ -126,7 +126,7 @@ const howToMake = ({ name, local }: StageTarget): string =>
     ? "start the local system again: 'npm start'"
     : `deploy the stage: 'npm run pulumi -- up --stack ${name}'`
 
-/** Cloud Scheduler refuses to pause a paused job, but the job is then already as asked. */
+/** Cloud Scheduler refuses to pause a paused job, but the job is then already in the requested state. */
 const change = async (request: () => Promise<unknown>): Promise<'done' | 'was so'> => {
   try {
     await request()

@@ -5,7 +5,7 @@ import { openScheduledJobs, type ScheduledJobs } from './scheduled-jobs.ts'
 import type { StageTarget } from './stage.ts'
 import type { Surroundings } from './surroundings.ts'
 
-/** A stage, and the ways to look at it and to change it. */
+/** A stage, and the clients for reading and changing it. */
 export interface Session extends AsyncDisposable {
   readonly target: StageTarget
   readonly google: Google

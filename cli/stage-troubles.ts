@@ -6,7 +6,7 @@ import type { Session } from './session.ts'
 const mostLines = 1_000
 
 /**
- * What needs a person in a stage.
+ * Finds everything that needs attention in a stage.
  *
  * @param now by the clock that fires the jobs.
  */

@@ -3,14 +3,14 @@ import type { Declaration } from '../infra/declaration.ts'
 import { readDeclaration } from '../infra/stage-declaration.ts'
 import { findLocalSystem, type LocalSystem } from './local-system.ts'
 
-/** What `--stage` takes: the stages in Google Cloud, and the system of `npm start`. */
+/** The values of `--stage`: the stages in Google Cloud, and the system of `npm start`. */
 export const stageNames: readonly string[] = [...stages, 'local']
 
 /** A stage to work on, and where it is. */
 export interface StageTarget {
-  /** As it was asked for: `dev`, `local`. */
+  /** As given by the user: `dev`, `local`. */
   readonly name: string
-  /** The stage's declaration; locally, that of the stage being played, in the local project. */
+  /** The stage's declaration; locally, that of the imitated stage, in the local project. */
   readonly declaration: Declaration
   readonly local?: LocalSystem
 }

@@ -6,7 +6,7 @@ const nearShare = 0.4
 /**
  * A suggestion to put after `got 'clear-session'`: the only known word that contains the given one, or the nearest one.
  *
- * @returns `: did you mean 'clear-sessions'?`, or nothing where no known word is near.
+ * @returns `: did you mean 'clear-sessions'?`, or nothing if no known word is near.
  */
 export const suggest = (text: string, known: readonly string[]): string => {
   const [only, ...more] = text.length > 2 ? known.filter((word) => word.includes(text)) : []

@@ -2,16 +2,16 @@ import type { LocalWorkspace } from '@pulumi/pulumi/automation/index.js'
 import type { Endpoints } from './google.ts'
 import type { StageTarget } from './stage.ts'
 
-/** What a command gets from the process around it. */
+/** The parts of the surrounding process that a command uses. */
 export interface Surroundings {
   readonly clock: Clock
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal
-  /** Reports progress to a person who waits. */
+  /** Reports progress to a waiting person. */
   readonly progress: (text: string) => void
-  /** Asks a person and waits for the line; undefined where nobody is there to answer. */
+  /** Asks a person and waits for the line; undefined if nobody can answer. */
   readonly ask: ((question: string) => Promise<string>) | undefined
-  /** Where Google's APIs are, if not at Google's own addresses. */
+  /** The addresses of Google's APIs, if not Google's own. */
   readonly endpoints?: (target: StageTarget) => Endpoints
   /** Pulumi's workspace, if not that of this project. */
   readonly openWorkspace?: () => Promise<LocalWorkspace>

@@ -6,8 +6,8 @@ import { emailOf } from './stage.ts'
 const patience = 5_000
 
 /**
- * Asks the worker, as the account that may call it, why the database does not answer. Undefined where it does, and for
- * a stage in Google Cloud, whose worker only Cloud Scheduler can reach.
+ * Asks the worker, as the account that may call it, why the database does not answer. Undefined if it does, and for a
+ * stage in Google Cloud, whose worker only Cloud Scheduler can reach.
  */
 export const findDatabaseFault = async ({
   target: { local, declaration }

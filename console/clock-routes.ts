@@ -5,14 +5,14 @@ import { instant } from './schemas.ts'
 import type { ConsoleSource, VirtualTime } from './source.ts'
 import { findNights } from './week.ts'
 
-// A week of all jobs is 3,200 attempts, which take minutes: one click may not ask for more.
+// A week of all jobs is 3,200 attempts, which take minutes: one click must not ask for more.
 const maxAdvance = 7 * 86_400
 const hour = 3_600_000
-// Before the change: early enough that both ticks of a doubled 02:00 lie ahead.
+// Before a change of offset: early enough that both ticks of a doubled 02:00 lie ahead.
 const leadHours = 2
 const year = 366 * 86_400_000
 
-/** The clock and, if it is virtual, the ways to move it. */
+/** The clock and, if it is virtual, the endpoints that move it. */
 export const registerClockRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   const describe = () => describeClock(source)
 

@@ -1,4 +1,4 @@
-/** An error answer of the console, in the form of Google's API: `{"error": {"code", "message", "status"}}`. */
+/** An error response of the console, in the form of Google's API: `{"error": {"code", "message", "status"}}`. */
 export class ConsoleError extends Error {
   readonly status: ErrorStatus
 
@@ -9,11 +9,11 @@ export class ConsoleError extends Error {
   }
 }
 
-/** Whether this source can't give what was asked for, now or at all. */
+/** Whether this source can't provide the data, now or at all. */
 const isUnavailable = (error: unknown): error is ConsoleError =>
   error instanceof ConsoleError && error.status === 'UNAVAILABLE'
 
-/** The answer's value, or a substitute where the source can't give it. */
+/** The answer, or a substitute if the source can't provide it. */
 export const orWithout = async <Value>(answer: Promise<Value>, without: Value): Promise<Value> => {
   try {
     return await answer

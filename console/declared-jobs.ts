@@ -1,7 +1,7 @@
 import { orWithout } from './console-error.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
 
-/** The jobs that Cloud Scheduler has; where it can't be asked, those of the declaration and the reason. */
+/** Lists the jobs in Cloud Scheduler; if it can't be read, the declared jobs and the reason. */
 export const findJobs = async (
   source: ConsoleSource
 ): Promise<{ readonly jobs: readonly SourceJob[]; readonly fault?: string }> => {

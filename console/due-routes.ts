@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { dueRows, jobId } from './schemas.ts'
 import type { ConsoleSource } from './source.ts'
 
-/** What is due in each table now, by the jobs' own predicates. */
+/** The rows that are due in each table now, by the jobs' own predicates. */
 export const registerDueRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   server.get<{ Querystring: z.infer<typeof query> }>(
     '/api/due',

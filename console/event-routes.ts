@@ -7,8 +7,9 @@ import type { Change, ConsoleSource } from './source.ts'
 const pingEvery = 15_000
 
 /**
- * What changes, as server-sent events: `attempt` (begun, ended), `run` (begun, counted a batch, ended), `jobs` (one was
- * paused, made, deleted), `clock`, `freshness`, `trouble`. `hello` comes first: a page that reconnects reads it all again.
+ * Changes, as server-sent events: `attempt` (begun, ended), `run` (begun, counted a batch, ended), `jobs` (one was
+ * paused, created, deleted), `clock`, `freshness`, `trouble`. `hello` comes first: a page that reconnects reads
+ * everything again.
  *
  * The source is watched only while someone listens.
  */

@@ -21,7 +21,7 @@ const maxPage = 500
 const defaultPoints = 200
 const maxPoints = 2_000
 
-/** What has happened: the runs of the ledger, the attempts of Cloud Scheduler, and one of either in full. */
+/** The history: the runs of the ledger, the attempts of Cloud Scheduler, and one of either in full. */
 export const registerHistoryRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   server.get<{ Querystring: z.infer<typeof query> }>(
     '/api/runs',
@@ -131,7 +131,7 @@ export const registerHistoryRoutes = (server: FastifyInstance, source: ConsoleSo
 const toDate = (text: string | undefined): Date | undefined =>
   text === undefined ? undefined : new Date(text)
 
-/** Where the page after an attempt begins. */
+/** The index at which the page after an attempt begins. */
 const findPage = (attempts: readonly AttemptView[], page: string): number => {
   const index = attempts.findIndex(({ id }) => id === page)
   if (index >= 0) return index + 1

@@ -6,7 +6,7 @@ import { findJobs } from './declared-jobs.ts'
 import { attempt, type AttemptView, instant, jobParameter, outcome, type Run, runResult } from './schemas.ts'
 import type { ConsoleSource, SourceJob } from './source.ts'
 
-/** The jobs as they stand, and what can be done with one. */
+/** The current state of the jobs, and the actions on a job. */
 export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   const order = source.declaration.jobs.map(({ id }) => id)
   const declared = new Set(order)
@@ -198,7 +198,7 @@ const describeJob = (one: SourceJob, facts: JobFacts): z.infer<typeof job> => {
   }
 }
 
-/** The later of the last attempt and the last run; under a virtual clock, which can't be compared, the attempt. */
+/** The later of the last attempt and the last run; under a virtual clock, which allows no comparison, the attempt. */
 const findLast = ({ attempt: made, run, isVirtual }: JobFacts): z.infer<typeof last> | undefined => {
   if (made && (!run || made.runId === run.id || isVirtual || made.start >= run.startedAt)) {
     return {

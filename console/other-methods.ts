@@ -1,6 +1,6 @@
 import type { FastifyInstance, RouteOptions } from 'fastify'
 
-/** Answers a method that a path does not have with 405, and names the methods that it has. */
+/** Answers 405 to a method that a path does not support, and names the supported ones. */
 export const registerOtherMethods = (server: FastifyInstance, routes: readonly RouteOptions[]): void => {
   for (const [url, ofPath] of Map.groupBy(routes, (route) => route.url)) {
     const known = new Set(ofPath.flatMap(({ method }) => method))
@@ -9,7 +9,7 @@ export const registerOtherMethods = (server: FastifyInstance, routes: readonly R
       method: server.supportedMethods.filter((method) => !known.has(method)),
       url,
       schema: { hide: true },
-      // Before the body is checked, which may be wrong too.
+      // Runs before the body is checked, which may be invalid, too.
       onRequest: async (request, reply) => {
         await reply
           .code(405)

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { runCounts } from '../jobs/answer.ts'
 
 /**
- * Turns the schemas of a route into the JSON schemas that Fastify checks, serializes and documents with. An `onRoute`
+ * Converts a route's schemas to the JSON schemas with which Fastify validates, serializes and documents. An `onRoute`
  * hook: add it before the hooks that read the schemas.
  */
 export const writeJsonSchemas = (route: RouteOptions): void => {
@@ -27,7 +27,7 @@ const error = z.object({
   })
 })
 
-/** The error answers that every endpoint may give. */
+/** The error responses that every endpoint may give. */
 const errorAnswers = {
   400: error.describe('a parameter, the body or the state of things is not what it must be'),
   403: error.describe('asked for by a page elsewhere, or a change that is not sent as application/json'),
@@ -38,7 +38,7 @@ const errorAnswers = {
 }
 
 const toJsonSchema = (schema: unknown): unknown => {
-  // The HEAD of a GET shares its schemas, which are converted by then.
+  // The HEAD of a GET shares its schemas, which are already converted.
   if (!(schema instanceof z.ZodType)) return schema
   const { $schema: _, ...written } = z.toJSONSchema(schema, { target: 'draft-07', io: 'input' })
   return written
@@ -47,7 +47,7 @@ const toJsonSchema = (schema: unknown): unknown => {
 /** An instant in UTC. */
 export const instant = (description: string) => z.string().meta({ format: 'date-time', description })
 
-/** An instant as a caller may give it: one that PostgreSQL and JavaScript both can hold. */
+/** An instant in a request: within the range of both PostgreSQL and JavaScript. */
 export const givenInstant = (description: string) =>
   z
     .string()
@@ -63,7 +63,7 @@ export const jobParameter = z.object({
   job: jobId.describe('id of the catalogue; of other jobs, their Scheduler id')
 })
 
-/** What became of a run, an attempt or a tick: one vocabulary for all three. */
+/** The outcome of a run, an attempt or a tick: one vocabulary for all three. */
 export const outcome = z
   .enum(['running', 'completed', 'incomplete', 'failed', 'skipped', 'missed'])
   .describe(
@@ -140,7 +140,7 @@ export const attemptDetails = z.object({
 })
 export type AttemptDetails = z.infer<typeof attemptDetails>
 
-/** A run's place in a chart. */
+/** A run as a point in a chart. */
 export const runPoint = z.object({
   at: instant('of its tick; of a run by hand, when it began'),
   affected: z.int(),
@@ -150,7 +150,7 @@ export const runPoint = z.object({
 })
 export type RunPoint = z.infer<typeof runPoint>
 
-/** The outcome of a run that was waited for. */
+/** The outcome of a run for which the caller waited. */
 export const runResult = z.object({
   outcome,
   found: z.int().describe('rows changed; of a dry run, rows found'),
@@ -160,7 +160,7 @@ export const runResult = z.object({
 })
 export type RunResult = z.infer<typeof runResult>
 
-/** What a run of each job would act on. */
+/** The rows that a run of each job would act on. */
 export const dueRows = z.object({
   at: instant('of the count'),
   jobs: z.array(
@@ -177,7 +177,7 @@ export const dueRows = z.object({
 })
 export type DueRows = z.infer<typeof dueRows>
 
-/** How far back the history goes and how old it is; empty for a source that is always up to date. */
+/** The history's beginning and age; empty for a source that is always up to date. */
 export const freshness = z.object({
   asOf: instant('when it was read last').exactOptional(),
   from: instant('from when on it is whole').exactOptional(),
@@ -186,7 +186,7 @@ export const freshness = z.object({
 })
 export type Freshness = z.infer<typeof freshness>
 
-/** Where everything is, without the database, whose address holds a password. */
+/** The addresses of all parts except the database, whose address holds a password. */
 export const systemAddresses = z.object({
   consoleUrl: z.string(),
   schedulerUrl: z.string().describe('Cloud Scheduler API, identity and logs'),

@@ -2,10 +2,10 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { ConsoleError } from './console-error.ts'
 
 /**
- * Refuses what a page of another site makes a browser send here, beyond what the server refuses already (an Origin or a
- * Host that is not ours).
+ * Refuses requests that a page of another site makes a browser send here, beyond those that the server already refuses
+ * (a foreign Origin or Host).
  *
- * A browser says in Sec-Fetch-Site where a request comes from, and a page can't change that. A browser without the
+ * A browser states in Sec-Fetch-Site where a request comes from, and a page can't change that. A browser without the
  * header can't send `application/json` to another site without a CORS preflight, which is refused here.
  */
 export const refuseOtherSites = async (request: FastifyRequest): Promise<void> => {
@@ -22,7 +22,7 @@ export const refuseOtherSites = async (request: FastifyRequest): Promise<void> =
   )
 }
 
-/** Only our own files run, load or are requested; no site can show the page in a frame. */
+/** The page can run, load and request only our own files, and no site can frame it. */
 export const setSecurityHeaders = async (_request: FastifyRequest, reply: FastifyReply): Promise<void> => {
   reply.headers(securityHeaders)
 }
@@ -41,7 +41,7 @@ const contentSecurityPolicy = [
   "trusted-types 'none'"
 ].join('; ')
 
-/** The headers of every answer of the console, the event stream included, which does not go through Fastify. */
+/** The headers of every response of the console, including the event stream, which bypasses Fastify. */
 export const securityHeaders = {
   'content-security-policy': contentSecurityPolicy,
   'cross-origin-opener-policy': 'same-origin',

@@ -9,7 +9,7 @@ import type { ConsoleSource } from './source.ts'
 
 /** A console on a port of its own. */
 export interface ConsoleServer {
-  /** With the token that lets a browser in: anyone who has it may do what the operator may. */
+  /** Includes the token that lets a browser in: anyone who has it may do what the operator may. */
   readonly url: string
   /** Without the token. */
   readonly origin: string
@@ -20,7 +20,7 @@ export interface ConsoleServer {
  * Serves a console on loopback to anyone who has its address: a random token in the address is exchanged for a cookie that
  * no page of another site can make a browser send. A request with neither is refused.
  *
- * @param port 0 for any that is free.
+ * @param port 0 for any free one.
  * @throws Error of Node.js when the port is not available.
  */
 export const startConsole = async (source: ConsoleSource, port: number): Promise<ConsoleServer> => {

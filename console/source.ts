@@ -15,20 +15,20 @@ import type {
 } from './schemas.ts'
 
 /**
- * What the console shows and can do, for the local system or for a stage in Google Cloud.
+ * The data and actions behind the console, for the local system or for a stage in Google Cloud.
  *
- * A method that can't do what it is asked, now or at all, rejects with a ConsoleError that says why. If its status is
- * UNAVAILABLE, the console goes on without the part and shows the reason in its place.
+ * A method that can't succeed, now or at all, rejects with a ConsoleError that says why. If its status is UNAVAILABLE,
+ * the console shows the reason in place of that part.
  */
 export interface ConsoleSource {
   readonly declaration: Declaration
-  /** The stage as commands take it: `--stage local`. */
+  /** The stage as a command-line option: `--stage local`. */
   readonly stageOption: string
-  /** Works once requests come in, which is after the routes are registered. */
+  /** Works once requests come in, after the routes are registered. */
   describe(): SystemAddresses
   /** By the clock that fires the jobs. */
   now(): Date
-  /** Moves that clock; undefined where the clock runs by itself. */
+  /** Moves that clock; undefined if the clock runs by itself. */
   virtualTime(): VirtualTime | undefined
   /** How old the history is. */
   freshness(): Freshness
@@ -37,36 +37,36 @@ export interface ConsoleSource {
   listJobs(): Promise<readonly SourceJob[]>
   /** @returns the state that the job has now. */
   change(job: string, verb: JobVerb): Promise<string>
-  /** Asks the worker for a run with parameters besides those that the stage declares, and waits for the answer. */
+  /** Asks the worker for a run with parameters on top of those that the stage declares, and waits for the answer. */
   requestRun(job: string, parameters: Readonly<Record<string, unknown>>): Promise<RunResult>
 
-  /** Deliveries, the newest first. */
+  /** Deliveries, newest first. */
   listAttempts(filter?: AttemptFilter): Promise<readonly AttemptView[]>
   findAttempt(id: string): Promise<Omit<AttemptDetails, 'run' | 'log'> | undefined>
 
-  /** A page of the runs, the newest first. */
+  /** A page of the runs, newest first. */
   listRuns(filter: RunFilter, page: PageRequest): Promise<RunPage>
   findRun(id: string): Promise<{ readonly run: Run; readonly parameters: object } | undefined>
   /** The last run of each declared job that was not a dry run. */
   listLastRuns(): Promise<readonly Run[]>
   /** The runs of ticks in [from, until) that were not dry runs, in the order in which they began. */
   listRunsOfTicks(from: Date, until: Date): Promise<readonly Run[]>
-  /** The runs that began in [from, until), asked for by no tick, without dry runs, in the order in which they began. */
+  /** The runs without a tick that began in [from, until) and were not dry runs, in the order in which they began. */
   listRunsByHand(from: Date, until: Date): Promise<readonly Run[]>
-  /** The last finished runs of a job that were not dry runs, the oldest first. */
+  /** The last finished runs of a job that were not dry runs, oldest first. */
   listPoints(job: string, limit: number): Promise<readonly RunPoint[]>
 
-  /** Why the database does not answer the worker, in a sentence; undefined where it does, or where nobody can ask. */
+  /** Why the database does not answer the worker, in a sentence; undefined if it does, or if this can't be checked. */
   findDatabaseFault(): Promise<string | undefined>
-  /** The log entries since an instant that match a filter of Cloud Logging, the oldest first. */
+  /** The log entries since an instant that match a filter of Cloud Logging, oldest first. */
   readEntries(filter: string, since: Date): Promise<readonly LoggedEntry[]>
-  /** What Cloud Scheduler and the worker logged about a run, an attempt or both, the oldest line first. */
+  /** The log lines of Cloud Scheduler and the worker about a run, an attempt or both, oldest first. */
   listLogLines(subject: LogSubject): Promise<readonly LogLine[]>
-  /** What a run of each job, or of one job, would act on now. */
+  /** The rows that a run of each job, or of one job, would act on now. */
   countDueRows(job?: string): Promise<DueRows>
 
   /**
-   * Reports what changes from now on, no matter who changes it, until it is stopped.
+   * Reports every change from now on, no matter who makes it, until stopped.
    *
    * @returns the function that stops it.
    */
@@ -75,7 +75,7 @@ export interface ConsoleSource {
 
 export type JobVerb = 'run' | 'pause' | 'resume'
 
-/** A job as Cloud Scheduler has it. */
+/** A job in Cloud Scheduler. */
 export interface SourceJob extends Omit<JobState, 'name'> {
   /** The id in the catalogue; for a job that is not in it, the last part of its name. */
   readonly id: string
@@ -86,11 +86,11 @@ export interface SourceJob extends Omit<JobState, 'name'> {
   readonly timeZone: string
   /** When it is due next; a paused job is never due. */
   readonly next?: string
-  /** What it calls, or the topic that it publishes to. */
+  /** The URL that it calls, or the topic that it publishes to. */
   readonly url: string
 }
 
-/** Which deliveries: by the id of the job, by when they began, by the tick that they are for. */
+/** Selects deliveries by the job's id, by their start and by their tick. */
 export interface AttemptFilter {
   readonly job?: string
   readonly startedIn?: Span
@@ -99,7 +99,7 @@ export interface AttemptFilter {
   readonly runId?: string
 }
 
-/** [from, until); open where an end is left out. */
+/** [from, until); open at an end that is omitted. */
 export interface Span {
   readonly from?: Date | undefined
   readonly until?: Date | undefined
@@ -107,7 +107,7 @@ export interface Span {
 
 export interface RunFilter {
   readonly job?: string
-  /** True leaves out what completed and had nothing to do. */
+  /** True leaves out runs that completed with nothing to do. */
   readonly withRows?: boolean
   readonly outcome?: Outcome
   readonly from?: string
@@ -115,14 +115,14 @@ export interface RunFilter {
 }
 
 export interface PageRequest {
-  /** `nextPage` of the page before; undefined for the first. */
+  /** `nextPage` of the previous page; undefined for the first. */
   readonly page: string | undefined
   readonly limit: number
 }
 
 export interface RunPage {
   readonly runs: readonly Run[]
-  /** Of all pages. */
+  /** The number of runs on all pages. */
   readonly total: number
   readonly nextPage?: string
 }
@@ -144,7 +144,7 @@ export interface VirtualTime {
 export type Change =
   | { readonly kind: 'attempt'; readonly attempt: AttemptView }
   | { readonly kind: 'run'; readonly run: Run }
-  /** A job was made, changed, paused, resumed or deleted. */
+  /** A job was created, changed, paused, resumed or deleted. */
   | { readonly kind: 'jobs' }
   | { readonly kind: 'clock'; readonly now: Date }
   | { readonly kind: 'freshness'; readonly freshness: Freshness }

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { freshness, systemAddresses } from './schemas.ts'
 import type { ConsoleSource } from './source.ts'
 
-/** Where everything is, for the commands and the page; and the document of all endpoints. */
+/** The addresses of all parts, for the commands and the page, and the OpenAPI document. */
 export const registerSystemRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   server.get(
     '/api/system',

@@ -3,7 +3,7 @@ import * as z from 'zod'
 import { findTroubles } from '../infra/troubles.ts'
 import type { ConsoleSource } from './source.ts'
 
-/** What needs a person, as the commands `list` and `doctor` show it. */
+/** Everything that needs attention, as the commands `list` and `doctor` show it. */
 export const registerTroubleRoutes = (server: FastifyInstance, source: ConsoleSource): void => {
   server.get(
     '/api/troubles',

@@ -14,7 +14,7 @@ import {
   type TickRecord
 } from './week.ts'
 
-// In the week that is shown first: the past matters more than the future.
+// Past days in the week that is shown first: the past matters more than the future.
 const daysBack = 5
 const maxTickSpan = 8 * 86_400_000
 
@@ -100,10 +100,10 @@ const readTicks = async (
     orWithout(source.listRunsOfTicks(from, until), []),
     source.listAttempts({ tickIn: span }),
     source.listAttempts({ startedIn: span }),
-    // Under a virtual clock the database has other times.
+    // Under a virtual clock, the times in the database differ.
     source.virtualTime() ? [] : orWithout(source.listRunsByHand(from, until), [])
   ])
-  // In the order in which they were made, as the runs are.
+  // In the order in which they were made, like the runs.
   const ofTicks = attempts.filter((one) => !one.forced).toReversed()
   const byHand = forced.filter((one) => one.forced)
   return new Map(

@@ -6,23 +6,23 @@ import type { AttemptView, Outcome, Run } from './schemas.ts'
 const minute = 60_000
 const hour = 60 * minute
 
-/** `none`: past, and nothing is known of it: it was before the start, or the clock jumped over it. */
+/** `none`: past and without a record: it was before the start, or the clock jumped over it. */
 export type TickState = Outcome | 'none' | 'due'
 
-/** A tick and what became of it. */
+/** A tick and its outcome. */
 export interface TickRecord {
   readonly at: Date
   readonly state: TickState
-  /** Deliveries, retries included. */
+  /** Deliveries, including retries. */
   readonly attempts: number
   readonly run?: Run
   readonly attempt?: AttemptView
-  /** No tick: someone ran the job by hand at this instant. */
+  /** Not a tick: someone ran the job by hand at this instant. */
   readonly byHand?: true
 }
 
 /**
- * The ticks of a job in [from, until) with what became of each: those of its schedule, and those of an earlier schedule
+ * The ticks of a job in [from, until) with their outcomes: those of its schedule, and those of an earlier schedule
  * that left a trace.
  *
  * @param runs of the job, of these ticks.
@@ -63,10 +63,10 @@ export const recordTicks = (
 }
 
 /**
- * The runs of a job that someone made by hand, at the instants at which they began.
+ * The runs of a job that someone started by hand, at the instants at which they began.
  *
  * @param attempts those made by hand.
- * @param runs those that no tick asked for; those that belong to an attempt are left out.
+ * @param runs runs without a tick; those that belong to an attempt are left out.
  */
 export const recordByHand = (attempts: readonly AttemptView[], runs: readonly Run[]): TickRecord[] => {
   const told = new Set(attempts.map(({ runId }) => runId))
@@ -90,7 +90,7 @@ export const recordByHand = (attempts: readonly AttemptView[], runs: readonly Ru
   ].toSorted((a, b) => a.at.getTime() - b.at.getTime())
 }
 
-/** The best outcome of a tick: a retry that succeeds makes good what failed before it. */
+/** The best outcome of a tick: a successful retry makes up for earlier failures. */
 const judgeTick = (
   runs: readonly { outcome: Outcome }[],
   attempts: readonly { outcome: Outcome }[]
@@ -102,7 +102,7 @@ const judgeTick = (
 
 const floorToMinute = (instant: string): number => Math.floor(Date.parse(instant) / minute) * minute
 
-/** The ticks of a job within an hour, counted by what became of them. */
+/** The ticks of a job within an hour, counted by outcome. */
 export interface HourCell {
   /** The first instant of the hour. */
   readonly at: string

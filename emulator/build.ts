@@ -5,8 +5,8 @@ import { build } from 'esbuild'
 import manifest from './package.json' with { type: 'json' }
 
 /**
- * Builds what `npm pack` packs: JavaScript that Node.js 22 also runs, with the parts of schedule/ and of Google's .proto
- * files that it needs, and the types. Users of the package build nothing.
+ * Builds the contents of the npm package: JavaScript that also runs on Node.js 22, the parts of schedule/ and of
+ * Google's .proto files that it needs, and the types. Users of the package build nothing.
  */
 const folder = import.meta.dirname
 const dist = join(folder, 'dist')

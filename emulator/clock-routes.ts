@@ -6,7 +6,7 @@ import { formatTimestamp } from './google-api/timestamp.ts'
 
 /**
  * The clock over HTTP: `GET /emulator/v1/clock` → `{now, virtual}`; `POST /emulator/v1/clock:advance` with
- * `{"by": "3600s"}` or `{"to": "2026-10-04T03:00:00Z"}` answers once everything due on the way has been done.
+ * `{"by": "3600s"}` or `{"to": "2026-10-04T03:00:00Z"}` answers once everything due on the way is done.
  */
 export const registerClockRoutes =
   (clock: Clock) =>

@@ -14,7 +14,7 @@ export interface VirtualClock extends Clock {
   /** Runs every timer up to the instant, in order, and waits after each for the work that it started. */
   advanceTo(instant: Date): Promise<void>
   advanceBy(milliseconds: number): Promise<void>
-  /** Sets the clock forward at start-up without running the timers in between; never back. */
+  /** Sets the clock forward, never back, at start-up without running the timers in between. */
   catchUpWith(instant: Date): void
 }
 

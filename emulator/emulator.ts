@@ -34,37 +34,37 @@ import type { FindExecution } from './run/execution-routes.ts'
 import { openStore } from './store.ts'
 
 export interface EmulatorOptions {
-  /** Of the Scheduler API, the identity server, the logs and the clock; 0 is any. */
+  /** Port of the Scheduler API, identity server, logs and clock; 0 picks a free one. */
   readonly port: number
-  /** Of the first service's front; 0 is any. */
+  /** Port of the first service's front; 0 picks a free one. */
   readonly frontPort: number
-  /** 127.0.0.1 by default. Anyone who reaches `port` can have tokens made: keep it to this machine. */
+  /** 127.0.0.1 by default. Anyone who can reach `port` can mint tokens: keep it to this machine. */
   readonly host?: string
-  /** Holds the jobs, the attempts and the key across restarts and crashes; in memory when left out. */
+  /** Keeps jobs, attempts and the key across restarts and crashes; if omitted, they are in memory only. */
   readonly dataDirectory?: string
-  /** Any project when left out; the services behind fronts and the metadata server then belong to `local-project`. */
+  /** Any project if omitted; the services behind fronts and the metadata server then belong to `local-project`. */
   readonly project?: string
-  /** Any location when left out. */
+  /** Any location if omitted. */
   readonly locations?: readonly string[]
   readonly clock?: Clock | VirtualClock
-  /** Or a function of the URL of `port`, for services that call it. */
+  /** A list, or a function of the URL of `port` for services that call it. */
   readonly services?: readonly ServiceOptions[] | ((schedulerUrl: string) => readonly ServiceOptions[])
-  /** Finds executions of Cloud Run jobs; when left out, there are none. */
+  /** Finds executions of Cloud Run jobs; if omitted, there are none. */
   readonly findExecution?: FindExecution
   /** The account that the metadata server calls `default`. */
   readonly defaultServiceAccount?: string
-  /** The key pair that signs tokens, in PEM. When left out, that of the data directory, or a new one. */
+  /** The key pair that signs tokens, in PEM. If omitted, that of the data directory or a new one. */
   readonly signingKey?: string
   /** The share of scheduled deliveries to make twice, from 0 to 1: at-least-once delivery on demand. */
   readonly duplicate?: number
   /**
    * Whether a forced run carries the time of the next tick (the default) or none: Google's documentation allows both.
-   * A service whose own clock is ahead of the virtual one would take the forced run for that tick.
+   * A service whose own clock is ahead of the virtual one would mistake the forced run for that tick.
    */
   readonly forcedCarriesTime?: boolean
-  /** `HOST:PORT` of a Pub/Sub emulator; without one, what jobs publish is kept in memory, to be listed. */
+  /** `HOST:PORT` of a Pub/Sub emulator; without one, published messages are kept in memory and can be listed. */
   readonly pubsubEmulatorHost?: string
-  /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`; without it they fail. */
+  /** The URL that gets requests with an oauthToken instead of `https://*.googleapis.com`; without it, they fail. */
   readonly googleApis?: string
   readonly random?: () => number
   /** Makes the HTTP requests; replace it to fire without HTTP. */
@@ -86,18 +86,18 @@ export interface Emulator {
   readonly fronts: readonly Front[]
   readonly clock: Clock | VirtualClock
   readonly jobs: JobMethods
-  /** The last attempts, the newest first: of one job (its full name) or of all. */
+  /** The latest attempts of one job (by full name) or of all, newest first. */
   listAttempts(query?: { job?: string; limit?: number }): Attempt[]
-  /** What jobs have published, the oldest first: to one topic (its full name) or to all. */
+  /** Messages that jobs published to one topic (by full name) or to all, oldest first. */
   listMessages(topic?: string): PublishedMessage[]
-  /** An OIDC token of a service account, as Cloud Scheduler would send it. */
+  /** An OIDC token of a service account, like those that Cloud Scheduler sends. */
   mintToken(email: string, audience: string): Promise<string>
-  /** Stops firing and stops the workers, gives attempts under way `drainSeconds`, leaves no process and no socket. */
+  /** Stops firing and stops the workers; attempts under way get `drainSeconds`. Leaves no process or socket behind. */
   stop(): Promise<void>
 }
 
 /**
- * Starts an emulator; what is due already fires before the promise resolves.
+ * Starts an emulator; jobs already due fire before the promise resolves.
  *
  * @throws Error when a port is taken, the data directory can't be used or a worker does not start.
  */
@@ -197,7 +197,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
     mintToken: (email, audience) => identity.mintToken(email, audience),
     stop: once(async () => {
       scheduler.pause()
-      // The workers are told now, so that they and the attempts have the same ten seconds.
+      // The workers are told to stop now, so that their ten seconds and the attempts' `drainSeconds` overlap.
       const stopped = fronts.map((front) => front.stopWorker())
       await scheduler.drain(AbortSignal.timeout((options.drainSeconds ?? 10) * 1000))
       await Promise.all(stopped)
@@ -207,7 +207,7 @@ export const startEmulator = async (options: EmulatorOptions): Promise<Emulator>
   }
 }
 
-// How long a connection may stay silent, in milliseconds: as long as headers may take.
+// How long a connection may stay silent, in milliseconds: the same limit as for headers.
 const silenceLimit = 10_000
 
 const loadGrpc = async (jobs: JobMethods, log: Logger): Promise<GrpcServer> => {
@@ -216,7 +216,7 @@ const loadGrpc = async (jobs: JobMethods, log: Logger): Promise<GrpcServer> => {
   return createGrpcServer(createSchedulerServices(jobs), log)
 }
 
-/** A virtual clock goes on where the data directory left off: its jobs' ticks before that have been fired. */
+/** A virtual clock resumes where the data directory left off: earlier ticks of its jobs have already fired. */
 const continueVirtualTime = (clock: Clock | VirtualClock, reached: string | undefined): void => {
   if (reached !== undefined && 'catchUpWith' in clock) clock.catchUpWith(new Date(reached))
 }

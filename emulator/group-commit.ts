@@ -2,9 +2,9 @@ import type { Changes, Store } from './store.ts'
 
 /** Writes to the store: at once, or in one transaction with the other writes of the same moment. */
 export interface GroupCommit {
-  /** Writes now, after what is waiting and in the same transaction. */
+  /** Writes now, after the pending changes and in the same transaction. */
   write(changes: Changes): void
-  /** Writes at the end of this turn of the event loop; fulfilled when it is done. */
+  /** Writes at the end of this turn of the event loop; resolves once the write is done. */
   writeSoon(changes: Changes): Promise<void>
 }
 

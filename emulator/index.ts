@@ -11,29 +11,29 @@ export type { Job } from './scheduler/job-message.ts'
 export type { JobMethods } from './scheduler/job-methods.ts'
 
 export interface EmulatorOptions {
-  /** Any free one by default. */
+  /** A free one by default. */
   readonly port?: number
-  /** 127.0.0.1 by default. Anyone who reaches it may do everything. */
+  /** 127.0.0.1 by default. Anyone who can reach it may do anything. */
   readonly host?: string
-  /** The one project that is served; any by default. */
+  /** The only project served; any by default. */
   readonly project?: string
-  /** The locations that are served; any by default. */
+  /** The locations served; any by default. */
   readonly locations?: readonly string[]
-  /** Virtual time from this instant on, which `advance` moves; without it, time is the machine's. */
+  /** Starts virtual time at this instant, for `advance` to move; without it, time is the machine's. */
   readonly clock?: Date | string
-  /** Keeps jobs, attempts and the signing key; in memory by default. */
+  /** Stores jobs, attempts and the signing key; by default they are in memory. */
   readonly dataDirectory?: string
   /** The share of ticks to deliver twice, from 0 to 1: at-least-once delivery on demand. */
   readonly duplicate?: number
-  /** `HOST:PORT` of a Pub/Sub emulator; without one, messages are kept to be read with `messages`. */
+  /** `HOST:PORT` of a Pub/Sub emulator; without one, `messages` lists what was published. */
   readonly pubsubEmulatorHost?: string
-  /** A URL to which requests with an oauthToken go instead of `https://*.googleapis.com`. */
+  /** The URL that gets requests with an oauthToken instead of `https://*.googleapis.com`. */
   readonly googleApis?: string
 }
 
 /** A Cloud Scheduler for one test. */
 export interface Emulator extends AsyncDisposable {
-  /** Of the REST API; gRPC is on the same port. */
+  /** Base URL of the REST API; gRPC is on the same port. */
   readonly url: string
   readonly port: number
   /** Cloud Scheduler's methods without a client; `body` is a job in the JSON of Google's API. */
@@ -47,9 +47,9 @@ export interface Emulator extends AsyncDisposable {
     readonly seconds?: number
   }): Promise<void>
   advanceTo(instant: Date | string): Promise<void>
-  /** The attempts so far, the oldest first: of one job (its full name) or of all. */
+  /** The attempts so far of one job (by full name) or of all, oldest first. */
   attempts(job?: string): Attempt[]
-  /** What jobs with a Pub/Sub target have published, the oldest first. */
+  /** Messages published by jobs with a Pub/Sub target, oldest first. */
   messages(topic?: string): PublishedMessage[]
   /** An OIDC token like those that jobs send; `<url>/oauth2/v3/certs` has the key that verifies it. */
   mintToken(email: string, audience: string): Promise<string>
@@ -59,7 +59,8 @@ export interface Emulator extends AsyncDisposable {
 /**
  * Starts an emulator in this process.
  *
- * @throws Error of one sentence when an option is not valid, a port is taken or the data directory can't be used.
+ * @throws Error with a one-sentence message when an option is invalid, a port is taken or the data directory is
+ *   unusable.
  */
 export const startEmulator = async (options: EmulatorOptions = {}): Promise<Emulator> => {
   const { clock: from, port = 0, ...rest } = options

@@ -18,19 +18,19 @@ export interface StoredJob {
 }
 
 /**
- * What must survive the process. Each `write` is one transaction, which applies the changes in order: after a kill -9,
- * all of them are there or none.
+ * The state that must survive the process. Each `write` is one transaction, which applies the changes in order: after
+ * a kill -9, all of them are there or none.
  */
 export interface Store {
   readJobs(): StoredJob[]
   readSetting(key: string): string | undefined
-  /** Attempts with an id above `after`, the oldest first. */
+  /** Attempts with an id above `after`, oldest first. */
   readAttempts(query: { job?: string | undefined; after?: number; limit?: number }): Attempt[]
-  /** The last attempts, the newest first. */
+  /** The latest attempts, newest first. */
   readLastAttempts(query: { job?: string | undefined; limit?: number }): Attempt[]
   readRunningAttempts(): Attempt[]
   lastAttemptId(): number
-  /** Log entries of services with an id above `after`, the oldest first. */
+  /** Log entries of services with an id above `after`, oldest first. */
   readServiceLog(query: { after: number; limit: number }): { id: number; entry: LogEntry }[]
   lastServiceLogId(): number
   write(...changes: readonly Changes[]): void
@@ -57,7 +57,7 @@ const trimEvery = 1_000
  */
 export const openStore = (directory: string | undefined, { attemptsKept = defaultKept } = {}): Store => {
   const database = openDatabase(directory)
-  // Updates in place: a replaced row would be taken out of each index and put back.
+  // Updates in place: replacing a row would remove it from each index and add it again.
   const putJob = database.prepare(
     'insert into jobs (name, job) values (?, ?) on conflict (name) do update set job = excluded.job'
   )
@@ -119,8 +119,8 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
       throw error
     }
   }
-  // In memory nothing survives the process, so writes can wait for the next read, and of each job and attempt only the
-  // last state is written. That halves the time that a year of virtual time takes.
+  // In memory nothing survives the process, so writes can wait for the next read, and only the last state of each job
+  // and attempt is written. That halves the time that a year of virtual time takes.
   const waiting = directory === undefined ? createBuffer(commitAll) : undefined
 
   const readAll = <Value>(query: string): Value[] => {
@@ -168,7 +168,7 @@ export const openStore = (directory: string | undefined, { attemptsKept = defaul
 
 const maxWaiting = 1_000
 
-/** Keeps changes until they are flushed or become many; of each job and attempt, only the last state. */
+/** Buffers changes until flushed or too many; keeps only the last state of each job and attempt. */
 const createBuffer = (
   commitAll: (changes: readonly Changes[]) => void
 ): { add(changes: Changes): void; flush(): void } => {
@@ -209,7 +209,7 @@ const openDatabase = (directory: string | undefined): DatabaseSync => {
     const database = new DatabaseSync(
       directory === undefined ? ':memory:' : join(directory, 'emulator.sqlite')
     )
-    // The lock goes with the process, however that ends. A write-ahead log that is not flushed at each commit
+    // The lock ends with the process, even if it is killed. A write-ahead log that is not flushed at each commit
     // survives a killed process; only a crash of the machine can lose the last attempts.
     database.exec('pragma locking_mode = exclusive')
     database.exec('pragma journal_mode = wal')

@@ -7,8 +7,8 @@ export const resourceNameOf = (
 ): string => `projects/${project}/locations/${region}/jobs/${job.name}`
 
 /**
- * Hints for people who adopt jobs: the engine ignores the import of a job that it manages already, and says of a
- * missing job only that it does not exist.
+ * Hints for people who adopt jobs: the engine ignores the import of a job that it already manages, and reports only
+ * that a missing job does not exist.
  *
  * @param managed ids of the jobs that are in the stack's state.
  */

@@ -4,16 +4,16 @@ import { shortestPeriod } from '../schedule/ticks.ts'
 import type { Declaration } from './declaration.ts'
 import { describeLastingPause } from './drift.ts'
 
-/** An alert: what it watches, and what its message and the runbook say. */
+/** An alert: its condition, and the text of its message and of the runbook. */
 export interface Alert {
   readonly id: string
   readonly title: string
   readonly severity: 'CRITICAL' | 'ERROR' | 'WARNING'
   /** What has happened, in a sentence or two. */
   readonly meaning: string
-  /** What to do, in order. `STAGE` and `JOB` stand for those of the incident. */
+  /** What to do, in order. `STAGE` and `JOB` are placeholders for those of the incident. */
   readonly steps: readonly string[]
-  /** What makes it fire; undefined when there is nothing to watch in this stage. */
+  /** The condition that makes it fire; undefined when there is nothing to watch in this stage. */
   readonly condition: (declaration: Declaration) => Condition | undefined
 }
 
@@ -28,7 +28,7 @@ export type Condition =
       readonly trace: string
     }
 
-/** How long there may be no request, in seconds: several ticks of the most frequent job. */
+/** The longest time without a request, in seconds: several ticks of the most frequent job. */
 const longestQuiet = 1_800
 
 const matchAttempts = ({ jobs, region }: Declaration): Condition => ({
@@ -64,7 +64,7 @@ const matchQuiet = ({ jobs, service }: Declaration): Condition | undefined => {
   if (!isFrequent) return undefined
   return {
     kind: 'absence',
-    // Counts what reaches the worker: a caller that is turned away counts as silence, too.
+    // Counts the requests that reach the worker: a rejected caller counts as silence, too.
     filter: [
       'resource.type="cloud_run_revision"',
       `resource.labels.service_name="${service.name}"`,
@@ -84,7 +84,7 @@ const seeLogs = '`npm run scheduler -- logs JOB --stage STAGE`'
 const capitalize = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`
 const seeDoctor = 'Let the doctor look: `npm run scheduler -- doctor --stage STAGE`.'
 
-/** Every alert. The policies of a stage, their messages and docs/runbook.md are made from it. */
+/** Every alert. The policies of a stage, their messages and docs/runbook.md are generated from this list. */
 export const alerts: readonly Alert[] = [
   {
     id: 'failed-attempt',
@@ -209,7 +209,7 @@ export const alerts: readonly Alert[] = [
   }
 ]
 
-/** What an alert says when it fires, in Markdown: enough to act on without opening anything else. */
+/** The message of an alert when it fires, in Markdown: enough to act on without opening anything else. */
 export const describeAlert = ({ title, meaning, steps }: Alert, stage: string, job = 'JOB'): string =>
   [
     `${meaning}\n`,

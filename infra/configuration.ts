@@ -6,7 +6,7 @@ import { parseJobSettings, type SettingsByJob } from '../jobs/settings.ts'
 import { isTimeZone } from '../schedule/time-zone.ts'
 import { type Stage, stages } from './stages.ts'
 
-/** What Pulumi.STAGE.yaml says, checked, over the defaults of Pulumi.yaml. Pulumi.yaml describes each key. */
+/** The checked values of Pulumi.STAGE.yaml over the defaults of Pulumi.yaml, which describes each key. */
 export interface StageConfiguration extends Readonly<
   Omit<
     Values,
@@ -36,7 +36,7 @@ export class ConfigurationError extends Error {
 /**
  * Checks the configuration of a stage, for the engine, the local runner and the commands alike.
  *
- * @param values by key as in Pulumi.yaml: `app`, `gcp:project`. An empty text counts as not set.
+ * @param values by key as in Pulumi.yaml: `app`, `gcp:project`. An empty string counts as unset.
  * @throws ConfigurationError with every fault: the key, what its value must be and what it is.
  */
 export const parseConfiguration = (
@@ -59,10 +59,10 @@ export const parseConfiguration = (
 }
 
 /**
- * Turns configuration values into what they mean: the engine passes all of them as text, and its command line writes
+ * Converts configuration values to their types: the engine passes all of them as text, and its command line writes
  * numbers and booleans into the stage's file as text.
  *
- * @param values by key with its namespace, `scheduled-jobs:cpu`. Those of other namespaces, except `gcp:project`, are not ours.
+ * @param values by key with its namespace, `scheduled-jobs:cpu`. Other namespaces, except `gcp:project`, are not ours.
  */
 export const decodeConfiguration = (
   namespace: string,
@@ -113,7 +113,7 @@ const schema = z.object({
   ).exactOptional(),
   vpcNetwork: must('the name or path of a network', matching(/^[-a-z0-9/]+$/)).exactOptional(),
   vpcSubnetwork: must('the name or path of a subnetwork', matching(/^[-a-z0-9/]+$/)).exactOptional(),
-  // Each place in them is checked on its own, with faults of its own.
+  // Each place in them is checked separately, with its own faults.
   uploadsUrl: must(bucketsForm, z.string()),
   bundlesUrl: must(bucketsForm, z.string()),
   askExecutions: z.boolean(),
@@ -146,10 +146,10 @@ const replacedKeys: Readonly<Record<string, string>> = {
     'storageBucket must be left out: uploadsUrl and bundlesUrl say where the uploads and the bundles of runs are'
 }
 
-// Stages that other people depend on run what was tried before: one image, promoted by its digest.
+// Stages that other people depend on run a version that was tried before: one image, promoted by its digest.
 const stagesThatBuild: readonly string[] = ['dev'] satisfies Stage[]
 
-/** What the stages' files say until somebody has put in a project of their own. */
+/** The project in the stages' files until somebody enters their own. */
 export const placeholderProject = 'your-google-project'
 
 const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>>): string[] => {
@@ -173,7 +173,7 @@ const findCrossFaults = (stage: string, values: Readonly<Record<string, unknown>
   return faults
 }
 
-/** Placeholders left in a stage that is partly filled in: they would deploy to, or read from, somebody else's project. */
+/** Placeholders left in a partly configured stage: they would deploy to, or read from, somebody else's project. */
 const findPlaceholders = (values: Readonly<Record<string, unknown>>): string[] =>
   values['gcp:project'] === placeholderProject
     ? []

@@ -5,7 +5,7 @@ import type { Declaration } from './declaration.ts'
 // Thirteen months: covers both changes of the coming year, at any time of the year.
 const lookAhead = 396 * 86_400_000
 
-/** `2026-10-04 02:00 is skipped, …` of the coming 13 months; empty where daylight saving changes nothing. */
+/** `2026-10-04 02:00 is skipped, …` for the coming 13 months; empty if daylight saving changes nothing. */
 export const describeAffectedTicks = (schedule: Schedule, now: Date): string =>
   findAffectedTicks(schedule, now, new Date(now.getTime() + lookAhead))
     .map(({ wallClock, effect }) => `${wallClock} is ${effect}`)

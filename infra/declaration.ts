@@ -6,14 +6,14 @@ import type { DeclaredJob, DeclaredService, Declaration } from './declared-stage
 import { findDeclarationFaults } from './limits.ts'
 import { formerJobIds } from './renames.ts'
 
-/** What a stage consists of. */
+/** The parts of a stage. */
 export type { DeclaredJob, DeclaredService, Declaration } from './declared-stage.ts'
 
 /**
- * Computes what a stage consists of. Pure: the same configuration always gives the same declaration.
+ * Computes the declaration of a stage. Pure: the same configuration always gives the same declaration.
  *
  * @param jobs the catalogue; a test may give another.
- * @throws ConfigurationError with every name or number that Google, or the order of the time limits, would not allow.
+ * @throws ConfigurationError with every name or number that Google, or the order of the time limits, does not allow.
  */
 export const declare = (configuration: StageConfiguration, jobs: readonly Job[] = catalogue): Declaration => {
   const { app, stage, project, region, timeZone, protect } = configuration
@@ -116,8 +116,8 @@ const joinUrls = (urls: readonly URL[]): string => urls.map(({ href }) => href).
 const nameOf = ({ app, stage }: StageConfiguration, part: string): string =>
   `${app}-${part}${stage === 'prod' ? '' : `-${stage}`}`
 
-// The engine hands objects over with sorted keys, a file in the order of its lines: without this, moving a line would
-// make a new revision, and the local stage would differ from the deployed one.
+// The engine passes objects with sorted keys, a file in the order of its lines: without this, moving a line would
+// create a new revision, and the local stage would differ from the deployed one.
 const sortKeys = <Value extends object>(object: Value): Value =>
   Object.fromEntries(
     Object.entries(object)

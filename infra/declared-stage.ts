@@ -12,12 +12,12 @@ export interface Declaration {
   readonly repositoryId: string
   readonly service: DeclaredService
   readonly accounts: { readonly runtime: DeclaredAccount; readonly caller: DeclaredAccount }
-  /** Every bucket that holds stored files, each once, the first one of the uploads first. */
+  /** Every bucket that holds stored files, each once, starting with the first one of the uploads. */
   readonly storageBuckets: readonly string[]
   /** Whether the worker may look at the executions of the project's Cloud Run jobs. */
   readonly askExecutions: boolean
   readonly jobs: readonly DeclaredJob[]
-  /** Ids of jobs to import, which were made by hand before. */
+  /** Ids of jobs to import that were created by hand. */
   readonly adopt: readonly string[]
   readonly alertChannels: readonly string[]
 }
@@ -25,7 +25,7 @@ export interface Declaration {
 /** The worker on Cloud Run. */
 export interface DeclaredService {
   readonly name: string
-  /** By digest; undefined where the stage builds its own. */
+  /** By digest; undefined if the stage builds its own. */
   readonly image?: string
   readonly environment: Readonly<Record<string, string>>
   /** Environment variable → version of a secret. */
@@ -46,14 +46,14 @@ export interface DeclaredAccount {
   readonly displayName: string
 }
 
-/** A Cloud Scheduler job, in Cloud Scheduler's words and units. */
+/** A Cloud Scheduler job, in Cloud Scheduler's terms and units. */
 export interface DeclaredJob {
   readonly id: string
   readonly name: string
   readonly description: string
   readonly schedule: string
   readonly timeZone: string
-  /** Of the worker's URL. */
+  /** Appended to the worker's URL. */
   readonly path: string
   readonly httpMethod: 'POST'
   /** The parameters that the stage configures. */

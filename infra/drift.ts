@@ -1,6 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation/index.js'
 
-/** What differs between a stage's state and Google Cloud. */
+/** The differences between a stage's state and Google Cloud. */
 export interface Drift {
   /** Ids of jobs whose only difference is the pause: somebody paused or resumed them by hand. */
   readonly pauses: readonly string[]
@@ -8,7 +8,7 @@ export interface Drift {
   readonly others: readonly string[]
 }
 
-/** Finds the drift in the events of a refresh that only previews. */
+/** Finds the drift in the events of a preview-only refresh. */
 export const findDrift = (events: readonly EngineEvent[]): Drift => {
   const found = events
     .flatMap(({ resOutputsEvent }) => resOutputsEvent?.metadata ?? [])
@@ -42,8 +42,8 @@ export const describeDrift = (stage: string, { pauses, others }: Drift): string 
   ].join('\n')
 
 /**
- * How to make a pause by hand part of the configuration, as a phrase that follows 'or'. Without `--refresh` the provider
- * asks to pause a job that Cloud Scheduler has paused already, which it refuses; by then the service has changed.
+ * How to make a pause by hand part of the configuration, as a phrase that follows 'or'. Without `--refresh` the
+ * provider asks to pause a job that is already paused, which Cloud Scheduler refuses; by then the service has changed.
  */
 export const describeLastingPause = (stage: string, job: string): string =>
   `make it lasting: jobs.${job}.paused: true in Pulumi.${stage}.yaml, then 'pulumi up --stack ${stage} --refresh', or ` +

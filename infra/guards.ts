@@ -161,7 +161,7 @@ const traps: Readonly<Record<string, readonly Trap[]>> = {
   ]
 }
 
-/** Whether a value holds, anywhere in it, what an answer in JSON leaves out: 0, false, an empty text, an empty list. */
+/** Whether a value contains, at any depth, something that JSON responses omit: 0, false, an empty string or list. */
 const hasZero = (value: unknown): boolean =>
   typeof value === 'object' && value !== null
     ? (Array.isArray(value) && value.length === 0) || Object.values(value).some(hasZero)

@@ -4,9 +4,9 @@ import type { Declaration } from './declaration.ts'
 /** An alert that has fired and that nobody has closed. */
 export interface Incident {
   readonly alert: Alert
-  /** What the alert's message names: the job's id or its name in Cloud Scheduler; undefined where it names none. */
+  /** The job in the alert's message: its id or its name in Cloud Scheduler; undefined if there is none. */
   readonly job?: string
-  /** The times of the first and the last line; for silence, both are that of the last sign of life. */
+  /** The times of the first and the last line; for silence, both are the time of the last sign of life. */
   readonly first: Date
   readonly last: Date
   readonly lines: number
@@ -14,19 +14,19 @@ export interface Incident {
   readonly entry?: LoggedEntry
 }
 
-/** The parts of a Cloud Logging entry that an alert looks at. */
+/** The parts of a Cloud Logging entry that an alert evaluates. */
 export interface LoggedEntry {
   readonly timestamp: string
   readonly [field: string]: unknown
 }
 
-/** As long as Cloud Monitoring keeps an incident open after its last line, in seconds: `autoClose` of the policies. */
+/** How long Cloud Monitoring keeps an incident open after its last line, in seconds: `autoClose` of the policies. */
 export const autoClose = 86_400
 
 /**
  * Evaluates the alerts of a stage as Cloud Monitoring does: the log itself applies their filters.
  *
- * @param readEntries the entries since an instant that match a filter, in the order of time.
+ * @param readEntries the entries since an instant that match a filter, in time order.
  */
 export const findIncidents = async (
   declaration: Declaration,
@@ -80,7 +80,7 @@ const spanOf = (entries: readonly LoggedEntry[]): { first: Date; last: Date } =>
 }
 
 /**
- * The value of a label extractor for an entry, undefined where the entry has none.
+ * The value of a label extractor for an entry, undefined if the entry has none.
  *
  * @param extractor `EXTRACT(FIELD)`, FIELD as in a filter (https://cloud.google.com/logging/docs/logs-based-metrics/labels).
  */

@@ -11,12 +11,12 @@ export const isNameOfStage = ({ app, stage }: Pick<Declaration, 'app' | 'stage'>
   return (suffixed ?? 'prod') === stage
 }
 
-/** The name of a job that is made for one run: recognised by `-once-` and an instant, and never a catalogue job's. */
+/** The name of a job created for one run: recognised by `-once-` and an instant, and never that of a catalogue job. */
 export const nameOneShot = ({ app, stage }: Declaration, id: string, now: Date): string => {
   const stamp = now.toISOString().replaceAll(/[-:.]/g, '').toLowerCase()
   return `${app}-${id}-once-${stamp}${stage === 'prod' ? '' : `-${stage}`}`
 }
 
-/** Whether a name of the stage is that of a job made for one run. */
+/** Whether a name of the stage is that of a job created for one run. */
 export const isOneShot = (declaration: Declaration, name: string): boolean =>
   isNameOfStage(declaration, name) && /-once-\d{8}t\d{9}z(-[a-z]+)?$/.test(name)

@@ -4,8 +4,8 @@ import type { Declaration } from './declared-stage.ts'
 import { stages } from './stages.ts'
 
 /**
- * Finds what Google would refuse only at deployment, or what would fail only at run time: names, the order of the time
- * limits, names that are taken.
+ * Finds faults that would show only at deployment, when Google refuses them, or at run time: names, the order of the
+ * time limits, taken names.
  *
  * @returns each fault with the resource, what it must be and what it is.
  */
@@ -58,8 +58,8 @@ const listNames = ({ accounts, service, repositoryId, jobs }: Declaration) => [
 ]
 
 /**
- * The original's services and accounts, in the same project, serve other purposes as well: none of ours may have one of
- * their names. And no stage's job may have the name of another stage's job.
+ * The original's services and accounts, in the same project, serve other purposes as well: none of ours may share a
+ * name with them. And no stage's job may have the name of another stage's job.
  */
 const findTakenNames = (declaration: Declaration): string[] => {
   const { app, jobs } = declaration
@@ -80,7 +80,7 @@ const findTakenNames = (declaration: Declaration): string[] => {
   ]
 }
 
-/** Each limit must end before the one around it: then people see the inner one, with its reason. */
+/** Each limit must end before the one around it: then people see the inner limit's error, with its reason. */
 const findBudgetFaults = ({ jobs, service, stage }: Declaration): string[] =>
   jobs.flatMap(({ id, attemptDeadline }) => {
     const seconds = Number(attemptDeadline.replace(/s$/, ''))

@@ -4,9 +4,9 @@ import { describeSchedule } from '../schedule/words.ts'
 import { describeAffectedTicks } from './daylight-saving.ts'
 import type { Inputs, Plan, PlannedChange } from './plan.ts'
 
-/** What a preview would do to a stage, in plain words, as Markdown. */
+/** The changes that a preview plans for a stage, in plain words, as Markdown. */
 export const describePlan = (stage: string, { changes, warnings, errors }: Plan, now: Date): string => {
-  // The engine's order is accidental.
+  // The engine's order is arbitrary.
   const sorted = changes.toSorted((a, b) => (a.type + a.name < b.type + b.name ? -1 : 1))
   const jobs = sorted.filter(({ type }) => type === types.job)
   const others = sorted.filter(({ type }) => type !== types.job)
@@ -106,13 +106,13 @@ const describeOne = ({ schedule, timeZone }: Inputs): string =>
 const describePause = ({ paused }: Inputs): string =>
   paused === undefined ? '' : paused === true ? '**paused**' : 'fires'
 
-/** The parameters that Cloud Scheduler sends, as they are read: it keeps them in base64. */
+/** The parameters that Cloud Scheduler sends, decoded: it keeps them in base64. */
 const bodyOf = ({ httpTarget }: Inputs): string | undefined => {
   const { body } = (httpTarget ?? {}) as { readonly body?: unknown }
   return typeof body === 'string' ? Buffer.from(body, 'base64').toString() : undefined
 }
 
-/** What is created or deleted as a whole, one line per kind and type. */
+/** Resources created, imported or deleted as a whole, one line per kind and type. */
 const describeSimple = (changes: readonly PlannedChange[]): string[] =>
   [
     ...Map.groupBy(
@@ -135,7 +135,7 @@ const describeChange = ({ kind, type, name, before, after }: PlannedChange): str
       ]
     : []
 
-/** Values that other resources give only once they exist are summed up in one line. */
+/** Sums up in one line the values that are known only once other resources exist. */
 const describeDifferences = (differences: readonly Difference[]): string[] => {
   const known = differences.filter(({ is }) => !isUnknown(is))
   return [
@@ -222,7 +222,7 @@ const labelOf = (item: unknown): string | undefined => {
   return typeof name === 'string' ? name : undefined
 }
 
-// The engine's placeholder for a value that other resources give once they exist.
+// The engine's placeholder for a value that is known only once other resources exist.
 const unknownValue = '04da6b54-80e4-46f7-96ec-b56ff0331ba9'
 const longestValue = 300
 

@@ -1,6 +1,6 @@
 import type { EngineEvent } from '@pulumi/pulumi/automation/index.js'
 
-/** A resource that a preview would change, with its inputs as they are and as they will be. */
+/** A resource that a deployment would change, with its current and its future inputs. */
 export interface PlannedChange {
   readonly kind: 'create' | 'import' | 'update' | 'replace' | 'delete'
   /** `gcp:cloudscheduler/job:Job`. */
@@ -15,7 +15,7 @@ export interface PlannedChange {
 
 export type Inputs = Readonly<Record<string, unknown>>
 
-/** What the engine would do to a stage, and what it and the program say about that. */
+/** The changes that the engine would make to a stage, with the warnings and errors of engine and program. */
 export interface Plan {
   readonly changes: readonly PlannedChange[]
   readonly warnings: readonly string[]
@@ -23,7 +23,7 @@ export interface Plan {
   readonly errors: readonly string[]
 }
 
-/** Reads a plan from the engine's own events of a preview: what would be done, not what the program means to do. */
+/** Reads a plan from the engine's own events of a preview: the actual changes, not the program's intentions. */
 export const readPlan = (events: readonly EngineEvent[]): Plan => {
   const steps = events
     .flatMap(({ resourcePreEvent }) => resourcePreEvent?.metadata ?? [])

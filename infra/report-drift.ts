@@ -1,7 +1,7 @@
 import { type EngineEvent, LocalWorkspace } from '@pulumi/pulumi/automation/index.js'
 import { describeDrift, findDrift } from './drift.ts'
 
-/** `node infra/report-drift.ts STAGE`: says what differs from the stage's state and exits 1 where anything does. */
+/** `node infra/report-drift.ts STAGE`: reports differences from the stage's state, and exits 1 if there are any. */
 const main = async (): Promise<void> => {
   const [stackName] = process.argv.slice(2)
   if (!stackName) throw new Error('the stage must be given, got nothing: node infra/report-drift.ts STAGE')

@@ -7,8 +7,8 @@ import { readPlan } from './plan.ts'
 const longestDiff = 12_000
 
 /**
- * `node infra/report-preview.ts STAGE FILE`: previews a stage and writes what it would do, in words and with Pulumi's own
- * diff, into the file, also where the stage can't be deployed; then it exits 1.
+ * `node infra/report-preview.ts STAGE FILE`: previews a stage and writes the planned changes to the file, in words and
+ * with Pulumi's own diff. If the stage can't be deployed, it still writes the file, but exits 1.
  */
 const main = async (): Promise<void> => {
   const [stackName, file] = process.argv.slice(2)

@@ -12,9 +12,9 @@ import { refuseTraps } from './guards.ts'
 import { findDeploymentFaults } from './limits.ts'
 
 /**
- * Every resource of a stage; each comes after those that it needs.
+ * Declares every resource of a stage, each after those that it needs.
  *
- * @throws RunError when a deployment has what only a preview may have.
+ * @throws RunError when a deployment has settings that only a preview may have.
  */
 export const declareStack = (declaration: Declaration) => {
   const faults = runtime.isDryRun() ? [] : findDeploymentFaults(declaration)

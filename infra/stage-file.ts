@@ -6,13 +6,13 @@ import { decodeConfiguration, parseConfiguration, type StageConfiguration } from
 /**
  * Reads the configuration of a stage from its files, where there is no Pulumi engine to ask.
  *
- * @param directory of Pulumi.yaml; this project's unless given.
+ * @param directory of Pulumi.yaml; this project's by default.
  * @throws ConfigurationError with every fault; Error when there is no file for the stage.
  */
 export const readStageConfiguration = (stage: string, directory = projectDirectory): StageConfiguration =>
   parseConfiguration(stage, readStageValues(stage, directory))
 
-/** What the files of a stage say, unchecked: the defaults of Pulumi.yaml and over them Pulumi.STAGE.yaml. */
+/** The unchecked values in the files of a stage: the defaults of Pulumi.yaml and over them Pulumi.STAGE.yaml. */
 export const readStageValues = (stage: string, directory = projectDirectory): Record<string, unknown> => {
   const file = path.join(directory, `Pulumi.${stage}.yaml`)
   if (!existsSync(file)) {

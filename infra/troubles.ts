@@ -6,20 +6,20 @@ import { autoClose, findIncidents, type Incident, type LoggedEntry } from './inc
 import { isNameOfStage, isOneShot } from './job-names.ts'
 import { findExpectedTick, type JobState } from './overdue.ts'
 
-/** Something about a stage that needs a person. */
+/** A problem of a stage that needs attention. */
 export interface Trouble {
-  /** `warn`: it may be intended, or goes away by itself. */
+  /** `warn`: it may be intended, or go away by itself. */
   readonly level: 'fail' | 'warn'
   /** `database`, `paused`, `overdue`, `leftover`, `stranger`, `not deployed`, or the id of an alert. */
   readonly kind: string
-  /** The job's id in the catalogue, else its name in Cloud Scheduler. Undefined where no job is concerned. */
+  /** The job's id in the catalogue, else its name in Cloud Scheduler. Undefined if no job is concerned. */
   readonly job?: string
   readonly what: string
   /** What to do about it, most often a command. */
   readonly fix: string
 }
 
-/** What a stage looks like. */
+/** The observed state of a stage. */
 export interface StageFacts {
   readonly declaration: Declaration
   /** As commands call it: `dev`, `local`. */
@@ -27,15 +27,15 @@ export interface StageFacts {
   /** By the clock that fires the jobs. */
   readonly now: Date
   readonly jobs: readonly JobState[]
-  /** Why the database does not answer, in a sentence; undefined where it does, or where nobody can ask. */
+  /** Why the database does not answer, in a sentence; undefined if it does, or if this can't be checked. */
   readonly databaseFault?: string | undefined
-  /** The entries since an instant that match a filter, in the order of time. */
+  /** The entries since an instant that match a filter, in time order. */
   readonly readEntries: (filter: string, since: Date) => Promise<readonly LoggedEntry[]>
 }
 
 /**
- * All that needs a person in a stage, the worst first: what the state of its jobs shows, and the alerts that have fired and
- * that no run has made good since. The console, `list` and `doctor` show the same.
+ * Everything in a stage that needs attention, worst first: problems in the state of its jobs, and alerts that have
+ * fired and that no later run has resolved. The console, `list` and `doctor` show the same.
  */
 export const findTroubles = async (facts: StageFacts): Promise<Trouble[]> => {
   const [open, completions] = await findOpenIncidents(facts)
@@ -73,8 +73,8 @@ const findOpenIncidents = async (facts: StageFacts): Promise<[Incident[], Comple
 }
 
 /**
- * The condition for runs that completed what they were asked to do. A dry run by hand does not count; the scheduled dry
- * run of a job with `shadow` does.
+ * The condition for runs that completed their task. A dry run by hand does not count; the scheduled dry run of a job
+ * with `shadow` does.
  */
 export const completedRuns = `jsonPayload.event="${events.completed}" AND (labels.tick:* OR jsonPayload.dry_run=false)`
 
@@ -103,7 +103,7 @@ const isMadeGood = (
 
 const lasting = new Set(['files-missing', 'nothing-fired'])
 
-/** Of several incidents with one cause, keeps the cause alone. While the database does not answer, it is the cause. */
+/** Of several incidents with one cause, keeps only the cause. While the database does not answer, it is the cause. */
 const tellOnce = (incidents: readonly Incident[], facts: StageFacts): Incident[] => {
   const told = new Set(incidents.map((one) => `${one.alert.id} ${idOf(one, facts.declaration)}`))
   return incidents.filter((incident) => {
@@ -132,7 +132,7 @@ const describeIncident = (incident: Incident, { declaration, stage }: StageFacts
   }
 }
 
-/** The first step of the runbook, and where the others are. */
+/** The first step of the runbook, and a pointer to the others. */
 const describeFix = ({ steps, title }: Alert, stage: string, job = 'JOB'): string =>
   `${(steps[0] ?? '').replaceAll('STAGE', stage).replaceAll('JOB', job).replaceAll('`', "'")} More: docs/runbook.md, ${title}.`
 
@@ -167,7 +167,7 @@ const findOverdue = (
   completions: readonly Completion[],
   open: readonly Incident[]
 ): Trouble[] => {
-  // The database is the cause, and is reported already.
+  // The database is the cause, and is already reported.
   if (databaseFault !== undefined) return []
   const told = new Set(open.map((incident) => idOf(incident, declaration)))
   const oldest = now.getTime() - autoClose * 1_000
@@ -175,7 +175,7 @@ const findOverdue = (
     const tick = findExpectedTick(declared, job, now)
     if (!tick || told.has(id)) return []
     const isDone = completions.some((one) => one.job === id && one.at >= tick)
-    // For a tick that is older than the log that was read, Cloud Scheduler's last call decides.
+    // For a tick older than the log that was read, Cloud Scheduler's last call decides.
     const isCalled = job.lastAttempt !== undefined && job.lastAttempt >= tick && job.lastCode === 0
     if (isDone || (tick.getTime() < oldest && isCalled)) return []
     return [
@@ -235,7 +235,7 @@ export const findPauses = ({
     ]
   })
 
-/** Jobs with the stage's names that it does not declare. A job made for one run is left alone while it may be in use. */
+/** Jobs with the stage's names that it does not declare. Leaves out jobs created for one run that may be in use. */
 export const findLeftovers = ({
   declaration,
   jobs,
@@ -264,10 +264,10 @@ const deployFix = (stage: string): string =>
 
 /** The longest that a command may wait for a run by hand, in seconds. */
 export const longestWait = 3_600
-// The job made for a run is deleted once the wait is over.
+// The job created for a run is deleted once the wait is over.
 const youngMs = (longestWait + 600) * 1000
 
-/** Whether a name belongs to a job made for one run that may still be under way, by the instant in the name. */
+/** Whether a name belongs to a job created for one run that may still be under way, by the instant in the name. */
 export const isYoungOneShot = (name: string, now: Date): boolean => {
   const [, date = '', time = ''] = /-once-(\d{8})t(\d{6})\d{3}z/.exec(name) ?? []
   const madeAt = Date.parse(

@@ -3,7 +3,7 @@ import { escapeControls } from '../emulator/terminal-text.ts'
 import { readAnswer } from '../jobs/answer.ts'
 import { formatWallClock } from '../schedule/time-zone.ts'
 
-/** What the columns depend on. */
+/** The settings that the columns depend on. */
 export interface AttemptColumns {
   readonly timeZone: string
   readonly longestId: number
@@ -14,13 +14,13 @@ export const describeColumns = ({ timeZone, longestId }: AttemptColumns): string
   formatLine([timeZone, 'job', 'status', 'rows'], longestId, [])
 
 /**
- * An attempt on one line: when it ended by the stage's wall clock, the job, the status of the answer or why there was
- * none, the rows affected, and other remarks.
+ * An attempt on one line: when it ended by the stage's wall clock, the job, the status of the answer or the reason why
+ * there was none, the rows affected, and other remarks.
  */
 export const describeAttempt = (attempt: Attempt, jobId: string, columns: AttemptColumns): string => {
   const time = formatWallClock(columns.timeZone, new Date(attempt.end ?? attempt.start), true)
   const answer = readAnswer(attempt.body)
-  // A dry run changes nothing: what it counts is a remark.
+  // A dry run changes nothing: its count is a remark.
   const rows = answer.affected === undefined || answer.dry_run ? '-' : String(answer.affected)
   return formatLine(
     [time, jobId, String(attempt.statusCode ?? attempt.outcome), rows],
@@ -34,7 +34,7 @@ const formatLine = (
   longestId: number,
   remarks: readonly string[]
 ): string =>
-  // Remarks hold what the called service says, which must not be able to forge a line of ours.
+  // Remarks hold text of the called service, which must not be able to forge a line of ours.
   escapeControls(
     `${time.padEnd(19)}  ${job.padEnd(longestId)}  ${status.padEnd(6)}  ${rows.padStart(7)}  ${remarks.join(', ')}`.trimEnd()
   )

@@ -17,9 +17,9 @@ export interface DataDirectory {
 }
 
 /**
- * Opens a folder that is kept between starts, or a scratch folder when there is none to keep.
+ * Opens a folder that is kept between starts, or a scratch folder if none is given.
  *
- * @throws Error of one sentence when it can't be written or another local system works in it.
+ * @throws Error with a one-sentence message when it can't be written or another local system uses it.
  */
 export const openDataDirectory = async (kept: string | undefined): Promise<DataDirectory> => {
   const path = kept === undefined ? await mkdtemp(join(tmpdir(), 'scheduled-jobs-')) : resolve(kept)
@@ -44,7 +44,7 @@ export const openDataDirectory = async (kept: string | undefined): Promise<DataD
   }
 }
 
-// Not `recursive`: below /proc, a folder that can't be made is reported as missing, and Node.js would try for ever.
+// Not `recursive`: below /proc, a folder that can't be created counts as missing, and Node.js would retry for ever.
 const makeFolder = async (path: string): Promise<void> => {
   const isThere = await stat(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
@@ -54,7 +54,7 @@ const makeFolder = async (path: string): Promise<void> => {
   await mkdir(path, { mode: 0o700 })
 }
 
-// An operating-system lock on an open file goes with the process, however that ends; a kill -9 would leave a PID file
+// An operating-system lock on an open file ends with the process, even after kill -9, which would leave a PID file
 // behind.
 const takeLock = (path: string): DatabaseSync => {
   const database = new DatabaseSync(join(path, 'lock'), { open: false })

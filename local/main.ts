@@ -10,7 +10,7 @@ import { describeSystem } from './system-description.ts'
 
 const main = async (interruption: AbortSignal): Promise<void> => {
   const options = parseOptions(process.argv.slice(2), stages)
-  // Loaded only now, so that wrong usage is answered at once and the compile cache serves all that follows.
+  // Loaded only now, so that wrong usage is reported at once and the compile cache covers all that follows.
   enableCompileCache(join(import.meta.dirname, '../node_modules/.cache/compile'))
   const { readDeclaration } = await import('../infra/stage-declaration.ts')
   const { startSystem } = await import('./system.ts')
@@ -50,7 +50,7 @@ const main = async (interruption: AbortSignal): Promise<void> => {
 // npm passes on a Ctrl-C that the terminal has already sent to the whole process group: one press arrives twice.
 const echoMilliseconds = 500
 
-/** Aborts at the first Ctrl-C, or when nobody reads what is printed any more; a second one ends this process at once. */
+/** Aborts at the first Ctrl-C, or when nobody reads the output any more; a second Ctrl-C ends this process at once. */
 const listenForInterruption = (): AbortSignal => {
   const controller = new AbortController()
   let first = 0

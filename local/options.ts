@@ -5,15 +5,15 @@ import { readDatabaseUrl } from '../worker/database/address.ts'
 /** The options of `npm start`. */
 export interface LocalOptions {
   readonly stage: string
-  /** Of the console, the Scheduler API and the identity server; 0 is any. */
+  /** Port of the console, the Scheduler API and the identity server; 0 picks a free one. */
   readonly port: number
-  /** Of the worker's front; 0 is any. */
+  /** Port of the worker's front; 0 picks a free one. */
   readonly workerPort: number
-  /** Where all of it listens. */
+  /** The address on which all of it listens. */
   readonly host: string
   readonly data?: string
   readonly databaseUrl?: string
-  /** Where the stored files of that database are; without the two, nothing that has files is purged. */
+  /** Where the stored files of `databaseUrl` are; without both URLs, nothing that has files is purged. */
   readonly uploadsUrl?: string
   readonly bundlesUrl?: string
   readonly clock?: Date

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net'
 /**
  * Checks that a port is free, before anything slow is started; 0 always is.
  *
- * @throws Error of one sentence that names the option it came from.
+ * @throws Error with a one-sentence message that names the option that gave the port.
  */
 export const checkPort = async (host: string, port: number, option: string): Promise<void> => {
   const server = createServer()
@@ -30,7 +30,7 @@ export const checkPort = async (host: string, port: number, option: string): Pro
   await once(server, 'close')
 }
 
-/** A port of 127.0.0.1 that nobody listens on now, for a program that can't choose one by itself. */
+/** A free port on 127.0.0.1, for a program that can't choose one by itself. */
 export const findFreePort = async (): Promise<number> => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')

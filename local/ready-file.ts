@@ -4,10 +4,10 @@ import type { LocalAddresses } from './system.ts'
 /**
  * Tells another process where everything is. Whenever the file exists, it is complete.
  *
- * @throws Error of one sentence when it can't be written.
+ * @throws Error with a one-sentence message when it can't be written.
  */
 export const writeReadyFile = async (path: string, addresses: LocalAddresses): Promise<void> => {
-  // Beside the file, since a rename is atomic only within a file system. Mode 0600: it holds the database's password.
+  // In the same folder: a rename is atomic only within a file system. Mode 0600: it holds the database's password.
   const unfinished = `${path}.${process.pid}`
   try {
     await writeFile(unfinished, `${JSON.stringify(addresses, null, 2)}\n`, { mode: 0o600 })

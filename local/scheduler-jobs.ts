@@ -1,7 +1,7 @@
 import type { JobMethods } from '../emulator/scheduler/job-methods.ts'
 import type { DeclaredJob } from '../infra/declaration.ts'
 
-/** Where the jobs are, what they call and as whom. */
+/** The location of the jobs, the service that they call and the account that they use. */
 export interface SchedulerTarget {
   /** `projects/P/locations/L`. */
   readonly parent: string

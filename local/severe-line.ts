@@ -2,8 +2,8 @@ import * as z from 'zod'
 import { escapeControls } from '../emulator/terminal-text.ts'
 
 /**
- * What the terminal shows of a line that the worker wrote: the message of a warning or an error, or the whole line if it
- * is no entry of the worker's log.
+ * The terminal's text for a line of the worker: the message of a warning or an error, or the whole line if it is not
+ * an entry of the worker's log.
  *
  * @returns undefined for an entry that is neither.
  */

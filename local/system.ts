@@ -35,11 +35,11 @@ export interface LocalSystem {
   readonly caller: string
   /** Settles when the database ends without being asked to. */
   readonly databaseEnded: Promise<void>
-  /** Stops firing, lets attempts under way end, then the worker, then the database; no process is left. */
+  /** Stops firing, lets attempts under way end, then the worker, then the database; leaves no process behind. */
   stop(): Promise<void>
 }
 
-/** What happens while the system runs. */
+/** Events while the system runs. */
 export interface LocalEvents {
   onAttempt(attempt: Attempt, job: DeclaredJob | undefined): void
   /** A line of the worker's log. */
@@ -51,11 +51,11 @@ export interface LocalEvents {
 const project = 'local-project'
 
 /**
- * Starts all that a stage's declaration names, on this machine: database, worker, Cloud Scheduler.
+ * Starts everything in a stage's declaration on this machine: database, worker, Cloud Scheduler.
  *
  * @param signal if it aborts during the start, stops what has been started and rejects with the signal's reason. A
  *   worker that is not healthy yet then ends only with this process.
- * @throws Error of one sentence when a part can't be started.
+ * @throws Error with a one-sentence message when a part can't be started.
  */
 export const startSystem = async (
   options: LocalOptions,
@@ -95,7 +95,7 @@ export const startSystem = async (
         clock: options.clock ? createVirtualClock(options.clock) : createRealClock(),
         // The worker's clock is the real one, which may already be past a time that the virtual clock has yet to reach.
         forcedCarriesTime: options.clock === undefined,
-        // Only Google knows the executions that a database of the user's own names.
+        // Only Google knows the executions that the user's own database names.
         ...(options.databaseUrl === undefined
           ? { findExecution: (name) => findDemoExecution(pool, name) }
           : {}),
@@ -118,7 +118,7 @@ export const startSystem = async (
             }
           }
         ],
-        // Jobs of an earlier start call the port that the front had then, and one that was cut off fires at once.
+        // Jobs of an earlier start call the port that the front had then, and an interrupted one fires at once.
         prepare: (methods, fronts) =>
           applyJobs(methods, jobs, {
             parent,
@@ -185,8 +185,7 @@ const findDatabase = async (
 
 /**
  * The declared service's environment, except for what exists only in Google Cloud: its secrets and its bucket. The
- * worker connects as the owner of the database. For a database of the user's own, only an option can say where its
- * files are.
+ * worker connects as the owner of the database. For the user's own database, only an option can name its files.
  */
 const buildEnvironment = (
   { service }: Declaration,
@@ -234,6 +233,6 @@ const shareCompileCache = (): Record<string, string> => {
   return folder === undefined ? {} : { NODE_COMPILE_CACHE: dirname(folder) }
 }
 
-/** The declared job that an attempt runs. By address: a job created for a single run has another name. */
+/** The declared job that an attempt runs. Matched by path: a job created for a single run has another name. */
 const findJob = (jobs: readonly DeclaredJob[], { url }: Attempt): DeclaredJob | undefined =>
   jobs.find(({ path }) => url.endsWith(path))

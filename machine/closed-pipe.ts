@@ -1,7 +1,4 @@
-/**
- * Ends this program quietly once nobody reads its output any more, as with `… | head`. Call it before anything is
- * printed.
- */
+/** Ends this program quietly once nobody reads its output, as with `… | head`. Call it before printing. */
 export const endAtClosedPipe = (): void => {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {

@@ -3,9 +3,9 @@ import { Agent, globalAgent } from 'node:http'
 const ours = ['127.0.0.1', 'localhost', '::1', '[::1]']
 
 /**
- * Lets this process and those that it starts call their own machine directly. If the environment names a proxy,
- * requests to 127.0.0.1 would go to it (from Google's clients always, from Node.js with NODE_USE_ENV_PROXY), and there
- * that address is another machine. Call it before anything is sent.
+ * Lets this process and its children call their own machine directly. If the environment names a proxy, requests to
+ * 127.0.0.1 would go through it (from Google's clients always, from Node.js with NODE_USE_ENV_PROXY) and end up on the
+ * proxy's machine. Call it before sending anything.
  */
 export const keepLoopback = (): void => {
   const others = process.env.no_proxy ?? process.env.NO_PROXY ?? ''

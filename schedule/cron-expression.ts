@@ -17,7 +17,7 @@ const fields = [
  * Five fields; `*`, lists, ranges, `/n` after `*` or a range; names of months and weekdays. No seconds, `@daily`,
  * `L`, `W`, `#` or `?` (https://cloud.google.com/scheduler/docs/configuring/cron-job-schedules).
  *
- * @returns a phrase that follows the name of the faulty thing: `must have 5 fields, got '0 2 * *'`.
+ * @returns a phrase that follows the name of the faulty value: `must have 5 fields, got '0 2 * *'`.
  */
 export const findCronFault = (expression: string): string | undefined => {
   const parts = expression.trim().split(/\s+/)
@@ -32,18 +32,18 @@ export const findCronFault = (expression: string): string | undefined => {
 }
 
 /**
- * Builds the matcher of an expression. Its times are those of a wall clock, written as if they were UTC.
+ * Builds the matcher of an expression. Its times are wall-clock times, written as if they were UTC.
  *
  * @throws RangeError when Cloud Scheduler would refuse the expression.
  */
 export const parseCron = (expression: string): Cron => {
   const fault = findCronFault(expression)
   if (fault) throw new RangeError(`schedule ${fault}`)
-  // An offset of 0 is UTC without the formatting of a named zone: twelve times as fast.
+  // An offset of 0 means UTC without the cost of formatting in a named zone: twelve times as fast.
   return new Cron(expression.trim(), { utcOffset: 0, paused: true, mode: '5-part' })
 }
 
-/** Whether the expression names hours: if so, a change of daylight saving may skip or double a tick. */
+/** Whether the expression names hours: if so, a daylight-saving change may skip or double a tick. */
 export const hasFixedHour = (expression: string): boolean =>
   !/^\*(\/1)?$/.test(expression.trim().split(/\s+/)[1] ?? '')
 

@@ -24,8 +24,8 @@ export interface Schedule {
 export const nextTick = ({ schedule, timeZone }: Schedule, after: Date): Date | undefined => {
   const cron = parsed.get(schedule) ?? parseCron(schedule)
   parsed.set(schedule, cron)
-  // As long as the offset stays the same, the wall clock is UTC shifted, so the matcher can run on it; at a change it
-  // starts again with the new offset.
+  // While the offset stays the same, the wall clock is shifted UTC, so the matcher can run on it; at a change, it
+  // restarts with the new offset.
   let from = new Date(Math.floor(after.getTime() / minute) * minute)
   for (;;) {
     const offset = offsetAt(timeZone, from)
@@ -77,8 +77,8 @@ const findShortestPeriod = (expression: string): number => {
 }
 
 /**
- * Whether at least this many seconds lie between any two ticks. Where the minute field alone shows it, the ticks are not
- * walked through, which would cost each cold start 20 ms a job.
+ * Whether at least this many seconds lie between any two ticks. If the minute field alone proves it, the ticks are not
+ * listed, which would cost 20 ms per job at each cold start.
  */
 export const hasPeriodOf = (expression: string, seconds: number): boolean =>
   evidentPeriod(expression) >= seconds || shortestPeriod(expression) >= seconds

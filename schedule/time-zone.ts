@@ -1,6 +1,6 @@
 const formatters = new Map<string, Intl.DateTimeFormat>()
-// Formatting a date costs 20 microseconds; a year of a five-minute schedule asks 200,000 times. Offsets change only at
-// quarter-hours, so one result serves for 15 minutes.
+// Formatting a date costs 20 microseconds; a year of a five-minute schedule needs that 200,000 times. Offsets change
+// only at quarter-hours, so one result serves for 15 minutes.
 const offsets = new Map<string, number>()
 const maxOffsets = 200_000
 const minute = 60_000
@@ -10,7 +10,7 @@ const day = 86_400_000
 /** Whether the name is a zone of the IANA database that this Node.js knows. */
 export const isTimeZone = (name: string): boolean => {
   try {
-    // Node.js takes offsets such as '+10:00' as well; Cloud Scheduler wants a name.
+    // Node.js also accepts offsets such as '+10:00'; Cloud Scheduler needs a name.
     return /^[A-Za-z]/.test(name) && Boolean(formatterOf(name))
   } catch (error) {
     if (error instanceof RangeError) return false
@@ -21,7 +21,7 @@ export const isTimeZone = (name: string): boolean => {
 /**
  * How far the zone's wall clock is ahead of UTC at an instant.
  *
- * @returns milliseconds; right for every date since 1972, when offsets became whole quarters of an hour.
+ * @returns milliseconds; correct for every date since 1972, when offsets became whole quarters of an hour.
  * @throws RangeError when the zone is unknown.
  */
 export const offsetAt = (timeZone: string, instant: Date): number => {
@@ -52,7 +52,7 @@ const computeOffset = (timeZone: string, instant: Date): number => {
   return wall - Math.floor(instant.getTime() / 1000) * 1000
 }
 
-/** A change of a zone's offset: the first instant of the new one, and both in milliseconds ahead of UTC. */
+/** A change of a zone's offset: the first instant of the new offset, and both offsets in milliseconds ahead of UTC. */
 export interface OffsetChange {
   readonly at: Date
   readonly before: number
@@ -75,7 +75,7 @@ export const nextOffsetChange = (timeZone: string, after: Date, until: Date): Of
   return undefined
 }
 
-/** The wall clock of a zone at an instant, as `2026-10-04 03:00`, with seconds where asked. */
+/** The wall clock of a zone at an instant, as `2026-10-04 03:00`, with seconds on request. */
 export const formatWallClock = (timeZone: string, instant: Date, withSeconds = false): string =>
   new Date(instant.getTime() + offsetAt(timeZone, instant))
     .toISOString()

@@ -1,6 +1,6 @@
 import cronstrue from 'cronstrue'
 
-/** A cron expression as a person says it: `every 5 minutes`, `at 04:00, only on Sunday`. */
+/** A cron expression in words: `every 5 minutes`, `at 04:00, only on Sunday`. */
 export const describeSchedule = (expression: string): string => {
   const words = cronstrue.toString(expression, { use24HourTimeFormat: true, verbose: false })
   return words.charAt(0).toLowerCase() + words.slice(1)

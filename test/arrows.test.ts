@@ -6,7 +6,7 @@ import { afterAll, describe, expect, it } from 'vitest'
 import type { ICruiseResult } from 'dependency-cruiser'
 import arrows from '../arrows.config.ts'
 
-// What the check says of a scratch tree, in which each file has one import.
+// Runs the check on a scratch tree in which each file has one import.
 
 const root = join(import.meta.dirname, '..')
 const scratch = await mkdtemp(join(tmpdir(), 'arrows-'))
@@ -42,7 +42,7 @@ const open: Readonly<Record<Room, readonly Room[]>> = {
   test: rooms
 }
 
-/** Files and packages that a room may import though not all of their kind: who imports, what. */
+/** Individual files and packages that a room may import: importer, imported. */
 const allowed: readonly (readonly [from: string, to: string])[] = [
   ['operations/a.ts', 'worker/database.ts'],
   ['operations/b.ts', 'worker/database/address.ts'],
@@ -60,7 +60,7 @@ const allowed: readonly (readonly [from: string, to: string])[] = [
   ['vitest.config.ts', 'test/part.ts']
 ]
 
-/** Who imports, what, and the start of the rule's name. */
+/** Importer, imported, and the start of the rule's name. */
 const forbidden: readonly (readonly [from: string, to: string, rule: string])[] = [
   ['operations/z.ts', 'worker/runner.ts', 'operations/ imports only'],
   ['console/z.ts', 'infra/configuration.ts', 'console/ imports only'],
@@ -109,7 +109,7 @@ const writeTree = async (): Promise<void> => {
   for (const [from, to] of single) files.set(from, importOf(from, to))
   for (const [, to] of single) if (/\.[jt]s$/.test(to) && isOurs(to) && !files.has(to)) files.set(to, part)
   for (const [name, text] of ways) files.set(`worker/${name}.ts`, text('../infra/part.ts'))
-  // A cycle of types alone, over three files.
+  // A type-only cycle of three files.
   for (const [index, name] of ['x', 'y', 'z'].entries())
     files.set(`jobs/cycle/${name}.ts`, `export type { Part } from './${['y', 'z', 'x'][index]}.ts'\n`)
   for (const [name, text] of files) {

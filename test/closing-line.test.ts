@@ -8,7 +8,7 @@ import { afterAll, expect, it } from 'vitest'
 const vitest = join(import.meta.dirname, '../node_modules/vitest/vitest.mjs')
 const reporter = join(import.meta.dirname, 'closing-line.ts')
 
-/** The last line of stdout, and the exit code, of a run of vitest over some files. */
+/** Runs vitest over some files; returns the last line of stdout and the exit code. */
 const runVitest = async (files: Record<string, string>) => {
   const folder = await mkdtemp(join(tmpdir(), 'test-closing-line-'))
   afterAll(() => rm(folder, { recursive: true, force: true }))

@@ -1,16 +1,16 @@
 import { writeSync } from 'node:fs'
 import type { Reporter, TestModule, TestRunEndReason, Vitest } from 'vitest/node'
 
-/** The last line of a run on stdout: `128 passed, 0 failed`, and `, 3 skipped` where there are any. */
+/** Prints the last line of a run on stdout: `128 passed, 0 failed`, and `, 3 skipped` if there are any. */
 // oxlint-disable-next-line import/no-default-export -- vitest loads a reporter's default export
 export default class ClosingLine implements Reporter {
-  // Failed until the run ends, which it never does if the tests' server does not start.
+  // Failed until the run ends, which it never does if the tests' server fails to start.
   #line = describeCounts({ passed: 0, failed: 1, skipped: 0 })
   #isWatching = false
 
   onInit(vitest: Vitest): void {
     this.#isWatching = vitest.config.watch
-    // Other reporters and the teardown print after this one is told of the end.
+    // Other reporters and the teardown print after `onTestRunEnd`.
     if (!this.#isWatching) process.once('exit', () => writeSync(1, `${this.#line}\n`))
   }
 
@@ -38,7 +38,7 @@ const countTests = (
     [...module.children.allTests()].map((test) => test.result().state)
   )
   const count = (state: string): number => tests.filter((found) => found === state).length
-  // A file that can't be imported and a hook that throws fail no test, an unhandled error belongs to none.
+  // A file that can't be imported or a hook that throws fails no test; an unhandled error belongs to none.
   const brokenSuites = modules
     .flatMap((module) => [module, ...module.children.allSuites()])
     .filter((suite) => suite.errors().length > 0).length
@@ -46,7 +46,7 @@ const countTests = (
   return {
     passed: count('passed'),
     failed: failed === 0 && reason !== 'passed' ? 1 : failed,
-    // Todo and never started ones too.
+    // Todo and never-started tests too.
     skipped: count('skipped') + count('pending')
   }
 }

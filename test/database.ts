@@ -6,18 +6,18 @@ export interface TestDatabase {
   readonly url: string
   /** A pool of its own, with the driver's defaults. */
   readonly sql: Sql
-  /** Drops the database, whoever is connected. Done at the end of the file unless a test of it failed. */
+  /** Drops the database even if clients are connected. Runs at the end of the file unless a test failed. */
   drop(): Promise<void>
 }
 
 let count = 0
 
 /**
- * Makes a database with the application's tables, all empty; in a test file, at its top or in a `describe`:
+ * Creates a database with the application's tables, all empty; call it at the top of a test file or in a `describe`:
  * `const { url, sql } = await createDatabase()`.
  *
- * It is dropped at the end. If a test failed it is kept and its URL is printed: it can be looked at until the run ends,
- * which in `npx vitest FILE` (watch mode) is when you end it.
+ * It is dropped at the end. If a test failed, it is kept and its URL printed: you can inspect it until the run ends,
+ * which in `npx vitest FILE` (watch mode) is when you quit.
  */
 export const createDatabase = async (): Promise<TestDatabase> => {
   const server = inject('postgresServer')

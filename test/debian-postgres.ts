@@ -9,7 +9,7 @@ import { findFreePort } from '../local/port.ts'
 
 const folder = '/usr/lib/postgresql'
 
-/** The programs of the PostgreSQL that Debian's package installs, an older one than the project's own. */
+/** The programs of Debian's PostgreSQL package, which is older than the project's own. */
 export const debianPrograms: string | undefined = (existsSync(folder) ? readdirSync(folder) : [])
   .map((version) => join(folder, version, 'bin'))
   .find((programs) => existsSync(join(programs, 'initdb')))
@@ -32,11 +32,11 @@ export const startDebianPostgres = async (): Promise<DebianPostgres> => {
   return server
 }
 
-/** Starts a read-only standby of it. */
+/** Starts a read-only standby. */
 export const startStandby = (primary: DebianPostgres): Promise<DebianPostgres> =>
   startServer((cluster) => ['pg_basebackup', ['-D', cluster, '-d', primary.url, '-R', '-c', 'fast']])
 
-/** @param make says which program makes the cluster in a folder. */
+/** @param make returns the command that creates the cluster. */
 const startServer = async (
   make: (cluster: string) => [program: string, parameters: readonly string[]]
 ): Promise<DebianPostgres> => {

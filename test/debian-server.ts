@@ -1,7 +1,7 @@
 import type { TestProject } from 'vitest/node'
 import { startDebianPostgres } from './debian-postgres.ts'
 
-/** Debian's PostgreSQL in the place of the project's own. */
+/** Debian's PostgreSQL in place of the project's own. */
 export const setup = async (project: TestProject): Promise<() => Promise<void>> => {
   const server = await startDebianPostgres()
   // Nobody may be connected to a template.

@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
-// A long file that begins late ends alone, and the other cores wait. These are at work for ten seconds or more, or wait for
-// time-outs; in a clone that has never run them, vitest would go by the sizes of the files.
+// A long file that starts late finishes alone while the other cores idle. These run for ten seconds or more, or wait
+// for time-outs; in a fresh clone, vitest would order them by file size.
 const longest = [
   'infra/engine',
   'console/console',
@@ -24,7 +24,7 @@ const longest = [
   'worker/overdue'
 ]
 
-/** Begins with the files that take longest; the others follow in vitest's own order. */
+/** Starts with the slowest files; the others follow in vitest's own order. */
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
     // oxlint-disable-next-line unicorn/no-array-sort -- vitest's sequencer is no array.

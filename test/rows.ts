@@ -2,15 +2,15 @@ import type { Sql } from 'postgres'
 import { jobs } from '../jobs/index.ts'
 
 /**
- * What a column gets instead of its default: a value for all rows, or an array with one value for each row. A timestamptz
- * is an offset from now (`-30 days`, `+1 hour 5 seconds`) or an instant as PostgreSQL reads it.
+ * A column's value in place of its default: one for all rows, or an array with one per row. A timestamptz is an offset
+ * from now (`-30 days`, `+1 hour 5 seconds`) or an instant as PostgreSQL reads it.
  */
 type Value = string | number | boolean | null | object | readonly (string | number | null)[]
 
-/** Adds one row and returns its key, as text. What it refers to is added too, unless an override names it. */
+/** Adds one row, plus the rows it refers to unless an override names them, and returns its key as text. */
 type AddRow<Column extends string> = (sql: Sql, overrides?: Overrides<Column>) => Promise<string>
 
-/** Adds `count` rows in one statement and returns their keys, as text. All refer to the same parent unless told. */
+/** Adds `count` rows in one statement and returns their keys, as text. All share a parent unless overridden. */
 type AddRows<Column extends string> = (
   sql: Sql,
   count: number,
@@ -19,7 +19,7 @@ type AddRows<Column extends string> = (
 
 export type Overrides<Column extends string> = Readonly<Partial<Record<Column, Value>>>
 
-/** Adds an organization, or leaves it where it is there. */
+/** Adds an organization unless it exists. */
 export const addOrganization = (sql: Sql, id = 1): Promise<string> => addParent(sql, 'users_organization', id)
 
 const addWorkflow = (sql: Sql, id = 1): Promise<string> => addParent(sql, 'workflows_workflow', id)
@@ -215,7 +215,7 @@ export const addRun = addOne(addRuns)
 export const addStepRun = addOne(addStepRuns)
 
 /**
- * A checksum of every row that a condition holds for: equal before and after means that nothing of them changed.
+ * A checksum of the rows that satisfy a condition: if equal before and after, none of them changed.
  *
  * @param condition SQL over the table's columns.
  */
@@ -228,7 +228,7 @@ export const checksumOf = async (sql: Sql, table: string, condition = 'true'): P
   return row!.checksum
 }
 
-/** The rows of a table that a condition holds for, as JSON with every digit of their times, in the order of their key. */
+/** The rows of a table that satisfy a condition, as JSON with every digit of their times, sorted. */
 export const readRows = async (sql: Sql, table: string, condition = 'true'): Promise<Row[]> => {
   const rows = await sql.unsafe<{ row: Row }[]>(
     `select to_jsonb(t) as row
@@ -242,10 +242,10 @@ export const readRows = async (sql: Sql, table: string, condition = 'true'): Pro
 /** A row as JSON. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** The tables that jobs know. */
+/** The tables that the jobs use. */
 export const jobTables: readonly string[] = [...new Set(jobs.flatMap(({ tables }) => Object.keys(tables)))]
 
-/** Deletes all rows of the tables that jobs know, and of the ledger. */
+/** Deletes all rows of the jobs' tables and of the ledger. */
 export const clearTables = async (sql: Sql): Promise<void> => {
   // In one transaction: the tables refer to each other, which is checked at its end.
   await sql.unsafe([...jobTables, 'scheduled_jobs.run'].map((table) => `delete from ${table}`).join(';'))

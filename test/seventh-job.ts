@@ -12,8 +12,8 @@ import {
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-// Does what the README says of adding a job: adds a newcomer's job to a copy of the checkout and runs all of the checks
-// there, or only the commands that are given. Prints each file that it took.
+// Follows the README's steps for adding a job: adds a newcomer's job to a copy of the checkout and runs all checks
+// there, or only the commands given. Prints each file that this took.
 
 const root = join(import.meta.dirname, '..')
 
@@ -161,7 +161,7 @@ const listChanges = (copy: string): string[] => {
     .toSorted()
 }
 
-/** @throws Error unless a command fails, and says what is missing. */
+/** @throws Error unless the command fails, with `words` in its output. */
 const refuses = (copy: string, command: string, words: string): void => {
   const { status, stdout, stderr } = spawnSync(command, { cwd: copy, shell: true, encoding: 'utf8' })
   const lines = `${stdout}${stderr}`.split('\n').filter((line) => line.includes(words))

@@ -1,6 +1,6 @@
 import postgres from 'postgres'
 
-/** The clock of a test database, which stands still until it is set: rows can lie exactly at a boundary. */
+/** A test database's clock, which stands still until set, so that rows can lie exactly at a boundary. */
 export interface StoppedClock {
   /** The same instant for the worker, to the millisecond. */
   readonly now: () => Date
@@ -9,7 +9,7 @@ export interface StoppedClock {
 
 /**
  * Stops the clock of a test database: for connections opened after this, `now()` and `clock_timestamp()` are functions
- * of the test, found before PostgreSQL's own. Times are shown in UTC.
+ * of the test that shadow PostgreSQL's own. Times are shown in UTC.
  */
 export const stopClock = async (url: string, instant: string): Promise<StoppedClock> => {
   let current = instant

@@ -4,12 +4,12 @@ import { explainAttempt } from '../attempt-explanation.ts'
 import type { AttemptLine, CallLine } from '../run-log.ts'
 import { type RunsOfLog, tickKey } from './runs-of-log.ts'
 
-/** A call of Cloud Scheduler as its log shows it: begun, and ended or not. */
+/** A call of Cloud Scheduler as its log shows it: started, and perhaps ended. */
 interface Call {
   readonly job: string
   readonly start: CallLine
   readonly end?: AttemptLine
-  /** Its tick; undefined for one made by hand. */
+  /** Its tick; undefined for a call by hand. */
   readonly tick?: string
 }
 
@@ -23,7 +23,8 @@ const lateMs = 60_000
 /**
  * Joins the two lines of each call, and finds the run that answered it. Cloud Scheduler's log has no id for either.
  * Lines are paired in their order: the calls of a job end in the order in which they began, unless someone forces one
- * in between. A run is found by its answer, which must fit the call's, and by its tick or (a call by hand) its time.
+ * in between. A run is found by its answer, which must fit the call's, and by its tick or, for a call by hand, its
+ * time.
  */
 export const readAttemptsOfLog = (
   lines: readonly (CallLine | AttemptLine)[],
@@ -77,7 +78,7 @@ const pairLines = (job: string, lines: readonly (CallLine | AttemptLine)[]): Cal
     if (line.kind === 'call') open.push(line)
     else {
       const start = open.shift()
-      // It began before the history does.
+      // The call began before the history.
       if (start) add(start, line)
     }
   }

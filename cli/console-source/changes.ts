@@ -5,13 +5,13 @@ import type { Surroundings } from '../surroundings.ts'
 import type { KeptRecords } from './kept-records.ts'
 import type { LogHistory } from './log-history.ts'
 
-/** What is looked at, and how often. */
+/** The parts that are watched, and how often. */
 export interface WatchedParts extends Pick<Surroundings, 'clock' | 'signal'> {
   readonly look: () => Promise<KeptRecords>
   readonly listJobs: () => Promise<readonly SourceJob[]>
   readonly freshness: () => Freshness
   readonly history: Pick<LogHistory, 'state'>
-  /** Why the log can't be read; empty where it can. */
+  /** Why the log can't be read; empty if it can. */
   readonly describeTrouble: () => string
   /** Milliseconds. */
   readonly pace: number
@@ -19,7 +19,7 @@ export interface WatchedParts extends Pick<Surroundings, 'clock' | 'signal'> {
 
 const recent = 200
 
-/** Looks repeatedly and reports what differs from the look before. What was there at the first look is not reported. */
+/** Looks repeatedly and reports the differences from the previous look. The first look reports nothing. */
 export const watchChanges = async (
   { look, listJobs, freshness, describeTrouble, pace, clock, signal }: WatchedParts,
   onChange: (change: Change) => void
@@ -36,7 +36,7 @@ export const watchChanges = async (
     for (const attempt of attempts.slice(0, recent).toReversed())
       if (seen.attempts.get(attempt.id) !== attempt.outcome) tell({ kind: 'attempt', attempt })
     for (const run of runs.slice(0, recent).toReversed())
-      // The log says nothing of a run's progress until it ends.
+      // The log says nothing about a run's progress until it ends.
       if (seen.runs.get(run.id) !== run.outcome && run.outcome !== 'running') tell({ kind: 'run', run })
     seen.attempts = new Map(attempts.map(({ id, outcome }: AttemptView) => [id, outcome]))
     seen.runs = new Map(runs.map(({ id, outcome }: Run) => [id, outcome]))

@@ -96,7 +96,7 @@ export const readFileSource = async (
 
 const count = z.number().nullable()
 
-// What answerHistory prints; a later version may add to it.
+// The output of answerHistory; a later version may add to it.
 const historyRow = z.object({
   at: z.iso.datetime(),
   job: z.string(),

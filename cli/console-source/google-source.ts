@@ -27,7 +27,7 @@ import { createLogHistory, createTroubleWatch, type Trouble } from './log-histor
 import { describeEntries } from './log-lines.ts'
 import { readRunsOfLog } from './runs-of-log.ts'
 
-/** What the source is made of. */
+/** The parts of the source. */
 export interface GoogleParts {
   readonly session: Session
   readonly surroundings: Pick<Surroundings, 'clock' | 'signal'>
@@ -48,8 +48,8 @@ const alertsFreshFor = 120_000
 const margin = 60_000
 
 /**
- * The console's source for a stage in Google Cloud: Cloud Scheduler's jobs, and the calls and runs that its log and the
- * worker's show. It asks as the operator, and names the permission that is missing.
+ * The console's source for a stage in Google Cloud: Cloud Scheduler's jobs, and the calls and runs in its log and the
+ * worker's. It acts as the operator, and names any missing permission.
  */
 export const createGoogleSource = ({ session, surroundings, consoleUrl }: GoogleParts): ConsoleSource => {
   const { target, log } = session
@@ -62,7 +62,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
   const ids = new Map(declaration.jobs.map(({ id, name }) => [name, id]))
 
   let listed: { readonly at: Date; readonly jobs: Promise<readonly ScheduledJob[]> } | undefined
-  /** Several parts of the page ask at once, and get one answer. */
+  /** Several parts of the page ask at once, and share one answer. */
   const listScheduled = async (): Promise<readonly ScheduledJob[]> => {
     const now = clock.now()
     if (!listed || now.getTime() - listed.at.getTime() >= freshFor) {
@@ -82,7 +82,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
   const buildRecords = (): KeptRecords & Parameters => {
     const lines = history.lines()
     const now = clock.now()
-    // Built anew after a minute even without new lines: what is under way may have passed its deadline.
+    // Rebuilt after a minute even without new lines: a run under way may have passed its deadline.
     if (built && built.lines === lines && now.getTime() - built.at < margin) return built.records
     const found = readRunsOfLog(
       lines.filter((line) => line.kind === 'worker'),
@@ -96,7 +96,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
     return records
   }
 
-  /** Reads more when the requested time is not covered yet, or when what is kept is old. */
+  /** Reads more when the requested time is not covered yet, or when the kept lines are old. */
   const look = async (from?: Date): Promise<KeptRecords & Parameters> => {
     const now = clock.now().getTime()
     const start = new Date(Math.min(now - firstDays * day, from?.getTime() ?? now))
@@ -105,7 +105,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
       if (now - (history.state().asOf?.getTime() ?? 0) >= freshFor) await history.topUp()
     } catch (error) {
       if (!(error instanceof GoogleError)) throw error
-      // What is kept is shown, with its age.
+      // The kept lines are shown, with their age.
       const { asOf, trouble = { message: error.message, retryAt: clock.now() } } = history.state()
       if (asOf === undefined && history.lines().length === 0)
         throw new ConsoleError('UNAVAILABLE', describeTrouble(trouble), { cause: error })
@@ -128,7 +128,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
     string,
     { readonly at: number; readonly entries: Promise<readonly LoggedEntry[]> }
   >()
-  /** The alerts make a dozen queries each time: a recent answer is used again. */
+  /** The alerts make a dozen queries each time: a recent answer is reused. */
   const readEntries = async (filter: string, since: Date): Promise<readonly LoggedEntry[]> => {
     const now = clock.now().getTime()
     const known = answers.get(filter)
@@ -232,7 +232,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
     listRunsByHand: async (from, until) => findRunsByHand(await look(from), from, until),
     listPoints: async (job, limit) => findPoints(await look(), job, limit),
 
-    // Only Cloud Scheduler reaches the worker; its runs show it when the database does not answer.
+    // Only Cloud Scheduler reaches the worker; failed runs show that the database does not answer.
     findDatabaseFault: async () => undefined,
     readEntries,
     listLogLines: async (subject) => {
@@ -270,7 +270,7 @@ export const createGoogleSource = ({ session, surroundings, consoleUrl }: Google
 }
 
 interface Parameters {
-  /** Of runs, by their ids. */
+  /** Parameters of runs, by run id. */
   readonly parameters: ReadonlyMap<string, object>
 }
 
@@ -291,7 +291,7 @@ const toConsoleError = (error: CommandError): ConsoleError => {
   return new ConsoleError(status, message, { cause: error })
 }
 
-/** A job made by hand may have a schedule that only Cloud Scheduler can read: the week leaves it out. */
+/** A job created by hand may have a schedule that only Cloud Scheduler can parse: the week omits the job. */
 const isReadable = (job: ScheduledJob, now: Date): boolean => {
   try {
     nextTick(job, now)
@@ -339,7 +339,7 @@ const changeJob = async ({ jobs }: Session, name: string, verb: JobVerb): Promis
   return verb === 'pause' ? 'PAUSED' : 'ENABLED'
 }
 
-/** Like `run --dry-run` and `--param`, goes through a job made for it, since Cloud Scheduler's `:run` takes no body. */
+/** Like `run --dry-run` and `--param`, goes through a job created for it: Cloud Scheduler's `:run` takes no body. */
 const requestRun = async (
   session: Session,
   name: string,
@@ -384,7 +384,7 @@ const requestRun = async (
   }
 }
 
-/** What the job sends now: past requests are kept nowhere. */
+/** The request that the job sends now: past requests are not stored. */
 const describeRequest = (job: ScheduledJob | undefined, scheduleTime: string): AttemptDetails['request'] => ({
   method: job?.httpMethod ?? 'POST',
   url: job?.uri ?? '',
@@ -397,7 +397,7 @@ const describeRequest = (job: ScheduledJob | undefined, scheduleTime: string): A
   body: job?.body ?? ''
 })
 
-/** Each is bounded by the known times of the run and of the attempt. */
+/** Each query is bounded by the known times of the run and of the attempt. */
 const describeLogQueries = (
   { target: { declaration } }: Session,
   { runId, attemptId }: LogSubject,

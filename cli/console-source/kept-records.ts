@@ -2,13 +2,13 @@ import { ConsoleError } from '../../console/console-error.ts'
 import type { AttemptView, Run, RunPoint } from '../../console/schemas.ts'
 import type { AttemptFilter, PageRequest, RunFilter, RunPage, Span } from '../../console/source.ts'
 
-/** Runs and attempts in memory, the newest first, as the console asks for them. */
+/** Runs and attempts in memory, newest first, as the console needs them. */
 export interface KeptRecords {
   readonly runs: readonly Run[]
   readonly attempts: readonly AttemptView[]
 }
 
-/** Puts the newest first. */
+/** Sorts newest first. */
 export const keepRecords = (runs: readonly Run[], attempts: readonly AttemptView[]): KeptRecords => ({
   runs: runs.toSorted((a, b) => compare(b.startedAt, a.startedAt) || compare(b.id, a.id)),
   attempts: attempts.toSorted((a, b) => compare(b.start, a.start) || compare(b.id, a.id))
@@ -25,7 +25,7 @@ export const findAttempts = ({ attempts }: KeptRecords, filter: AttemptFilter): 
       isIn(filter.tickIn, one.scheduleTime)
   )
 
-/** @throws ConsoleError when the page is not one that was handed out before. */
+/** @throws ConsoleError when `page` is not the `nextPage` of an earlier page. */
 export const pageRuns = ({ runs }: KeptRecords, filter: RunFilter, { page, limit }: PageRequest): RunPage => {
   const { job, outcome, from, until, withRows } = filter
   const span = { from: toDate(from), until: toDate(until) }

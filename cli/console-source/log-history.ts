@@ -5,31 +5,31 @@ import type { Clock } from '../surroundings.ts'
 
 /** Lines of a stage's log, kept in memory: fetched once, page by page, and topped up. */
 export interface LogHistory {
-  /** All that is kept, in no order; the same array until there is more. */
+  /** All kept lines, in no order; the same array until there are more. */
   lines(): readonly HistoryLine[]
   /**
-   * Reads back until the kept lines begin at an instant or before it, as far as Cloud Logging keeps lines. What could be
-   * read is kept whatever happens; the next call continues from there.
+   * Reads back until the kept lines begin at an instant or before it, as far as Cloud Logging keeps lines. The lines
+   * read before a failure are kept; the next call continues from there.
    */
   reachBack(from: Date): Promise<void>
-  /** Reads what has come since the last time. */
+  /** Reads the lines that have come since the last time. */
   topUp(): Promise<void>
   state(): HistoryState
 }
 
 export interface HistoryState {
-  /** Since when it is complete; undefined while nothing has been read. */
+  /** Since when the history is complete; undefined while nothing has been read. */
   readonly from?: Date
   /** When it was read last. */
   readonly asOf?: Date
   readonly trouble?: Trouble
 }
 
-/** Why Google refuses; cleared by its first good answer. */
+/** Why Google refuses; cleared by its first successful answer. */
 export interface Trouble {
   /** A sentence without its capital letter and full stop. */
   readonly message: string
-  /** Nothing is asked before this time. */
+  /** No request is made before this time. */
   readonly retryAt: Date
 }
 
@@ -43,7 +43,7 @@ const aheadMs = 10 * 60_000
 
 interface Side {
   readonly name: HistorySide
-  /** Since when all of its lines are here. */
+  /** Since when all of its lines are kept here. */
   from?: Date
   /** The time of the newest line when the log was last read to its end. */
   newest?: Date
@@ -55,7 +55,7 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
   let lines: readonly HistoryLine[] = []
   let asOf: Date | undefined
   const watch = createTroubleWatch(clock)
-  // Calls wait for each other, so that the second finds what the first has read.
+  // Calls run one at a time, so that the second finds the lines that the first has read.
   const oneByOne = pLimit(1)
 
   const keep = (some: readonly HistoryLine[]): void => {
@@ -88,7 +88,7 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
       keep(some)
       newest ??= some[0]?.at
     }
-    // Only after the last page: pages come newest first, and a failure before it leaves a gap that must be read again.
+    // Only after the last page: pages come newest first, and a failure before that leaves a gap to read again.
     if (newest && newest > side.newest) side.newest = newest
   }
 
@@ -127,9 +127,9 @@ export const createLogHistory = (log: Pick<RunLog, 'pageHistory'>, clock: Pick<C
 
 const hasBegun = (side: Side): side is Side & { readonly newest: Date } => side.newest !== undefined
 
-/** Remembers that Google refuses, and asks nothing more until an answer is likely again. */
+/** Remembers that Google refuses, and makes no request until an answer is likely again. */
 export interface TroubleWatch {
-  /** @throws GoogleError of this question, or of the last one where it is too early to ask again. */
+  /** @throws GoogleError of this question, or of the last one if it is too early to ask again. */
   ask<Value>(question: () => Promise<Value>): Promise<Value>
   trouble(): Trouble | undefined
 }

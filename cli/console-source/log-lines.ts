@@ -1,7 +1,7 @@
 import type { LogLine } from '../../console/schemas.ts'
 import type { LoggedEntry } from '../../infra/incidents.ts'
 
-/** Entries of Cloud Logging as the console shows them, the oldest first. */
+/** Entries of Cloud Logging as the console shows them, oldest first. */
 export const describeEntries = (entries: readonly LoggedEntry[]): LogLine[] =>
   entries.map(describeEntry).toSorted((a, b) => (a.at < b.at ? -1 : a.at > b.at ? 1 : 0))
 

@@ -4,19 +4,19 @@ import type { DeclaredJob } from '../../infra/declaration.ts'
 import { events } from '../../jobs/events.ts'
 import type { WorkerLine } from '../run-log.ts'
 
-/** What the worker's lines say about its runs. */
+/** The runs that the worker's log lines describe. */
 export interface RunsOfLog {
   readonly runs: readonly Run[]
   /** The parameters of a run, by its id. */
   readonly parameters: ReadonlyMap<string, object>
-  /** For a delivery that got the answer of an earlier run: its own id, and the id of that run. */
+  /** For a delivery answered with the result of an earlier run: its own run id → the id of that run. */
   readonly repeats: ReadonlyMap<string, { readonly firstRunId: string; readonly line: WorkerLine }>
 }
 
 // The line about a run's end must be there this long after the run's deadline.
 const lateMs = 60_000
 
-/** Joins the lines of each run. What only the ledger knows, such as the batches so far, is not in them. */
+/** Joins the lines of each run. Facts that only the ledger has, such as the batches so far, are missing. */
 export const readRunsOfLog = (
   lines: readonly WorkerLine[],
   jobs: readonly DeclaredJob[],
@@ -55,7 +55,7 @@ export const readRunsOfLog = (
   return { runs, parameters, repeats }
 }
 
-/** A tick to the minute: its deliveries may write its seconds with different fractions. */
+/** Identifies a tick to the minute: deliveries may write its seconds with different fractions. */
 export const tickKey = (job: string, tick: string): string =>
   `${job} ${Math.floor(Date.parse(tick) / 60_000)}`
 
@@ -103,7 +103,7 @@ const describeRun = (line: WorkerLine, { start, end, now, deadline }: Parts): Ru
   }
 }
 
-// The ledger's words.
+// The ledger's states.
 const states: Readonly<Record<string, string>> = {
   [events.completed]: 'completed',
   [events.failed]: 'failed',
@@ -151,7 +151,7 @@ const describeMissed = ({ jobId: job, message, at }: WorkerLine, tick: string): 
   durationMs: 0
 })
 
-/** Makes an id for a tick that never had a run; it is the same each time. */
+/** Derives an id for a tick that never had a run; it is the same each time. */
 const nameMissed = (job: string, tick: string): string =>
   createHash('sha256')
     .update(tickKey(job, tick))

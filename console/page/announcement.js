@@ -3,10 +3,10 @@ import { find, setText } from './element.js'
 const shownFor = 12_000
 let timer
 
-/** Says something once: on the page for a while, and to a screen reader. */
+/** Announces a text once: on the page for a while, and to screen readers. */
 export const announce = (text, kind = 'done') => {
   const place = find('announcement')
-  // Cleared first, so that a sentence that is said twice is announced twice.
+  // Cleared first, so that a repeated sentence is announced again.
   place.textContent = ''
   place.dataset.kind = kind
   setText(place, text)
@@ -18,7 +18,7 @@ export const announce = (text, kind = 'done') => {
   }, shownFor)
 }
 
-/** Shows a trouble for as long as it lasts; an empty text hides it. */
+/** Shows a problem for as long as it lasts; an empty text hides it. */
 export const showTrouble = (text) => {
   const place = find('trouble')
   place.hidden = text === ''

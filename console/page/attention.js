@@ -1,7 +1,7 @@
 import { element, find, reconcile, setText } from './element.js'
 import { read } from './request.js'
 
-/** What needs a person: one quiet line where nothing does. */
+/** Everything that needs attention: one quiet line if nothing does. */
 export const createAttention = () => {
   let reason
 
@@ -15,7 +15,7 @@ export const createAttention = () => {
     })
   }
   return {
-    /** Says why nothing is listed, where the source can't tell what needs a person. */
+    /** Says why nothing is listed if the source can't tell what needs attention. */
     leaveOut: (why) => {
       reason = why
       if (why !== undefined) setText(find('attention-note'), why)

@@ -7,7 +7,7 @@ const height = matchMedia('(width < 600px)').matches ? 150 : 260
 const wholeSteps = Array.from({ length: 12 }, (_, power) =>
   [1, 2, 5].map((step) => step * 10 ** power)
 ).flat()
-// Half an hour on either side of a run that stands alone.
+// Half an hour on either side of a single run.
 const loneMargin = 1_800
 
 /** Rows and duration of a job's last runs. */
@@ -24,7 +24,7 @@ export const createCharts = () => {
     try {
       ;({ points } = await read(`/api/jobs/${encodeURIComponent(select.value)}/points`))
       points.sort((a, b) => (a.at < b.at ? -1 : 1))
-      // Runs of other jobs end too: an unchanged chart keeps its cursor and is not drawn again.
+      // Also called when other jobs' runs end: an unchanged chart keeps its cursor and is not redrawn.
       const digest = JSON.stringify([select.value, timeZone, points])
       if (digest !== drawn) draw()
       drawn = digest
@@ -114,7 +114,7 @@ export const createCharts = () => {
         cursor: { y: false, points: { size: 6 } },
         scales: {
           x: {
-            // From a single instant uPlot would make a day that begins there.
+            // For a single instant, uPlot would show a day that begins there.
             range: (_plot, from, to) =>
               times.length === 1 ? [times[0] - loneMargin, times[0] + loneMargin] : [from, to]
           },
@@ -124,12 +124,12 @@ export const createCharts = () => {
           {
             ...axis,
             space: 80,
-            // One run is one instant, not a scale of minutes around it.
+            // Labels a single run with its instant, not with minutes around it.
             ...(times.length === 1
               ? { splits: () => times, values: () => [wallClock(points[0].at)] }
               : { values: describeTimes })
           },
-          // Rows and milliseconds are whole: there is nothing between 0 and 1.
+          // Rows and milliseconds are whole numbers: no ticks between 0 and 1.
           { ...axis, size: 64, incrs: wholeSteps, values: (_plot, ticks) => ticks.map(format) }
         ],
         series: [
@@ -184,7 +184,7 @@ export const createCharts = () => {
     useJobs: (jobs) => {
       timeZone = jobs[0]?.timeZone ?? timeZone
       const declared = jobs.filter((job) => job.isDeclared)
-      // Chosen again if the database was missing: no job had a last run to choose by.
+      // Chooses again if the database was missing: no job had a last run to choose by.
       const isSettled = select.length === declared.length && (isChosen || points.length > 0)
       if (isSettled) return
       const before = isChosen || points.length > 0 ? select.value : ''
@@ -223,7 +223,7 @@ const summarize = (points) => {
   return `${points.length === 1 ? '1 run' : `the last ${points.length} runs`}: ${count(rows)} rows, the longest ${duration(longest)}, ${failed === 0 ? 'none' : failed} failed${incomplete === 0 ? '' : `, ${incomplete} with rows that failed`}`
 }
 
-/** A colour of the theme in a form that the canvas knows: a custom property by itself is uncomputed text. */
+/** A colour of the theme in a form that the canvas understands: the custom property itself is uncomputed text. */
 const findColour = (place, name) => {
   const probe = element('span')
   probe.style.color = `var(${name})`

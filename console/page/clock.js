@@ -23,7 +23,7 @@ const speeds = [1, 60, 600, 3_600]
 const playEvery = 1_000
 
 /**
- * The time in the head of the page and, where time is virtual, the controls that move it.
+ * The time in the page's header and, if time is virtual, the controls that move it.
  *
  * @param {() => void} onJump called after a jump, which fires no ticks.
  */
@@ -72,7 +72,7 @@ export const createClock = (onJump) => {
     await new Promise((resolve) => setTimeout(resolve, playEvery))
     if (signal.aborted) return
     const at = performance.now()
-    // Never more than two seconds' worth at once: when the ticks take longer, time goes slower.
+    // Never more than two seconds' worth at once: if the ticks take longer, time slows down.
     const seconds = Math.max(Math.round(Math.min((at - from) / 1000, 2) * Number(parts.speed.value)), 1)
     const isDone = await move('/api/clock/advance', { seconds })
     if (signal.aborted) return

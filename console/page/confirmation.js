@@ -1,7 +1,7 @@
 import { element } from './element.js'
 
 /**
- * Asks before a job is run, and for parameters of this run.
+ * Asks for confirmation before a job is run and, if wanted, for parameters of this run.
  *
  * @param {HTMLDialogElement} dialog
  * @param {{ job: string, text: string, withParameters: boolean }} question
@@ -57,11 +57,11 @@ export const askToRun = (dialog, { job, text, withParameters }) => {
 }
 
 /**
- * Asks for the stage's name before anything acts on it, each time.
+ * Asks for the stage's name before each action on the stage.
  *
  * @param {HTMLDialogElement} dialog
  * @param {{ stage: string, action: string }} question
- * @returns {Promise<string | undefined>} the name as it was typed; undefined when cancelled.
+ * @returns {Promise<string | undefined>} the name as typed; undefined when cancelled.
  */
 export const askStageName = (dialog, { stage, action }) => {
   const { promise, resolve } = Promise.withResolvers()
@@ -75,7 +75,7 @@ export const askStageName = (dialog, { stage, action }) => {
     },
     onkeydown: (event) => {
       if (event.key !== 'Enter') return
-      // Once the dialog is closed, the button that opened it has the focus and would take this key for a click.
+      // Once the dialog is closed, the button that opened it has the focus and would treat this key as a click.
       event.preventDefault()
       confirm.click()
     }
@@ -100,7 +100,7 @@ export const askStageName = (dialog, { stage, action }) => {
       element('button', { type: 'button', onclick: () => dialog.close() }, 'Cancel')
     )
   )
-  // Escape closes it too.
+  // Escape also closes the dialog.
   dialog.addEventListener('close', () => resolve(undefined), { once: true })
   dialog.showModal()
   input.focus()

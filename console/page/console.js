@@ -45,7 +45,7 @@ const shareJobs = (list) => {
 }
 
 const refreshAll = async () => {
-  // The clock first: all other times depend on it. What the source leaves out is not requested.
+  // The clock first: all other times depend on it. Parts that the source leaves out are not requested.
   await Promise.all([clock.refresh(), showSystem()])
   await Promise.all([
     attention.refresh(),
@@ -102,7 +102,7 @@ let connection = 'connecting'
 let isPartial = false
 
 const showConnection = (state) => {
-  // The server reports every trouble again on each connection.
+  // On each connection, the server reports ongoing trouble again.
   if (state === 'live' && connection !== 'live') isPartial = false
   const texts = { live: 'live', partial: describePart(), lost: 'not connected' }
   const place = find('connection')
@@ -122,7 +122,7 @@ const showConnection = (state) => {
 startThemeSwitch(find('theme'), () => charts.redraw())
 listen(
   {
-    // On every connection: nobody heard what happened in between.
+    // On every connection: events in between were missed.
     hello: () => void refreshAll(),
     attempt: (attempt) => {
       jobs.showAttempt(attempt)
@@ -148,7 +148,7 @@ listen(
       isPartial = message !== ''
       showTrouble(message)
       showConnection(connection)
-      // Once the trouble is over, all that could not be read can be.
+      // Once the trouble is over, everything can be read again.
       if (isPartial) attentionSoon()
       else void refreshAll()
     }

@@ -152,7 +152,7 @@ export const createDetails = (dialog) => {
       `${one.id}: ${one.error || one.output || one.state}`
     )
 
-  // A click beside the dialog closes it.
+  // A click outside the dialog closes it.
   dialog.addEventListener('click', (event) => {
     if (event.target === dialog) dialog.close()
   })
@@ -160,7 +160,7 @@ export const createDetails = (dialog) => {
   return { openRun, openAttempt, openTicks }
 }
 
-// Of a run or an attempt that belongs to no tick.
+// For a run or an attempt without a tick.
 const noTick = 'no tick: run by hand'
 
 const texts = {
@@ -203,7 +203,7 @@ const describeAttempt = (attempt, run) =>
       'Began',
       `${wallClock(attempt.start, { seconds: true })} ${zoneAt(attempt.start)}, ${utc(attempt.start)}`
     ],
-    // Virtual time stands still during an attempt: the run knows better.
+    // Virtual time stands still during an attempt: the run has the real duration.
     [
       'Took',
       run
@@ -278,7 +278,7 @@ const pretty = (text) => {
   try {
     return JSON.stringify(JSON.parse(text), null, 2)
   } catch {
-    // Not JSON, or cut off: shown as it came.
+    // Not JSON, or truncated: shown as is.
     return text
   }
 }

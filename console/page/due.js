@@ -4,7 +4,7 @@ import { count } from './time-text.js'
 
 const shownIds = 1
 
-/** What is due in each table, by the jobs' own rules. */
+/** The rows due in each table, by the jobs' own rules. */
 export const createDue = () => {
   let shown
   let reason
@@ -27,7 +27,7 @@ export const createDue = () => {
   find('due-again').addEventListener('click', () => void refresh())
   return {
     refresh,
-    /** Says why there is no count, where the source has none to give. */
+    /** Says why there is no count if the source can't provide one. */
     leaveOut: (why) => {
       reason = why
       find('due-again').hidden = why !== undefined
@@ -73,7 +73,7 @@ const makeRow = ({ job, table, rows, count: number, sample, error }) =>
     element('td', { class: 'note ids' }, error ?? describeSample(number, sample))
   )
 
-/** Lets a name break at its underscores, and nowhere else. */
+/** Lets a name wrap only at its underscores. */
 const breakable = (name) =>
   name.split('_').flatMap((part, index) => (index === 0 ? [part] : ['_', element('wbr'), part]))
 

@@ -1,9 +1,9 @@
 /**
- * Makes an element. Text children become text nodes, never HTML, so a job's name is shown as it is written.
+ * Makes an element. Text children become text nodes, never HTML, so a job's name is shown as written.
  *
  * @param {string} tag
- * @param {Record<string, string | number | boolean | Function | undefined>} [attributes] functions are listeners of `on…`;
- * false and undefined leave the attribute out.
+ * @param {Record<string, string | number | boolean | Function | undefined>} [attributes] functions become `on…`
+ * listeners; false and undefined omit the attribute.
  * @param {...(Node | string | number | undefined | false)} children
  */
 export const element = (tag, attributes = {}, ...children) => {
@@ -22,7 +22,7 @@ const toNode = (child) => (child instanceof Node ? child : document.createTextNo
 /** The element with an id, which the page must have. */
 export const find = (id) => document.getElementById(id)
 
-/** Changes a text only where it differs, so that it disturbs neither a selection nor a screen reader. */
+/** Changes a text only if it differs, so that it disturbs neither a selection nor a screen reader. */
 export const setText = (target, text) => {
   if (target.textContent !== text) target.textContent = text
 }
@@ -62,7 +62,7 @@ export const reconcile = (container, items, { key, digest, make }) => {
   for (const left of known.values()) left.remove()
 }
 
-/** A message that says what to do, in place of what can't be shown. */
+/** A message with advice, in place of content that can't be shown. */
 export const describeState = (title, advice, kind = 'empty') =>
   element(
     'div',
@@ -71,7 +71,7 @@ export const describeState = (title, advice, kind = 'empty') =>
     element('p', { class: 'note' }, advice)
   )
 
-/** In place of what could not be read: a quiet line where the banner has said why, otherwise the reason. */
+/** In place of content that could not be read: a quiet line if the banner has said why, otherwise the reason. */
 export const describeFault = (title, error) =>
   error.isForNow
     ? element('p', { class: 'note waiting' }, `${title} It comes back by itself.`)

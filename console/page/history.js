@@ -4,7 +4,7 @@ import { describeExtras, describeOutcome } from './outcome.js'
 import { read, toQuery } from './request.js'
 import { count, duration, now, wallClock } from './time-text.js'
 
-// On a narrow page a row is three lines.
+// On a narrow page a row takes three lines.
 const pageSize = matchMedia('(width < 600px)').matches ? 8 : 25
 const outcomes = ['completed', 'incomplete', 'failed', 'skipped', 'missed', 'running']
 const spans = [
@@ -16,7 +16,7 @@ const spans = [
 ]
 
 /**
- * What has happened, page by page: the runs of the ledger, or the attempts of Cloud Scheduler.
+ * The history, page by page: the runs of the ledger, or the attempts of Cloud Scheduler.
  *
  * @param {{ openRun: (id: string) => void, openAttempt: (id: string) => void }} options
  */
@@ -50,7 +50,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
             limit: pageSize
           })
       )
-      // An answer is dropped if another request was sent after its own.
+      // Drops the answer if another request has been sent since.
       if (mine === asking) show(found)
       return ''
     } catch (error) {
@@ -66,7 +66,7 @@ export const createHistory = ({ openRun, openAttempt }) => {
     }
   }
 
-  /** Goes to a page that someone asked for; if it can't be read, the page shown before stays. */
+  /** Goes to a requested page; if it can't be read, the current page stays. */
   const goTo = async (wanted) => {
     const before = pages
     pages = wanted
@@ -239,7 +239,7 @@ const makeRow = (item, columns, open) =>
         class: [column.isNumber && 'number', column.isWide && 'wide'].filter(Boolean).join(' ') || undefined,
         'data-label': column.label
       }
-      // The first column opens the row, so that each has one stop for the keyboard.
+      // The first column opens the row, so that each row is one tab stop.
       return index === 0
         ? element(
             'th',

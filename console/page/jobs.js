@@ -6,15 +6,15 @@ import { ask, read, toQuery } from './request.js'
 import { count, relative, utc, wallClock, zoneAt } from './time-text.js'
 
 /**
- * The table of jobs, with what can be done to each.
+ * The table of jobs, with the actions on each.
  *
  * @param {{ confirmation: HTMLDialogElement, onChange: (jobs) => void, openRun: (id: string) => void, openAttempt: (id: string) => void }} options
  */
 export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => {
   const rows = new Map()
-  /** Jobs that someone here has run: the end of the attempt is announced. */
+  /** Jobs run from this page: the end of the attempt is announced. */
   const asked = new Set()
-  /** The source's rules: what must be typed before anything acts, or why nothing acts. */
+  /** The source's rules: what must be typed before each action, or why there are no actions. */
   let rules = {}
   let body
 
@@ -59,7 +59,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
     )
   }
 
-  /** Does what a button says; until that is done, further clicks do nothing. */
+  /** Performs a button's action; further clicks do nothing until it is done. */
   const act = async (row, verb) => {
     const button = row.buttons[verb]
     if (button.getAttribute('aria-disabled') === 'true') return
@@ -239,7 +239,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   }
 
   const fillLast = (row, job) => {
-    // What is under way says more than the last outcome.
+    // Progress says more than the last outcome.
     if (row.isTrying || (job.isUnderWay && row.isProgressing)) return
     const digest = JSON.stringify([job.last, job.isUnderWay, row.note])
     if (row.shown === digest) return
@@ -280,7 +280,7 @@ export const createJobs = ({ confirmation, onChange, openRun, openAttempt }) => 
   return {
     refresh,
     retell,
-    /** Takes over what the source demands, and what it can't do. */
+    /** Sets the source's rules: what it demands, and what it can't do. */
     useRules: (system) => {
       rules = system
     },
@@ -312,7 +312,7 @@ const announceEnd = async ({ id, job, outcome, sentence }) => {
   announce(`${job}: ${outcome}. ${found?.run?.error || sentence}`, outcome)
 }
 
-/** Counts what is due; without a count where that fails, which the question then says. */
+/** Counts the due rows; if that fails, returns an error, which the question then shows. */
 const findDue = async (job) => {
   const { jobs } = await read(`/api/due${toQuery({ job })}`).catch(() => ({ jobs: [] }))
   return jobs[0] ?? { error: 'nobody can count' }
@@ -367,7 +367,7 @@ const tellNext = (row) => {
   for (const [index, text] of texts.entries()) setText(row.next[index], text)
 }
 
-/** Hides or shows a button and does the opposite with the other, which takes over the focus. */
+/** Shows or hides a button, does the opposite to the other, and moves the focus off the hidden one. */
 const swap = (button, isShown, other) => {
   const isFocused = document.activeElement === (isShown ? other : button)
   button.hidden = !isShown

@@ -1,7 +1,7 @@
 const retryMs = 1_000
 
 /**
- * Listens to what happens, for as long as the page is open.
+ * Listens to events for as long as the page is open.
  *
  * @param {Record<string, (data) => void>} listeners by the name of the event
  * @param {(state: 'live' | 'lost') => void} onState
@@ -14,10 +14,10 @@ export const listen = (listeners, onState) => {
   source.addEventListener('open', () => onState('live'))
   source.addEventListener('error', () => {
     onState('lost')
-    // The browser tries again by itself, unless the answer was something other than events.
+    // The browser reconnects by itself, unless the answer was not an event stream.
     if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(listeners, onState), retryMs)
   })
-  // A page that is left must not hold a connection; one that comes back from the back/forward cache is loaded again.
+  // A page that is left must not hold a connection; one restored from the back/forward cache is reloaded.
   addEventListener('pagehide', () => source.close(), { once: true })
   addEventListener('pageshow', (event) => event.persisted && location.reload(), { once: true })
 }

@@ -13,7 +13,7 @@ export const glyphs = {
   due: '○'
 }
 
-/** What an outcome means, for the key of the week. */
+/** The meaning of each outcome, for the legend of the week. */
 export const meanings = {
   completed: 'completed',
   incomplete: 'incomplete: rows failed',
@@ -34,7 +34,7 @@ export const describeOutcome = (outcome, text = outcome) =>
     element('span', {}, text)
   )
 
-/** The counts of a run that are worth a word, most often none: `3 failed, 2 held`. */
+/** The counts of a run that are worth mentioning, most often none: `3 failed, 2 held`. */
 export const describeExtras = (run) =>
   ['failed', 'held', 'waiting', 'missing']
     .filter((name) => run[name] > 0)

@@ -1,23 +1,23 @@
-/** A sentence for people about a failed request. */
+/** A failed request, explained in a sentence for people. */
 export class RequestError extends Error {
-  /** Whether this is only unavailable for now: the page has said so once, and goes on by itself. */
+  /** Whether the failure is temporary: the page has already said so, and recovers by itself. */
   isForNow = false
 }
 
 let restart
 
-/** Takes the command that restarts the server of this page, where that is not npm start. */
+/** Sets the command that restarts this page's server, if it is not npm start. */
 export const useRestart = (command) => {
   restart = command
 }
 
-/** What to do when nothing serves the page any more. */
+/** What to do once this page's server has stopped. */
 export const describeRestart = () =>
   restart
     ? `what serves this page has stopped. Start it again with ${restart}, and open the address that it prints.`
     : 'the local system has stopped. Start it with npm start on the same port; this page reconnects by itself.'
 
-/** The name for a connection over which some parts are unavailable. */
+/** The name of the connection's state while some parts are unavailable. */
 export const describePart = () => (restart ? 'live, but incomplete' : 'live, without the database')
 
 const describeSilence = () =>
@@ -39,7 +39,7 @@ const send = async (path, options) => {
   const answer = await response.json().catch(() => ({}))
   if (response.ok) return answer
   const message = answer.error?.message ?? `The system answered ${response.status} to ${path}.`
-  // On a remote stage each part has its own reason: a right, a quota, or that the source can't give it at all.
+  // On a remote stage each part has its own reason: a missing permission, a quota, or data that the source never has.
   throw Object.assign(new RequestError(message), { isForNow: response.status === 503 && !restart })
 }
 

@@ -4,7 +4,7 @@ const order = ['system', 'light', 'dark']
  * Makes the button cycle through the themes: the system's, light, dark. The choice stays in this browser.
  *
  * @param {HTMLButtonElement} button
- * @param {() => void} onChange called when the page looks different, by the button or by the system.
+ * @param {() => void} onChange called when the theme changes, through the button or the system.
  */
 export const startThemeSwitch = (button, onChange) => {
   const { dataset } = document.documentElement

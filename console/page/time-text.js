@@ -2,26 +2,26 @@ let timeZone = 'UTC'
 let offset = 0
 let standing
 
-/** Takes the zone of the stage, in whose time everything is shown. */
+/** Sets the stage's time zone, in which all times are shown. */
 export const useTimeZone = (name) => {
   if (name === timeZone) return
   timeZone = name
   formatters.clear()
 }
 
-/** Takes over the clock that fires the jobs: one that runs like ours, or a virtual one that stands still until moved. */
+/** Sets the clock that fires the jobs: one that runs like ours, or a virtual one that stands still until moved. */
 export const useClock = (now, isVirtual) => {
   offset = Date.parse(now) - Date.now()
   standing = isVirtual ? new Date(now) : undefined
 }
 
-/** What the clock that fires the jobs shows. */
+/** The time of the clock that fires the jobs. */
 export const now = () => standing ?? new Date(Date.now() + offset)
 
 /** The zone's city: `Sydney`. */
 export const zoneName = () => timeZone.split('/').at(-1).replaceAll('_', ' ')
 
-/** `Sun 4 Oct 03:00`, with seconds or the year where asked. */
+/** `Sun 4 Oct 03:00`, with seconds or the year on request. */
 export const wallClock = (instant, { seconds = false, year = false } = {}) =>
   format(
     {
@@ -89,7 +89,7 @@ const timeOf = (seconds) => ({
   ...(seconds ? { second: '2-digit' } : {})
 })
 
-// Kept, since making a formatter takes longer than all that it formats in a second.
+// Cached, since creating a formatter takes longer than all that it formats in a second.
 const utcDays = new Intl.DateTimeFormat('en-AU', { timeZone: 'UTC', weekday: 'short' })
 const numbers = new Intl.NumberFormat('en-AU')
 const formatters = new Map()

@@ -33,7 +33,7 @@ export const createWeek = ({ openTicks }) => {
     const advice = describeEmptiness(week)
     setText(find('week-advice'), advice ?? '')
     find('week-advice').hidden = advice === undefined
-    // If nothing has run, nothing is known of any tick: the advice says so once, instead of a mark on each.
+    // If nothing has run, no tick has a record: the advice says so once, instead of a mark on each tick.
     isEmpty = advice !== undefined
     find('week').classList.toggle('empty', isEmpty)
     if (!grid) {
@@ -89,7 +89,7 @@ export const createWeek = ({ openTicks }) => {
   return { refresh }
 }
 
-/** What to say about a week in which nothing is known; undefined where there is something to see. */
+/** The advice for a week without any record; undefined if there is something to see. */
 const describeEmptiness = ({ jobs, now, days, next }) => {
   const cells = jobs.flatMap((job) => job.cells)
   const states = cells.flatMap(({ counts, byHand }) => [...Object.keys(counts), ...Object.keys(byHand)])
@@ -97,7 +97,7 @@ const describeEmptiness = ({ jobs, now, days, next }) => {
   const [from, until] = [days[0].from, days.at(-1).until]
   if (Date.parse(until) <= Date.parse(now))
     return 'Nothing has run in this week: it is before the first run that is kept, or the system was not running.'
-  // A week to come is worth showing.
+  // A future week is worth showing.
   if (Date.parse(from) > Date.parse(now)) return undefined
   return next
     ? `Nothing has run in this week yet. The first tick comes ${relative(next.at)}: ${next.job}, ${wallClock(next.at)} ${zoneAt(next.at)}. Runs by hand are shown here, too.`
@@ -134,7 +134,7 @@ const makeLine = ({ id }) =>
     element('div', { class: 'days', role: 'presentation' })
   )
 
-/** All that a day's cell shows. */
+/** Everything that a day's cell shows. */
 const describeDay = (job, day, { nights, now }, isEmpty) => {
   const [from, until] = [Date.parse(day.from), Date.parse(day.until)]
   const hours = job.cells.filter(({ at }) => at >= day.from && at < day.until)

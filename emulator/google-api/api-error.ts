@@ -1,4 +1,4 @@
-/** An error answer of Google's API: `{"error": {"code", "message", "status"}}`. */
+/** An error response of Google's API: `{"error": {"code", "message", "status"}}`. */
 export class ApiError extends Error {
   readonly code: number
   readonly status: StatusName
@@ -27,7 +27,7 @@ export class ApiError extends Error {
 
 export const invalidArgument = (message: string): ApiError => new ApiError('INVALID_ARGUMENT', message)
 
-/** The error for a body or query that does not fit the message, worded as by Google's front end, with every violation. */
+/** The error for a body or query that does not fit the message: every violation, worded like Google's front end. */
 export const badRequest = (violations: readonly { field: string; description: string }[]): ApiError =>
   new ApiError('INVALID_ARGUMENT', violations.map((violation) => violation.description).join('\n'), [
     {

@@ -1,9 +1,9 @@
 const longest = 315_576_000_000_000
 
 /**
- * The milliseconds of a protobuf duration in JSON, `600s` or `1.5s`; undefined when it is not one.
+ * The milliseconds of a protobuf duration in JSON, `600s` or `1.5s`; undefined if the text is no duration.
  *
- * Anything finer than a millisecond is cut off: nothing here is timed that finely.
+ * Fractions of a millisecond are dropped: nothing here is timed that finely.
  */
 export const parseDuration = (text: string): number | undefined => {
   const match = /^(-?)([0-9]{1,12})(?:\.([0-9]{1,9}))?s$/.exec(text)
@@ -14,6 +14,6 @@ export const parseDuration = (text: string): number | undefined => {
   return sign === '-' && milliseconds > 0 ? -milliseconds : milliseconds
 }
 
-/** The duration in JSON, with a fraction of three digits where there is one: as protobuf prints it. */
+/** Formats a duration as protobuf's JSON does: a fraction, if any, has three digits. */
 export const formatDuration = (milliseconds: number): string =>
   `${milliseconds % 1000 === 0 ? milliseconds / 1000 : (milliseconds / 1000).toFixed(3)}s`

@@ -14,7 +14,7 @@ export interface GrpcService {
 }
 
 /** Takes and returns messages of its definition, as plain objects. */
-// oxlint-disable-next-line typescript/no-explicit-any -- Each method knows the message that its definition says.
+// oxlint-disable-next-line typescript/no-explicit-any -- Each method knows the message type in its definition.
 export type GrpcMethod = (request: any) => object
 
 /** Answers gRPC on connections that are handed to it. */
@@ -33,7 +33,7 @@ export const loadService = (
   methods
 })
 
-/** Errors reach the client with google.rpc's code, message and details; the cause of an internal one stays here. */
+/** Errors reach the client with google.rpc's code, message and details; the cause of an internal error stays here. */
 export const createGrpcServer = (
   services: readonly GrpcService[],
   log: Pick<Logger, 'error'>

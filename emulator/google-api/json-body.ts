@@ -9,10 +9,10 @@ export const readJsonBodies = (server: FastifyInstance, contentType: string): vo
 }
 
 /**
- * Reads the JSON body of a request, undefined when it is empty.
+ * Parses the JSON body of a request; undefined when empty.
  *
- * @throws ApiError 400 when it is not JSON, or nested more deeply than protobuf's JSON may be: recursive code, for a
- *   message or a log, would run out of stack.
+ * @throws ApiError 400 when it is not JSON, or nested more deeply than protobuf allows: recursive code that reads or
+ *   logs it would run out of stack.
  */
 const parseJson = (text: string): unknown => {
   if (text === '') return undefined
@@ -28,7 +28,7 @@ const parseJson = (text: string): unknown => {
 // https://protobuf.dev/programming-guides/proto-limits/
 const maxDepth = 100
 
-/** Counts only brackets outside strings, before anything is built. */
+/** Counts only brackets outside strings, before parsing. */
 const isDeeplyNested = (text: string): boolean => {
   let depth = 0
   let isInText = false

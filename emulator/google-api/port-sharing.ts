@@ -4,9 +4,9 @@ import type { Socket } from 'node:net'
 /**
  * Lets an HTTP/1.1 server share its port: a connection that begins as HTTP/2 goes to `takeHttp2`.
  *
- * A gRPC client without TLS begins with a fixed line (RFC 9113, section 3.4), and `PRI` is no method of HTTP/1.1.
+ * A gRPC client without TLS begins with a fixed line (RFC 9113, section 3.4), and `PRI` is not an HTTP/1.1 method.
  *
- * @param patience how long, in milliseconds, a connection may be silent before its protocol is known.
+ * @param patience how long, in milliseconds, a connection may stay silent while its protocol is unknown.
  */
 export const sharePort = (server: Server, takeHttp2: (socket: Socket) => void, patience: number): void => {
   const listeners = server.listeners('connection') as ((socket: Socket) => void)[]

@@ -10,14 +10,14 @@ export type Field = { readonly outputOnly?: true } & (
 )
 export type ScalarType = 'any' | 'string' | 'bytes' | 'int32' | 'duration' | 'timestamp' | 'map'
 
-/** Turns a message that protobufjs read from the wire into protobuf's JSON, except timestamps, all output only. */
+/** Converts a message decoded by protobufjs to protobuf's JSON, except timestamps, which are all output-only. */
 export const readProtobuf = (message: object | undefined, fields: Fields): Record<string, unknown> =>
   convert(message ?? {}, fields, {
     duration: (value) => readDuration(value as Seconds),
     timestamp: (value) => value
   })
 
-/** Turns a message in protobuf's JSON into what protobufjs writes to the wire. */
+/** Converts a message in protobuf's JSON to the object that protobufjs encodes. */
 export const writeProtobuf = (message: object, fields: Fields): Record<string, unknown> =>
   convert(message, fields, {
     duration: (value) => writeDuration(value as string),

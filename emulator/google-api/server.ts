@@ -6,11 +6,11 @@ import { ApiError, badRequest, invalidArgument } from './api-error.ts'
 import { sendError } from './error-handler.ts'
 import { readJsonBodies } from './json-body.ts'
 
-// A client on this machine sends its headers at once; one that stops halfway ties up a connection.
+// A client on this machine sends its headers at once; a client that stops halfway ties up a connection.
 const headersTimeout = 10_000
 const lookForLateEvery = 1_000
 
-/** Builds the server of the emulator's `port`. Its rules hold for every route on it, a console's included. */
+/** Builds the server of the emulator's `port`. Its rules apply to every route, including a console's. */
 export const buildServer = (host: string, log: Logger): FastifyInstance => {
   const logger: FastifyBaseLogger = log
   const server: FastifyInstance = Fastify({
@@ -58,8 +58,7 @@ export const hasTwoHosts = (rawHeaders: readonly string[]): boolean =>
   rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === 'host').length > 1
 
 // A web page can make a browser on this machine send requests here, but it can't remove its Origin or, when its own
-// name resolves to 127.0.0.1 (DNS rebinding), change the Host. Neither kind of page may create jobs or have tokens
-// made.
+// name resolves to 127.0.0.1 (DNS rebinding), change the Host. Neither kind of page may create jobs or mint tokens.
 const refuseWebPages = ({ headers }: FastifyRequest, host: string): void => {
   const { origin, host: asked = '' } = headers
   const isForeign = origin !== undefined && origin !== `http://${asked}`
@@ -71,7 +70,7 @@ const refuseWebPages = ({ headers }: FastifyRequest, host: string): void => {
 
 const isLoopback = (host: string): boolean => /^(127(\.[0-9]+){3}|localhost|::1)$/i.test(host)
 
-// No parameter here is a list: of two values, one would be dropped silently.
+// No parameter here is a list, so one of two values would be dropped silently.
 const refuseRepeatedParameters = ({ query }: FastifyRequest): void => {
   const repeated = Object.entries(query as Record<string, unknown>)
     .filter(([, value]) => Array.isArray(value))

@@ -2,11 +2,11 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { issuer } from './identity.ts'
 import type { Identity } from './identity.ts'
 
-/** What the metadata server says about the machine that it pretends to be on. */
+/** The machine that the metadata server pretends to be on. */
 export interface Machine {
   readonly project: string
   readonly projectNumber: string
-  /** The account that `default` stands for. */
+  /** The account that has the alias `default`. */
   readonly defaultServiceAccount: string
 }
 
@@ -61,7 +61,7 @@ const registerMetadataRoutes =
     })
   }
 
-/** Like the real server, refuses what a browser or a proxy could have been tricked into sending. */
+/** Like the real server, refuses requests that a browser or a proxy could have been tricked into sending. */
 const findRefusal = ({ headers }: FastifyRequest): string | undefined => {
   if (headers['metadata-flavor'] !== 'Google') return 'Missing Metadata-Flavor:Google header.'
   if (headers['x-forwarded-for'] !== undefined) return 'X-Forwarded-For must be left out.'

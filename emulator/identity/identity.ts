@@ -4,9 +4,9 @@ import { exportJWK, SignJWT } from 'jose'
 import type { JWK } from 'jose'
 import type { Clock } from '../clock.ts'
 
-/** Plays Google's part as issuer of OIDC tokens, with a key pair of its own. */
+/** Issues OIDC tokens in Google's place, signed with its own key pair. */
 export interface Identity {
-  /** A token of a service account for an audience, with Google's claims; lasts an hour. */
+  /** A token of a service account for an audience, with Google's claims; valid for an hour. */
   mintToken(email: string, audience: string): Promise<string>
   /** An access token of a service account, for Google's APIs: opaque, and valid nowhere. */
   mintAccessToken(email: string): string
@@ -25,7 +25,7 @@ const reuse = 60_000
 const maxReused = 1_000
 
 /**
- * @param storedKey the key pair of an earlier start, in PEM; without it one is made.
+ * @param storedKey the key pair of an earlier start, in PEM; without it, one is generated.
  * @returns the identity, and the key in PEM for the next start.
  */
 export const createIdentity = async (

@@ -2,7 +2,7 @@ import { judgeAttempt } from '../scheduler/attempt.ts'
 import type { Attempt } from '../scheduler/attempt.ts'
 import { parseJobName } from '../scheduler/job-name.ts'
 
-/** LogSeverity of Cloud Logging, the lowest first. */
+/** LogSeverity of Cloud Logging, lowest first. */
 export const severities = [
   'DEFAULT',
   'DEBUG',
@@ -36,7 +36,7 @@ export interface LogEntry {
 }
 
 /**
- * What an attempt leaves in `cloudscheduler.googleapis.com/executions`: AttemptStarted, and AttemptFinished once it
+ * The entries of an attempt in `cloudscheduler.googleapis.com/executions`: AttemptStarted, and AttemptFinished once it
  * has ended. An interrupted attempt has no AttemptFinished, as nobody saw it finish.
  */
 export const describeLogEntries = (attempt: Attempt): LogEntry[] => {

@@ -4,7 +4,7 @@ import { type LogEntry, severities } from './log-entry.ts'
 /** Whether an entry matches. */
 export interface LogFilter {
   (entry: LogEntry): boolean
-  /** The resource types, in lower case, that a matching entry can have; left out when unknown. */
+  /** The resource types, in lower case, that a matching entry can have; absent when unknown. */
   readonly resourceTypes?: readonly string[]
 }
 
@@ -15,7 +15,7 @@ export interface LogFilter {
  * bare, several in brackets (`severity=(ERROR OR INFO)`), joined by AND (or nothing), OR, NOT (or `-`) and brackets. As in
  * Cloud Logging, OR binds more tightly than AND, and text is compared without regard to case.
  *
- * @throws ApiError 400 that says where the filter can't be read.
+ * @throws ApiError 400 that says where the filter can't be parsed.
  */
 export const compileLogFilter = (filter: string): LogFilter => {
   if (filter.length > maxLength) {
@@ -114,8 +114,8 @@ export const compileLogFilter = (filter: string): LogFilter => {
   return condition
 }
 
-// https://cloud.google.com/logging/quotas: "Length of a Logging query language expression: 20,000 characters". The other two
-// are ours: each level is a recursive call, and each comparison runs on every entry.
+// https://cloud.google.com/logging/quotas: "Length of a Logging query language expression: 20,000 characters". The
+// other two limits are ours: each level is a recursive call, and each comparison runs on every entry.
 const maxLength = 20_000
 const maxDepth = 100
 const maxComparisons = 500
@@ -197,7 +197,7 @@ const orders: Record<Exclude<(typeof operators)[number], ':'>, (order: number) =
 
 const toText = (value: unknown): string => (typeof value === 'string' ? value : JSON.stringify(value))
 
-/** Below 0, 0 or above. Compares severities, numbers or times where both values are such; otherwise text. */
+/** Negative, 0 or positive. Compares as severities, numbers or times if both values are; otherwise as text. */
 const compileOrder = (wanted: string): ((actual: string) => number) => {
   const rank = rankOf(wanted.toUpperCase())
   const number = isNumber(wanted) ? Number(wanted) : undefined

@@ -9,7 +9,7 @@ import type { Store } from '../store.ts'
 const defaultPage = 50
 const maxPage = 1_000
 
-/** The execution log and what services wrote, as Cloud Logging's `POST /v2/entries:list` serves them. */
+/** Serves the execution log and the services' logs through Cloud Logging's `POST /v2/entries:list`. */
 export const registerLogRoutes =
   (project: string | undefined, store: LogStore) =>
   async (server: FastifyInstance): Promise<void> => {
@@ -99,10 +99,10 @@ const listLogEntries = async (
   }
 }
 
-// Few enough for the largest filter to take some milliseconds a slice; other requests are served in between.
+// Small enough that the largest filter takes only milliseconds per slice; other requests are served in between.
 const slice = 200
 
-/** Reads all rows in the order of their ids, and yields to the event loop after each page. */
+/** Reads all rows in the order of their ids and yields to the event loop after each page. */
 async function* readInPages<Row extends { readonly id: number }>(
   read: (query: { after: number; limit: number }) => Row[]
 ): AsyncGenerator<Row[]> {

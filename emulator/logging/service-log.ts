@@ -2,7 +2,7 @@ import type { Clock } from '../clock.ts'
 import { isSeverity, type LogEntry } from './log-entry.ts'
 import type { Store } from '../store.ts'
 
-/** Keeps the lines that services write; the numbers continue those of an earlier start. */
+/** Stores the lines that services write; sequence numbers continue from an earlier start. */
 export const createServiceLog = (
   project: string,
   clock: Pick<Clock, 'now' | 'virtual'>,
@@ -30,9 +30,9 @@ export interface ServiceLine {
 }
 
 /**
- * A line of a service as Cloud Run's logging agent turns it into an entry: a JSON object's special fields become the
- * entry's own, the rest its jsonPayload, a message that stands alone its textPayload; any other line is text
- * (https://cloud.google.com/logging/docs/structured-logging#special-payload-fields).
+ * A line of a service as Cloud Run's logging agent turns it into an entry: a JSON object's special fields become
+ * fields of the entry, and the rest its jsonPayload, or its textPayload if only `message` is left; any other line is
+ * text (https://cloud.google.com/logging/docs/structured-logging#special-payload-fields).
  *
  * @param now the timestamp of a line without `time`, and of every line under a virtual clock, which the service's own
  *   clock does not follow.
@@ -76,10 +76,10 @@ export const describeServiceEntry = (
   }
 }
 
-/** What an entry needs besides the line. */
+/** The data of an entry that its line does not hold. */
 export interface EntryOrigin {
   readonly project: string
-  /** Counts the lines. */
+  /** The number of the line. */
   readonly sequence: number
   readonly now: Date
   readonly isVirtual: boolean

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Publisher } from './publisher.ts'
 
-/** What jobs have published, the oldest first: `GET /emulator/v1/messages?topic=projects/P/topics/T` → `{messages}`. */
+/** Published messages, oldest first: `GET /emulator/v1/messages?topic=projects/P/topics/T` → `{messages}`. */
 export const registerMessageRoutes =
   (publisher: Pick<Publisher, 'listMessages'>) =>
   async (server: FastifyInstance): Promise<void> => {

@@ -17,7 +17,7 @@ export interface PublishedMessage {
 /** Publishes the messages of jobs with a Pub/Sub target. */
 export interface Publisher {
   publish(topic: string, message: MessageContent, deadline: AbortSignal): Promise<Answer>
-  /** The last messages of one topic or of all, the oldest first; none that went to a Pub/Sub emulator. */
+  /** The latest messages of one topic or of all, oldest first; none of those sent to a Pub/Sub emulator. */
   listMessages(topic?: string): PublishedMessage[]
 }
 

@@ -16,11 +16,11 @@ export type Decision =
 
 export type TokenHeader = 'x-serverless-authorization' | 'authorization'
 
-/** @param rawHeaders names and values in turn, as Node.js gives them: this form shows a repeated header. */
+/** @param rawHeaders alternating names and values, as Node.js gives them: this form preserves repeated headers. */
 export type CallerCheck = (rawHeaders: readonly string[], now: Date) => Promise<Decision>
 
 /**
- * Makes the check that decides whether Cloud Run's IAM would let a request through to the container of one service.
+ * Creates the check that decides whether Cloud Run's IAM would let a request through to a service's container.
  *
  * No token, or an account without run.invoker: 403. A bearer token that can't be verified: 401. If
  * `X-Serverless-Authorization` is present, no other header is checked.
@@ -58,11 +58,11 @@ const checkCaller = async (
 export const removeSignature = (value: string): string =>
   `${value.slice(0, value.lastIndexOf('.') + 1)}SIGNATURE_REMOVED_BY_GOOGLE`
 
-/** The claims of a token that is valid for the service now, or what is wrong with it. */
+/** Returns the claims of a token that is valid for the service now, or the reason why it is not. */
 type TokenVerifier = (token: string, now: Date) => Promise<JWTPayload | string>
 
 // Nearly all of a minute's thousands of calls carry the same few tokens, and verifying a signature takes a tenth of a
-// millisecond. What is remembered of a token depends on its text alone: its times are checked on each call.
+// millisecond. The cached claims depend on the token's text alone; its times are checked on each call.
 const maxRemembered = 1_000
 
 const createTokenVerifier = (
@@ -82,7 +82,7 @@ const createTokenVerifier = (
   }
 }
 
-/** Whether a token that was valid once still is; one that is not is verified again, to find the reason. */
+/** Whether a token that was valid before still is. If not, it is verified again to find the reason. */
 const isCurrent = ({ exp = 0, nbf = 0, iat = Infinity }: JWTPayload, now: Date): boolean => {
   const seconds = now.getTime() / 1000
   return Math.floor(seconds) < exp && nbf <= Math.floor(seconds) && iat <= seconds
@@ -94,7 +94,7 @@ const verify = async (
   identity: Pick<Identity, 'publicKey' | 'keyId'>,
   now: Date
 ): Promise<JWTPayload | string> => {
-  // Decoders ignore stray bits at the end of a part: one token would have several spellings.
+  // Decoders ignore stray bits at the end of a part, so one token would have several spellings.
   if (token.split('.').some((part) => Buffer.from(part, 'base64url').toString('base64url') !== part)) {
     return 'not in canonical base64url'
   }
@@ -112,7 +112,7 @@ const verify = async (
         currentDate: now
       }
     )
-    // Google's tokens name one audience; a list could name ours beside a stranger's.
+    // Google's tokens name one audience; a list could name ours and a stranger's.
     if (typeof payload.aud !== 'string' || !audiences.includes(payload.aud)) {
       return `audience ${JSON.stringify(payload.aud)}, not one of ${audiences.join(', ')}`
     }

@@ -14,7 +14,7 @@ export type FindExecution = (name: string) => Promise<Execution | undefined> | E
 
 const path = '/v2/projects/:project/locations/:location/jobs/:job/executions/:execution'
 
-/** The one method of Cloud Run v2 that tells whether a job still executes: projects.locations.jobs.executions.get. */
+/** The Cloud Run v2 method that shows whether a job is still executing: projects.locations.jobs.executions.get. */
 export const registerExecutionRoutes =
   (find: FindExecution) =>
   async (server: FastifyInstance): Promise<void> => {

@@ -21,17 +21,17 @@ export const refuseCaller = (
   }
 }
 
-/** The page for a request that is not passed on, no matter who sends it. */
+/** The page for a request that is not passed on, regardless of its caller. */
 export const refuseRequest = (
   outgoing: ServerResponse,
   { statusCode, text }: { readonly statusCode: 400 | 501; readonly text: string }
 ): void => {
-  // Where the body ends is in doubt, and so is what follows on the connection.
+  // The end of the body is in doubt, so nothing that follows on the connection can be trusted.
   outgoing.setHeader('Connection', 'close')
   sendPage(outgoing, statusCode, statusCode === 400 ? 'Bad Request' : 'Not Implemented', text)
 }
 
-/** An error in the form of Google's front end. */
+/** An error page in the form of Google's front end. */
 export const sendPage = (outgoing: ServerResponse, statusCode: number, title: string, text: string): void => {
   outgoing.writeHead(statusCode, { 'Content-Type': 'text/html; charset=UTF-8' })
   outgoing.end(

@@ -15,7 +15,7 @@ export interface Passage {
   readonly header: TokenHeader
 }
 
-/** Streams a request to the service and its answer back. Rejects when the service breaks off or the time is up. */
+/** Streams a request to the service and its answer back. Rejects when the service disconnects or time runs out. */
 export const passOn = (
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -64,7 +64,7 @@ export const passOn = (
 
 /**
  * Why the service might parse a request differently from the front (request smuggling); undefined when it can't.
- * Node.js has already refused an invalid length, two lengths, and a length beside chunks.
+ * Node.js has already refused an invalid length, two lengths, and a length together with chunked encoding.
  */
 export const findRequestFault = ({
   url,
@@ -74,7 +74,7 @@ export const findRequestFault = ({
   if (hasTwoHosts(rawHeaders)) return { statusCode: 400, text: 'A request must have one Host header.' }
   if (!url?.startsWith('/')) return { statusCode: 400, text: 'The path must begin with /.' }
   const coding = headers['transfer-encoding']
-  // Node.js does not undo any other coding, and the header that names it is not passed on.
+  // Node.js does not decode any other coding, and the header that names it is not passed on.
   if (coding !== undefined && coding.toLowerCase() !== 'chunked') {
     return { statusCode: 501, text: 'The transfer encoding must be chunked.' }
   }
@@ -84,7 +84,7 @@ export const findRequestFault = ({
 const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
 
-/** The headers of one connection (RFC 9110, section 7.6.1), besides those that Connection names. */
+/** Hop-by-hop headers (RFC 9110, section 7.6.1), in addition to those that Connection names. */
 const hopByHop = new Set([
   'connection',
   'keep-alive',
@@ -97,10 +97,10 @@ const hopByHop = new Set([
   'upgrade'
 ])
 
-// They say where a message ends and whom it is for: they are passed on even where a Connection header names them.
+// These say where a message ends and which host it is for, so they are passed on even if Connection names them.
 const kept = new Set(['content-length', 'host'])
 
-/** Names and values in turn, without those that belong to one connection: the fixed ones and what Connection names. */
+/** Alternating names and values, without the hop-by-hop headers: the fixed ones and those that Connection names. */
 const withoutHopByHop = (rawHeaders: readonly string[]): string[] => {
   const headers: string[] = []
   const named = readConnection(rawHeaders)
@@ -130,9 +130,9 @@ const buildHeaders = (incoming: IncomingMessage, header: TokenHeader): OutgoingH
     const safe = key === header ? removeSignature(value) : value
     headers[key] = known === undefined ? safe : [known, safe].flat()
   }
-  // A body of unknown length goes on in chunks, as it came.
+  // A body of unknown length is passed on in chunks, as it came.
   if (incoming.headers['transfer-encoding'] !== undefined) headers['transfer-encoding'] = 'chunked'
-  // Node.js draws the randomness of a hundred UUIDs at once; each randomBytes is a system call.
+  // Node.js fetches the random bytes of a hundred UUIDs at once; each randomBytes call is a system call.
   const traceId = randomUUID().replaceAll('-', '')
   const spanId = randomUUID().replaceAll('-', '').slice(-16)
   headers['x-forwarded-for'] = [headers['x-forwarded-for'], incoming.socket.remoteAddress]

@@ -13,30 +13,30 @@ import type { ServiceLine } from '../logging/service-log.ts'
 import { startWorker } from './worker-process.ts'
 import type { WorkerCommand } from './worker-process.ts'
 
-/** A Cloud Run service that the emulator stands in front of. */
+/** A Cloud Run service behind one of the emulator's fronts. */
 export interface ServiceOptions {
   readonly name: string
   readonly region: string
-  /** The emails that hold roles/run.invoker on the service. */
+  /** The emails of the accounts with roles/run.invoker on the service. */
   readonly invokers: readonly string[]
-  /** Custom audiences, besides the service's own URLs. */
+  /** Custom audiences, in addition to the service's own URLs. */
   readonly audiences?: readonly string[]
   /** Where the service listens, or how it is started. */
   readonly upstream: string | WorkerCommand
   /** 300 by default, at most 3,600; includes the wait for a worker that is starting. */
   readonly timeoutSeconds?: number
-  /** By default that of EmulatorOptions.frontPort for the first service, any for the others. */
+  /** By default, EmulatorOptions.frontPort for the first service and a free port for each of the others. */
   readonly port?: number
 }
 
 /** The proxy in front of one service. */
 export interface Front {
   readonly service: string
-  /** Where the front listens; a valid audience, like the two below. */
+  /** Where the front listens; a valid audience, like the two URLs below. */
   readonly url: string
   /** The URLs that Cloud Run would give the service; audiences only, nothing listens there. */
   readonly cloudRunUrls: readonly [string, string]
-  /** Stops the worker, which may finish the requests it has; the front still passes their answers on. */
+  /** Stops the worker, which may finish its current requests; the front still passes on their answers. */
   stopWorker(): Promise<void>
   /** Stops the worker, then closes every connection. */
   stop(): Promise<void>
@@ -50,7 +50,7 @@ export interface FrontOptions {
   readonly identity: Pick<Identity, 'publicKey' | 'keyId'>
   readonly clock: Pick<Clock, 'now'>
   readonly log: Pick<Logger, 'info' | 'warn' | 'error'>
-  /** Takes each line of a service that the front has started. */
+  /** Receives each line written by a service that the front has started. */
   readonly onLine: (line: ServiceLine) => void
 }
 
@@ -74,7 +74,7 @@ export const startFront = async (service: ServiceOptions, options: FrontOptions)
   const agent = new ServiceAgent()
   const server = createServer({
     keepAliveTimeout: 5_000,
-    // A body may take as long as the service's timeout. Headers would inherit the 0: they have a limit of their own.
+    // A body may take as long as the service's timeout. Headers would inherit the 0, so they have their own limit.
     requestTimeout: 0,
     headersTimeout,
     connectionsCheckingInterval: lookForLateEvery
@@ -175,7 +175,7 @@ const openUpstream = async (
   return { findUrl: async () => upstream, stop: async () => undefined }
 }
 
-/** The two forms in which Cloud Run gives a service its URL; the hash and the number are derived from the project's name. */
+/** The two forms of a service's URL on Cloud Run; the hash and the number are derived from the project's name. */
 const buildCloudRunUrls = (
   { name, region }: ServiceOptions,
   { project, projectNumber }: FrontOptions
@@ -187,7 +187,7 @@ const buildCloudRunUrls = (
   return [`https://${name}-${hash}-${short}.a.run.app`, `https://${name}-${projectNumber}.${region}.run.app`]
 }
 
-/** A host as it stands in a URL. */
+/** A host as written in a URL. */
 export const formatHost = (host: string): string => (host.includes(':') ? `[${host}]` : host)
 
 const listen = (server: Server, host: string, port: number, service: string): Promise<AddressInfo> =>

@@ -13,24 +13,24 @@ export interface WorkerCommand {
   /** The whole environment of the process; PORT is added. */
   readonly environment: Readonly<Record<string, string>>
   readonly workingDirectory?: string
-  /** Asked until it answers 2xx, as by a start-up probe. */
+  /** Polled until it answers 2xx, as by a start-up probe. */
   readonly healthPath: string
-  /** Takes each line that the worker writes; by default the front passes them on to standard error. */
+  /** Receives each line that the worker writes; by default the front passes them on to standard error. */
   readonly onOutput?: (line: string, stream: 'stdout' | 'stderr') => void
 }
 
-/** A worker that runs, and is started again when it ends by itself. */
+/** A running worker, restarted when it exits by itself. */
 export interface Worker {
   /** Where the worker listens; while it starts (again), waits until it is healthy. */
   findUrl(signal: AbortSignal): Promise<string>
-  /** SIGTERM, then SIGKILL after 10 s, as on Cloud Run, unless told otherwise (milliseconds). */
+  /** Sends SIGTERM, then SIGKILL after `killAfter` milliseconds (by default 10 s, as on Cloud Run). */
   stop(killAfter?: number): Promise<void>
 }
 
 const defaultKillAfter = 10_000
 const healthLimit = 60_000
 const askEvery = 25
-// A worker that keeps ending at once must not keep the machine busy.
+// A worker that keeps exiting at once must not keep the machine busy.
 const restartWaits = [0, 1_000, 2_000, 5_000, 10_000]
 const forgivenAfter = 60_000
 const keptLines = 10
@@ -65,7 +65,7 @@ export const startWorker = async (
       await wait(pause, undefined, { signal: stopping.signal })
       return watch(await launch(options))
     } catch (error) {
-      // The launch of a stopped worker ends here, too; a launch that the machine refuses becomes the front's 503.
+      // The launch of a stopped worker ends here, too; a launch that fails becomes the front's 503.
       if (!stopping.signal.aborted) log.warn({ err: error, worker: name }, `worker ${name} can't be started`)
       return undefined
     }
@@ -78,7 +78,7 @@ export const startWorker = async (
       for (;;) {
         const instance = await untilAborted(current, signal)
         if (!instance) throw new Error(`worker ${name} is not running`)
-        // If the instance ends first, `watch` has replaced `current` before the next turn.
+        // If the instance ends first, `watch` has replaced `current` before the next iteration.
         if (await untilAborted(Promise.race([instance.healthy, instance.ended.then(() => false)]), signal)) {
           return instance.url
         }
@@ -99,7 +99,7 @@ interface Instance {
   readonly healthy: Promise<true>
   /** Becomes the reason, `exit code 1` or `signal SIGKILL`. */
   readonly ended: Promise<string>
-  /** Settles when its last line has been read, too. */
+  /** Settles once the process has ended and its last line has been read. */
   readonly closed: Promise<void>
   readonly lastLines: readonly string[]
 }
@@ -122,7 +122,7 @@ const launch = async (options: WorkerCommand): Promise<Instance> => {
     env: { ...options.environment, PORT: String(port) },
     cwd: options.workingDirectory,
     stdio: ['ignore', 'pipe', 'pipe'],
-    // A group of its own: Ctrl-C in the terminal then reaches the emulator only, which stops the worker in order.
+    // Its own process group, so that Ctrl-C in the terminal reaches only the emulator, which stops the worker cleanly.
     detached: true
   })
   const killAll = (): void => sendSignal(child, 'SIGKILL')
@@ -133,7 +133,7 @@ const launch = async (options: WorkerCommand): Promise<Instance> => {
   void ended.then(() => process.off('exit', killAll))
   const closed = new Promise<void>((resolve) => {
     child.once('close', () => resolve())
-    // One that could not be started has nothing to close.
+    // A process that could not be started has nothing to close.
     child.once('error', () => resolve())
   })
 
@@ -158,7 +158,7 @@ const askHealth = async (url: string, ended: Promise<string>): Promise<true> => 
       await response.body?.cancel()
       if (response.ok) return true
     } catch (error) {
-      // The worker does not listen yet, or it has ended: the next turn shows which.
+      // The worker does not listen yet, or it has ended: the next iteration shows which.
       if (!(error instanceof TypeError || end.signal.aborted)) throw error
     }
     await wait(askEvery)
@@ -171,12 +171,12 @@ const endInstance = async ({ child, ended, closed }: Instance, killAfter: number
   const timeout = setTimeout(() => sendSignal(child, 'SIGKILL'), killAfter)
   await ended
   clearTimeout(timeout)
-  // Ends what the worker itself has started and left behind.
+  // Kills any processes that the worker started and left behind.
   sendSignal(child, 'SIGKILL')
   await closed
 }
 
-/** Sends a signal to the process and all that it has started: the process group that `detached` creates. */
+/** Signals the process and everything it has started: the process group that `detached` creates. */
 const sendSignal = ({ pid }: ChildProcess, signal: NodeJS.Signals): void => {
   if (pid === undefined) return
   try {

@@ -4,7 +4,7 @@ import type { Store } from '../store.ts'
 const defaultLimit = 100
 const maxLimit = 10_000
 
-/** The last attempts over HTTP, the newest first: `GET /emulator/v1/attempts?job=FULL_NAME&limit=100` → `{attempts}`. */
+/** The latest attempts over HTTP, newest first: `GET /emulator/v1/attempts?job=FULL_NAME&limit=100` → `{attempts}`. */
 export const registerAttemptRoutes =
   (store: Pick<Store, 'readLastAttempts'>) =>
   async (server: FastifyInstance): Promise<void> => {

@@ -1,6 +1,6 @@
 import type { StatusName } from '../google-api/api-error.ts'
 
-/** One delivery of a job, as it is kept and shown. */
+/** One delivery of a job, as stored and shown. */
 export interface Attempt {
   readonly id: number
   /** The job's full name. */
@@ -13,14 +13,14 @@ export interface Attempt {
   readonly forced: boolean
   /** Delivered a second time on purpose: the fault that `--duplicate` switches on. */
   readonly duplicate: boolean
-  /** 1, and 2, 3, … for retries. */
+  /** 1 for the first attempt, 2, 3, … for retries. */
   readonly attemptNumber: number
   readonly method: string
   readonly url: string
-  /** Of a job with a Pub/Sub target. */
+  /** Only for a job with a Pub/Sub target. */
   readonly topic?: string
   readonly outcome: Outcome
-  /** The status code of the answer, where there was one. */
+  /** The status code of the answer, if there was one. */
   readonly statusCode?: number
   /** The beginning of the answer's body. */
   readonly body?: string
@@ -31,13 +31,13 @@ export interface Attempt {
 /** `interrupted`: the emulator was killed while the attempt was under way, so its end is not known. */
 export type Outcome = 'running' | 'succeeded' | 'failed' | 'deadline exceeded' | 'unreachable' | 'interrupted'
 
-/** What came of a delivery. */
+/** The result of a delivery. */
 export type Answer =
   | { readonly kind: 'answer'; readonly statusCode: number; readonly body: string }
   | { readonly kind: 'deadline exceeded' }
   | { readonly kind: 'unreachable'; readonly error: string }
 
-/** The attempt with what came of it. Success is 2xx (job.proto). */
+/** The attempt with its result. Success is 2xx (job.proto). */
 export const endAttempt = (attempt: Attempt, answer: Answer, now: Date): Attempt => {
   const end = now.toISOString()
   const { kind, ...rest } = answer
@@ -46,7 +46,7 @@ export const endAttempt = (attempt: Attempt, answer: Answer, now: Date): Attempt
   return { ...attempt, ...rest, end, outcome: isSuccess ? 'succeeded' : 'failed' }
 }
 
-/** The google.rpc status of an attempt and Google's debugInfo for it, as its execution logs give them. */
+/** The google.rpc status of an attempt and Google's debugInfo for it, as the execution log gives them. */
 export const judgeAttempt = (attempt: Attempt): { status: StatusName; debugInfo: string } => {
   const { outcome, statusCode } = attempt
   if (outcome === 'deadline exceeded') {

@@ -1,7 +1,7 @@
 /** The retry settings of a job, durations in milliseconds. */
 export interface RetryPolicy {
   readonly retryCount: number
-  /** 0 is no limit. */
+  /** 0 means no limit. */
   readonly maxRetryDuration: number
   readonly minBackoff: number
   readonly maxBackoff: number

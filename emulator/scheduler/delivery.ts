@@ -31,8 +31,8 @@ export const createDeliverer = (): Deliverer => {
     'https:': new HttpsAgent({ maxSockets })
   }
 
-  // "A redirect's final answer counts" (job.proto). As in browsers, 301, 302 and 303 go on with GET and no body, 307
-  // and 308 with the same request; the token goes to the first origin only.
+  // "A redirect's final answer counts" (job.proto). As in browsers, 301, 302 and 303 are followed with GET and no
+  // body, 307 and 308 with the same request; the token goes to the first origin only.
   const follow = async (delivery: Delivery, redirects: number): Promise<Answer> => {
     const url = new URL(delivery.url)
     const response = await send(delivery, url)

@@ -22,7 +22,7 @@ export interface Firing {
 export interface Run {
   readonly scheduleTime: number
   readonly firstAttemptAt: number
-  /** Attempts made, the one under way included. */
+  /** Attempts made, including the one under way. */
   readonly attempts: number
   /** The attempt under way. */
   readonly attemptId?: number
@@ -72,7 +72,7 @@ export const findDue = ({ nextTick: next, run, forced }: Firing): number | undef
 }
 
 /**
- * What is due now, and the state after it has begun.
+ * The attempts that are due now, and the state once they have begun.
  *
  * @param takeId gives each attempt its id.
  */
@@ -94,9 +94,9 @@ export const tick = (rules: FiringRules, firing: Firing, now: number, takeId: ()
   return { firing: { ...firing, forced }, starts }
 }
 
-/** A run outside the schedule (`:run`), whatever else is under way. It carries the time of the next tick. */
+/** Starts a run outside the schedule (`:run`), independent of all others. It carries the time of the next tick. */
 export const forceRun = (rules: FiringRules, firing: Firing, now: number, takeId: () => number): Step => {
-  // A paused job has no next tick: its run carries the one that the schedule would have.
+  // A paused job has no next tick: its run carries the tick that the schedule would have next.
   const next =
     firing.nextTick !== undefined && firing.nextTick > now
       ? firing.nextTick

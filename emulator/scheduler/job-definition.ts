@@ -28,7 +28,7 @@ const maxRetries = 5
 const maxInt32 = 2 ** 31 - 1
 
 /**
- * A job as it is kept: every field checked, defaults filled in, headers as reads show them.
+ * A job as stored: every field checked, defaults filled in, headers as reads show them.
  *
  * @throws ApiError 400 for what Cloud Scheduler refuses, 501 for a target that the emulator does not have.
  */
@@ -55,7 +55,7 @@ export const defineJob = (name: string, input: JobInput): JobDefinition => {
   return definition
 }
 
-/** The retry settings of a job, in numbers; the defaults where it has none. */
+/** The retry settings of a job as numbers; the defaults if it has none. */
 export const readRetryPolicy = (retryConfig: RetryConfig | undefined): RetryPolicy =>
   retryConfig
     ? {
@@ -75,7 +75,7 @@ const defineDeadline = (text: string | undefined): string => {
   return formatDuration(deadline)
 }
 
-// Zero means unset: protobuf can't tell the two apart in a field without presence, so 0 doublings are the default 5.
+// Zero means unset: protobuf can't tell the two apart in a field without presence, so 0 doublings mean the default 5.
 const defineRetryConfig = (input: NonNullable<JobInput['retryConfig']>): RetryConfig => {
   const retryCount = readRange('retryCount', input.retryCount ?? 0, maxRetries)
   const maxDoublings = readRange('maxDoublings', input.maxDoublings ?? 0, maxInt32)

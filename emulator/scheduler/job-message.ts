@@ -1,7 +1,7 @@
 import { badRequest } from '../google-api/api-error.ts'
 import type { Field, Fields, ScalarType } from '../google-api/protobuf-json.ts'
 
-/** A job as Google's API shows it, in the JSON of protobuf; durations and times as text. */
+/** A job as Google's API shows it, in protobuf's JSON; durations and times as text. */
 export interface Job {
   name: string
   description?: string
@@ -36,7 +36,7 @@ export interface PubsubTarget {
 }
 
 export interface RetryConfig {
-  /** Left out when 0, as protobuf leaves out every zero. */
+  /** Omitted when 0, as protobuf omits every zero. */
   retryCount?: number
   maxRetryDuration: string
   minBackoffDuration: string
@@ -87,7 +87,7 @@ export interface JobInput {
   }
 }
 
-/** google.cloud.scheduler.v1.Job, with the target that the emulator refuses, so that its error can name it. */
+/** google.cloud.scheduler.v1.Job, including the target that the emulator refuses, so that the error can name it. */
 export const jobFields: Fields = {
   name: { type: 'string' },
   description: { type: 'string' },
@@ -147,7 +147,7 @@ export const readJob = (body: unknown): JobInput => {
   return job
 }
 
-/** `httpTarget` of `http_target`; names already in camelCase stay as they are. */
+/** Turns `http_target` into `httpTarget`; names already in camelCase stay the same. */
 export const toCamelCase = (name: string): string =>
   name.replaceAll(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
 
@@ -190,7 +190,7 @@ const readField = (value: unknown, field: Field, path: string, violations: Viola
   return read
 }
 
-/** Each returns the value as it is stored, undefined when it has the wrong type. */
+/** Each returns the value as stored, or undefined when it has the wrong type. */
 const readers: Record<ScalarType, (value: unknown) => unknown> = {
   any: (value) => value,
   string: (value) => (typeof value === 'string' ? value : undefined),
@@ -204,7 +204,7 @@ const readers: Record<ScalarType, (value: unknown) => unknown> = {
       ? number
       : undefined
   },
-  // Its form and its range are checked in job-definition.ts, which knows the range.
+  // job-definition.ts checks the form and the range.
   duration: (value) => (typeof value === 'string' ? value : undefined),
   timestamp: (value) => value,
   map: (value) =>

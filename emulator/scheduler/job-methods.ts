@@ -15,8 +15,8 @@ import { formatTimestamp } from '../google-api/timestamp.ts'
 /**
  * Cloud Scheduler v1's methods as functions; REST and gRPC call the same ones.
  *
- * `name` is `projects/P/locations/L/jobs/J`, `parent` that without `/jobs/J`; `body` is a job in Google's JSON. All
- * throw ApiError, with Google's code, status and (where it is known) text.
+ * `name` is `projects/P/locations/L/jobs/J`, `parent` the same without `/jobs/J`; `body` is a job in Google's JSON.
+ * All throw ApiError, with Google's code, status and (where it is known) text.
  */
 export interface JobMethods {
   create(parent: string, body: unknown): Job
@@ -166,7 +166,7 @@ const describeJob = (job: StoredJob): Job => {
   const { nextTick: next, run } = job.firing
   // job.proto: "this may be a retry of a previously failed attempt or the next execution time".
   const scheduleTime = run?.retryAt ?? next
-  // A deep copy, so that no caller changes what is kept; structuredClone takes six times as long.
+  // A deep copy, so that callers can't change the stored job; structuredClone takes six times as long.
   return {
     name,
     ...(description === undefined ? {} : { description }),

@@ -25,9 +25,9 @@ export const parseJobName = (name: string): { project: string; location: string;
 
 /** Which project and locations an emulator serves. */
 export interface Realm {
-  /** Any project when left out. */
+  /** Any project when undefined. */
   readonly project: string | undefined
-  /** Any location when left out. */
+  /** Any location when undefined. */
   readonly locations: readonly string[] | undefined
 }
 

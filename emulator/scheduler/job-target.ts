@@ -2,11 +2,11 @@ import { ApiError, invalidArgument } from '../google-api/api-error.ts'
 import type { HttpTarget, Job, JobInput, PubsubTarget } from './job-message.ts'
 import { parseJobName } from './job-name.ts'
 
-/** What a job calls: one of the two. */
+/** The target of a job: one of the two. */
 export type JobTarget = Pick<Job, 'httpTarget' | 'pubsubTarget'>
 
 /**
- * A job's target as it is kept: every field checked, defaults filled in, headers as reads show them.
+ * A job's target as stored: every field checked, defaults filled in, headers as reads show them.
  *
  * @throws ApiError 400 for what Cloud Scheduler refuses, 501 for the target that the emulator does not have.
  */

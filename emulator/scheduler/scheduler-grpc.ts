@@ -8,7 +8,7 @@ import { jobFields } from './job-message.ts'
 import type { Job } from './job-message.ts'
 import type { JobMethods } from './job-methods.ts'
 
-/** Cloud Scheduler v1 and its locations over gRPC: the same methods as over REST, with messages turned into their JSON. */
+/** Cloud Scheduler v1 and its locations over gRPC: the same methods as over REST, with messages converted to JSON. */
 export const createSchedulerServices = (jobs: JobMethods): GrpcService[] => {
   const printJob = (job: Job): object => writeProtobuf(job, jobFields)
   const ofName =
@@ -69,7 +69,7 @@ interface UpdateJobRequest {
   readonly updateMask?: { readonly paths?: readonly string[] }
 }
 
-/** Over gRPC the fields of a mask have the names of the .proto file only; JSON has them in camelCase. */
+/** Over gRPC, a mask may use only the field names of the .proto file; JSON has them in camelCase. */
 const readMask = (paths: readonly string[] = []): string => {
   const wrong = paths.find((path) => /[^a-z0-9_.*]/.test(path))
   if (wrong !== undefined) throw invalidArgument(`Invalid mask for Job: ${wrong}`)

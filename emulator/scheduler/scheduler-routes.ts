@@ -7,11 +7,11 @@ import type { Job } from './job-message.ts'
 import { describeLocation } from './job-name.ts'
 import type { JobMethods } from './job-methods.ts'
 
-/** Cloud Scheduler v1 over REST, at Google's paths. Register it as a plugin of its own: it replaces the body parsers. */
+/** Cloud Scheduler v1 over REST, at Google's paths. Register it as a separate plugin: it replaces the body parsers. */
 export const registerSchedulerRoutes =
   (jobs: JobMethods) =>
   async (server: FastifyInstance): Promise<void> => {
-    // Google's front end takes JSON under any content type: curl -d sends a form's.
+    // Google's front end accepts JSON under any content type: `curl -d` sends that of a form.
     server.removeAllContentTypeParsers()
     readJsonBodies(server, '*')
 
@@ -68,7 +68,7 @@ const verbs = ['pause', 'resume', 'run'] as const
 
 const isVerb = (verb: string): verb is (typeof verbs)[number] => (verbs as readonly string[]).includes(verb)
 
-/** What every method of a Google API takes besides its own parameters (https://cloud.google.com/apis/docs/system-parameters). */
+/** The parameters common to all methods of Google's APIs (https://cloud.google.com/apis/docs/system-parameters). */
 const systemParameters = new Set(
   'alt $alt access_token callback fields key oauth_token prettyPrint $prettyPrint quotaUser uploadType upload_protocol $.xgafv'.split(
     ' '

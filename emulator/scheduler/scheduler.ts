@@ -21,11 +21,11 @@ export interface Scheduler {
   remove(name: string): void
   /** Makes an attempt now, outside the schedule. */
   force(job: StoredJob): StoredJob
-  /** Recovers what an earlier process stored and begins to fire. */
+  /** Recovers the state that an earlier process stored and begins to fire. */
   start(): void
-  /** Fires nothing more; attempts under way go on. */
+  /** Stops firing; attempts under way continue. */
   pause(): void
-  /** Waits for attempts under way until the signal aborts; those left are made again by the next start. */
+  /** Waits for attempts under way until the signal aborts; unfinished ones are repeated at the next start. */
   drain(patience: AbortSignal): Promise<void>
 }
 
@@ -45,7 +45,7 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   const commits = createGroupCommit(store)
   const jobs = new Map<string, StoredJob>(store.readJobs().map((job) => [job.definition.name, job]))
   const underWay = new Map<number, { abort: AbortController; done: Promise<void> }>()
-  // Sorted on demand, then kept: a list of 5,000 jobs is ten pages, and each begins where the last one ended.
+  // Sorted on demand, then cached: a list of 5,000 jobs is ten pages, and each begins where the last one ended.
   let sorted: string[] | undefined
   let lastId = store.lastAttemptId()
   let armed: { at: number; cancel: () => void } | undefined
@@ -70,13 +70,13 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
     const due = [...jobs.values()]
       .map((job) => ({ job, at: findDue(job.firing) ?? Infinity }))
       .filter(({ at }) => at <= now)
-    // In the order of the ticks, so that a late one goes before one that is due now.
+    // In the order of the ticks: late ones first.
     due.sort((a, b) => a.at - b.at)
     take(due.map(({ job }) => ({ job, step: tick(job.definition, job.firing, now, takeId) })))
     arm(findEarliest([...jobs.values()].map((job) => findDue(job.firing))))
   }
 
-  /** Stores the next states and the attempts that begin, in one transaction, and only then makes the attempts. */
+  /** Stores the next states and the new attempts in one transaction, and only then makes the attempts. */
   const take = (steps: readonly { job: StoredJob; step: Step }[]): void => {
     const now = clock.now()
     const changed: StoredJob[] = []
@@ -226,8 +226,8 @@ export const createScheduler = (options: SchedulerOptions): Scheduler => {
   }
 }
 
-// With this many attempts under way, an answer waits a turn of the event loop for others that share its transaction.
-// With fewer, no other would come, and a year of virtual time would wait a turn for each of its ticks.
+// With this many attempts under way, an answer waits a turn of the event loop for others to share its transaction.
+// With fewer, none would come, and a year of virtual time would wait a turn for each of its ticks.
 const crowd = 32
 
 const findEarliest = (instants: readonly (number | undefined)[]): number | undefined => {

@@ -5,7 +5,7 @@ import type { Deliverer } from './delivery.ts'
 import type { HttpTarget } from './job-message.ts'
 import type { JobTarget } from './job-target.ts'
 
-/** Makes an attempt: the request, or the message, that a job's target asks for. */
+/** Makes an attempt: sends the request or publishes the message of a job's target. */
 export type TargetDeliverer = (target: JobTarget, attempt: Attempt, deadline: AbortSignal) => Promise<Answer>
 
 export interface TargetDeliveryOptions {
@@ -14,7 +14,7 @@ export interface TargetDeliveryOptions {
   readonly publisher: Pick<Publisher, 'publish'>
   /** Whether a forced run carries the time of the next tick or none. */
   readonly forcedCarriesTime: boolean
-  /** Where requests to Google's APIs go; without it, nowhere, since Google would accept no token made here. */
+  /** Where requests to Google's APIs go; without it, they fail, since Google would accept no token made here. */
   readonly googleApis: string | undefined
 }
 

@@ -10,7 +10,7 @@ export class Apis extends ComponentResource {
       (api) =>
         new Service(
           api,
-          // Other stages and other programs of the project use them as well: they stay enabled when this stage goes.
+          // Other stages and programs of the project use them, too: they stay enabled when this stage is destroyed.
           { service: `${api}.googleapis.com`, disableOnDestroy: false },
           { parent: this }
         )

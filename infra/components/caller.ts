@@ -5,7 +5,7 @@ import type { Declaration } from '../declaration.ts'
 import type { Apis } from './apis.ts'
 import type { Worker } from './worker.ts'
 
-/** The account that Cloud Scheduler calls as, and the one thing that it may do: invoke the worker. */
+/** The account that Cloud Scheduler calls as, and its only permission: to invoke the worker. */
 export class Caller extends ComponentResource {
   readonly email: Output<string>
 

@@ -4,7 +4,7 @@ import { events } from '../../jobs/events.ts'
 import type { Declaration } from '../declaration.ts'
 import type { Apis } from './apis.ts'
 
-/** The dashboard of a stage: what was called and answered, how long it took, and the last runs. */
+/** The dashboard of a stage: calls and answers, their duration, and the last runs. */
 export class Overview extends ComponentResource {
   readonly id: Output<string>
 
@@ -69,7 +69,7 @@ const buildDashboard = ({ app, stage, service, jobs }: Declaration) => {
   }
 }
 
-/** Leaves out zeros, as Google's answer does: otherwise the provider would take each for a change in every preview. */
+/** Omits zeros, as Google's response does: otherwise the provider would see each as a change in every preview. */
 const at = (position: { readonly xPos?: number; readonly yPos?: number }) =>
   Object.fromEntries(Object.entries(position).filter(([, value]) => value !== 0))
 

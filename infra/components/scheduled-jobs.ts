@@ -6,7 +6,7 @@ import type { Apis } from './apis.ts'
 import type { Caller } from './caller.ts'
 import type { Worker } from './worker.ts'
 
-/** What the jobs call, and as whom. */
+/** The service that the jobs call, and the account that they use. */
 interface Target {
   readonly apis: Apis
   readonly worker: Worker
@@ -43,7 +43,7 @@ export class ScheduledJobs extends ComponentResource {
 const buildOptions = (declaration: Declaration, job: DeclaredJob): CustomResourceOptions => ({
   protect: declaration.protect,
   aliases: job.formerIds.map((name) => ({ name })),
-  // A job that was paused when it was adopted stays paused until its id leaves `adopt`.
+  // A job that was paused when it was adopted stays paused until its id is removed from `adopt`.
   ...(declaration.adopt.includes(job.id)
     ? { import: resourceNameOf(declaration, job), ignoreChanges: ['paused'] }
     : {})

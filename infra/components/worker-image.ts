@@ -9,7 +9,7 @@ import type { Apis } from './apis.ts'
  * promoted image. It is built at `up`, which needs a Docker engine; a preview needs none.
  */
 export class WorkerImage extends ComponentResource {
-  /** By digest: a tag would stay the same, and no new revision would come. */
+  /** By digest: a tag would stay the same, and no new revision would be created. */
   readonly reference: Output<string>
 
   constructor(name: string, declaration: Declaration, apis: Apis) {
@@ -35,7 +35,7 @@ export class WorkerImage extends ComponentResource {
         build: {
           context: projectDirectory,
           dockerfile: 'worker/Dockerfile',
-          // What Cloud Run runs, whatever machine builds it.
+          // Cloud Run's platform, on any build machine.
           platform: 'linux/amd64',
           builderVersion: 'BuilderBuildKit'
         }
@@ -47,10 +47,10 @@ export class WorkerImage extends ComponentResource {
   }
 }
 
-// Relative, so that a preview says the same on every machine: the engine runs the program in the project's folder.
+// Relative, so that a preview is the same on every machine: the engine runs the program in the project's folder.
 const projectDirectory = '.'
 
-// The last ten stay, however old: one of them is running.
+// The last ten stay, regardless of age: one of them is running.
 const cleanupPolicies = [
   { id: 'keep-recent', action: 'KEEP', mostRecentVersions: { keepCount: 10 } },
   { id: 'delete-old', action: 'DELETE', condition: { tagState: 'ANY', olderThan: `${30 * 86_400}s` } }

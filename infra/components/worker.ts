@@ -7,7 +7,7 @@ import { ComponentResource, type Input, type Output } from '@pulumi/pulumi'
 import type { Declaration, DeclaredService } from '../declaration.ts'
 import type { Apis } from './apis.ts'
 
-/** The worker on Cloud Run, the account it runs as and what that account may do: none is of use without the others. */
+/** The worker on Cloud Run, the account it runs as and what that account may do: none is useful without the others. */
 export class Worker extends ComponentResource {
   /** The URL that Cloud Scheduler calls, and the audience of its tokens. */
   readonly url: Output<string>
@@ -36,7 +36,7 @@ export class Worker extends ComponentResource {
       },
       {
         parent: this,
-        // Without the grants the first revision can't read its secret or reach the database, and never gets ready.
+        // Without the grants the first revision can't read its secret or reach the database, and never becomes ready.
         dependsOn: [apis, ...grants],
         protect,
         // gcloud and Google's console rewrite these when somebody looks at the service.
@@ -47,7 +47,7 @@ export class Worker extends ComponentResource {
     this.registerOutputs({ url: this.url })
   }
 
-  /** Members only: a binding or a policy would take away what others have been granted. */
+  /** Members only: a binding or a policy would revoke the grants of others. */
   private grant(
     { service, project, storageBuckets, askExecutions }: Declaration,
     account: Account,
@@ -62,13 +62,14 @@ export class Worker extends ComponentResource {
           options
         )
     )
-    // The smallest of Google's roles that can delete and list objects and see the bucket; it can't read objects.
+    // Google's least privileged role that can delete and list objects and see the bucket; it can't read objects.
     for (const [index, bucket] of storageBuckets.entries()) {
       grants.push(
         new BucketIAMMember(
           `deletes-stored-files-${bucket}`,
           { bucket, role: 'roles/storage.legacyBucketWriter', member: account.member },
-          // The name when there was one bucket: without the alias, Pulumi would create the grant again, then delete it.
+          // The name from the time of a single bucket: without the alias, Pulumi would create the grant again, then
+          // delete it.
           { ...options, aliases: index === 0 ? [{ name: 'deletes-stored-files' }] : [] }
         )
       )
@@ -128,7 +129,7 @@ const buildTemplate = (service: DeclaredService, image: Input<string>, serviceAc
 })
 
 const probes = {
-  // Up to 32 s for the ledger's migrations and a database that is just waking up. A try waits longer than the worker
+  // Up to 32 s for the ledger's migrations and a database that is just waking up. A probe waits longer than the worker
   // waits for its database, so that the worker's 503 is seen, and less than the period, as Cloud Run requires.
   startupProbe: {
     httpGet: { path: '/health/ready' },

@@ -4,7 +4,7 @@ import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 export interface AttemptIndex {
   /** Reads what has happened since the last call. @returns the attempts that are new or have ended since. */
   refresh(): readonly Attempt[]
-  /** The newest first. */
+  /** Newest first. */
   list(): readonly Attempt[]
   find(id: number): Attempt | undefined
   /** The attempts whose answer came from a run. */
@@ -18,7 +18,7 @@ const firstLook = 100
 /**
  * Keeps the last attempts in memory, so that showing a page does not read thousands of rows.
  *
- * @param readLast the last attempts of the emulator, the newest first.
+ * @param readLast the last attempts of the emulator, newest first.
  */
 export const createAttemptIndex = (readLast: (limit: number) => readonly Attempt[]): AttemptIndex => {
   let attempts: readonly Attempt[] = []

@@ -9,7 +9,7 @@ export interface JobNames {
   nameOf(id: string): string
 }
 
-/** Declared jobs go by their id in the catalogue, which the ledger knows; others by their Scheduler id. */
+/** Declared jobs have their catalogue id, which the ledger also uses; other jobs have their Scheduler id. */
 export const createJobNames = (jobs: readonly DeclaredJob[], parent: string): JobNames => {
   const ids = new Map(jobs.map((job) => [`${parent}/jobs/${job.name}`, job.id]))
   const names = new Map(jobs.map((job) => [job.id, `${parent}/jobs/${job.name}`]))
@@ -19,7 +19,7 @@ export const createJobNames = (jobs: readonly DeclaredJob[], parent: string): Jo
   }
 }
 
-/** An attempt in the console's words. */
+/** An attempt in the console's terms. */
 export const describeAttempt = (attempt: Attempt, names: Pick<JobNames, 'idOf'>): AttemptView => {
   const { id, scheduleTime, start, end, forced, attemptNumber } = attempt
   const answer = readAnswer(attempt.body)
@@ -45,7 +45,7 @@ const judge = ({ outcome }: Attempt, { status, failed = 0 }: Answer): Outcome =>
   if (outcome === 'running') return 'running'
   if (outcome !== 'succeeded') return 'failed'
   if (status === 'skipped') return 'skipped'
-  // The worker answers a refused run with 200, so that Cloud Scheduler does not try again.
+  // The worker answers a refused run with 200, so that Cloud Scheduler does not retry.
   if (status === 'refused') return 'failed'
   return failed > 0 ? 'incomplete' : 'completed'
 }

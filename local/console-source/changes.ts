@@ -5,27 +5,27 @@ import type { Emulator } from '../../emulator/emulator.ts'
 import type { AttemptIndex } from './attempt-index.ts'
 import { describeAttempt, type JobNames } from './attempt-view.ts'
 
-// As often as a person can follow. Each look is one query for twenty rows by an index; without listeners there is none.
+// As often as a person can follow. Each look is one index query for twenty rows; without listeners, there is none.
 const lookEvery = 300
 const recentRuns = 20
 const recentAttempts = 100
 // If the database does not answer, a new listener waits no longer than this.
 const baselineLimit = 1_000
 
-/** What is looked at. */
+/** The parts that are watched. */
 export interface WatchedParts {
   readonly emulator: Pick<Emulator, 'clock' | 'jobs'>
   readonly parent: string
   readonly names: JobNames
   readonly attempts: AttemptIndex
   readonly readRecentRuns: (limit: number) => Promise<readonly Run[]>
-  /** What to say of a failure to read the ledger. */
+  /** Describes a failure to read the ledger. */
   readonly describeTrouble: (error: unknown) => string
 }
 
 /**
- * Reports what changes, by polling rather than by notification, so that it also sees what others do: gcloud, the commands,
- * a worker elsewhere.
+ * Reports changes, by polling rather than by notification, so that it also sees those made by others: gcloud, the
+ * commands, a worker elsewhere.
  */
 export const watchChanges = async (
   parts: WatchedParts,
@@ -42,7 +42,7 @@ export const watchChanges = async (
   return () => clearInterval(timer)
 }
 
-/** One look at everything, which reports what differs from the look before. */
+/** Takes one look at everything and reports the differences from the previous look. */
 const createLook = (
   { emulator, parent, names, attempts, readRecentRuns, describeTrouble }: WatchedParts,
   onChange: (change: Change) => void

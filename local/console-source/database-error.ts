@@ -1,7 +1,7 @@
 import { ConsoleError } from '../../console/console-error.ts'
 import { codeOf } from '../../worker/database.ts'
 
-/** Asks the database; a missing database or ledger becomes UNAVAILABLE, other errors stay as they are. */
+/** Asks the database; a missing database or ledger becomes UNAVAILABLE, other errors are unchanged. */
 export const askDatabase = async <Value>(ask: () => Promise<Value>): Promise<Value> => {
   try {
     return await ask()

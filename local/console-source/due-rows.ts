@@ -11,7 +11,7 @@ import { isUnreachable } from './database-error.ts'
 // Someone waits for the count, and the page asks for it after every run.
 const timeoutMs = 5_000
 
-/** Counts what is due now by the predicates of all jobs, or of one. */
+/** Counts the rows that are due now, by the predicates of all jobs or of one. */
 export const countDueRows = async (
   database: Database,
   declaration: Declaration,
@@ -51,7 +51,7 @@ export const countDueRows = async (
   }
 }
 
-// Otherwise PostgreSQL's own words, such as for a missing table or column, which quote no row.
+// Other errors keep PostgreSQL's message, such as for a missing table or column: it quotes no row.
 const describeFault = (error: unknown): string => {
   if (codeOf(error) === '57014') return `no count within ${timeoutMs / 1000} s: a dry run has more time`
   return error instanceof Error ? error.message : String(error)

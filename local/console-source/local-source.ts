@@ -25,7 +25,7 @@ import {
 } from './run-ledger.ts'
 import { findVirtualTime } from './virtual-time.ts'
 
-/** What the source is made of. */
+/** The parts of the source. */
 export interface LocalParts {
   /** Works once requests come in. */
   readonly emulator: () => Emulator
@@ -61,7 +61,7 @@ export const createLocalSource = (parts: LocalParts): ConsoleSource => {
         isIn(filter.tickIn, one.scheduleTime)
     )
   }
-  // The answer of an attempt is parsed once: the index holds the same object until it has ended.
+  // The answer of an attempt is parsed once: the index holds the same object until the attempt has ended.
   const views = new WeakMap<Attempt, AttemptView>()
   const view = (one: Attempt): AttemptView => {
     const known = views.get(one) ?? describeAttempt(one, names)
@@ -177,7 +177,7 @@ const askEntries =
     return response.json<{ entries?: Awaited<ReturnType<ListEntries>> }>().entries ?? []
   }
 
-/** What the job would send now: the headers of past requests are not stored. */
+/** The request that the job would send now: the headers of past requests are not stored. */
 const describeRequest = (
   { jobs }: Pick<Emulator, 'jobs'>,
   parent: string,

@@ -2,7 +2,7 @@ import type { LogLine } from '../../console/schemas.ts'
 import type { Attempt } from '../../emulator/scheduler/attempt.ts'
 import type { LoggedEntry } from '../../infra/incidents.ts'
 
-/** Asks entries:list for the first page of what matches a filter, in one of Cloud Logging's orders. */
+/** Asks entries:list for the first page of entries that match a filter, in one of Cloud Logging's orders. */
 export type ListEntries = (
   filter: string,
   pageSize: number,
@@ -11,7 +11,7 @@ export type ListEntries = (
 
 const maxLines = 200
 
-/** Reads log lines as any client of Cloud Logging would, the oldest first. */
+/** Reads log lines as any client of Cloud Logging would, oldest first. */
 export const readLogLines = async (
   listEntries: ListEntries,
   runId: string | undefined,

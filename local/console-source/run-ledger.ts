@@ -40,7 +40,7 @@ export const readRuns = async (
   }
 }
 
-/** One run; undefined when the ledger has none of this id. */
+/** One run; undefined when the ledger has none with this id. */
 export const readRun = async (database: Database, id: string): Promise<Run | undefined> => {
   const [row] = await database.query<Run>(sql`
     select ${runColumns}
@@ -49,7 +49,7 @@ export const readRun = async (database: Database, id: string): Promise<Run | und
   return row && toRun(row)
 }
 
-/** The parameters of a run, as the worker got them. */
+/** The parameters of a run, as the worker received them. */
 export const readParameters = async (database: Database, id: string): Promise<object> => {
   const [row] = await database.query<{ parameters: object }>(sql`
     select parameters
@@ -74,7 +74,7 @@ export const readLastRuns = async (database: Database, jobs: readonly string[]):
   return rows.map(toRun)
 }
 
-/** The runs that began last, of any job: those most likely to have changed since the last look. */
+/** The most recent runs of all jobs: those most likely to have changed since the last look. */
 export const readRecentRuns = async (database: Database, limit: number): Promise<Run[]> => {
   const rows = await database.query<Run>(sql`
     select ${runColumns}
@@ -99,7 +99,7 @@ export const readRunsOfTicks = async (
       and tick < ${until.toISOString()}::timestamptz`
   )
 
-/** The runs that began in [from, until) and that no tick asked for. */
+/** The runs without a tick that began in [from, until). */
 export const readRunsByHand = async (
   database: Database,
   jobs: readonly string[],
@@ -131,7 +131,7 @@ const readRunsThatCount = async (
   return rows.map(toRun)
 }
 
-/** The last finished runs of a job, without dry, skipped and missed ones, the oldest first. */
+/** The last finished runs of a job, except dry, skipped and missed ones, oldest first. */
 export const readPoints = async (database: Database, job: string, limit: number): Promise<RunPoint[]> => {
   const rows = await database.query<RunPoint>(sql`
     select ${runColumns}, ${toInstant(sql`coalesce(tick, started_at)`)} as at
@@ -160,7 +160,7 @@ const readCursor = (page: string): RunCursor => {
   return { id, startedAt }
 }
 
-/** JavaScript takes 30 February for 2 March; to PostgreSQL it is an error. */
+/** JavaScript reads 30 February as 2 March; PostgreSQL reports an error. */
 const isDate = (text: string): boolean => {
   const date = new Date(`${text}T00:00:00Z`)
   return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)

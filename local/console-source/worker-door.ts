@@ -8,7 +8,7 @@ export interface WorkerDoor {
 
 const patience = 3_000
 
-/** Asks the worker why its database does not answer; undefined where it does. */
+/** Asks the worker why its database does not answer; undefined if it does. */
 export const findDatabaseFault = ({ url, mintToken }: WorkerDoor): Promise<string | undefined> =>
   findReadinessFault(async () =>
     fetch(`${url}/health/ready`, {

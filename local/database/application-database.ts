@@ -13,7 +13,7 @@ export interface DemoDatabaseOptions {
   readonly directory: string
   /** The folder for the stored files that the rows name. */
   readonly storageFolder: string
-  /** A folder that is removed once the database has ended, however that happens. */
+  /** A folder to remove once the database has ended for any reason. */
   readonly removeAtEnd?: string
 }
 
@@ -23,7 +23,7 @@ const name = 'validibot'
  * Starts an embedded PostgreSQL with the application's tables, which get demo data once, when they are created.
  *
  * @returns the server, with the URL of the application's database.
- * @throws Error of one sentence when it does not start.
+ * @throws Error with a one-sentence message when it does not start.
  */
 export const startDemoDatabase = async (options: DemoDatabaseOptions): Promise<PostgresServer> => {
   const { directory, storageFolder, removeAtEnd } = options
@@ -43,7 +43,7 @@ export const startDemoDatabase = async (options: DemoDatabaseOptions): Promise<P
 /**
  * Checks that a given database answers and has the tables that the jobs work on. Nothing is written to it.
  *
- * @throws Error of one sentence that names what is missing.
+ * @throws Error with a one-sentence message that names what is missing.
  */
 export const checkDatabase = async (address: DatabaseAddress): Promise<void> => {
   const database = openDatabase(address)
@@ -68,7 +68,7 @@ export const checkDatabase = async (address: DatabaseAddress): Promise<void> => 
   }
 }
 
-// Renamed once it is complete: a start that is cut short leaves nothing that the next one would take for the database.
+// Renamed once it is complete: an interrupted start leaves nothing that the next one would mistake for the database.
 const createOnce = async (serverUrl: string, storageFolder: string): Promise<void> => {
   const admin = openAsOwner(serverUrl)
   try {

@@ -1,5 +1,5 @@
--- Rows in every state that a job distinguishes, with times around now. Rows that are not due yet become due from a
--- quarter of an hour on, a few at a time, so that the ticks of an afternoon have something to do; rows that jobs leave
+-- Rows in every state that a job distinguishes, with times around now. Rows that are not due yet become due a few at a
+-- time, starting in a quarter of an hour, so that the ticks of an afternoon have something to do; rows that jobs leave
 -- alone stay.
 -- A kind of row is one line in a list of values; its rows are n = 0, 1, 2, …, each one step further from now.
 
@@ -110,7 +110,7 @@ from (
     ('stuck', 'kept for ever', 30, 'RUNNING', interval '-30 minutes -1 second', interval '-2 hours'),
     ('done', 'purged', 80, 'SUCCEEDED', interval '-70 days', interval '-1 hour'),
     ('running', null, 10, 'RUNNING', interval '-1 second', interval '-1 minute'),
-    -- Ten minutes from now it looks stuck, but its validator is still working: it is left alone until that ends.
+    -- Ten minutes from now it looks stuck, but its validator still works: it is left alone until the validator ends.
     ('executing', null, 1, 'RUNNING', interval '-20 minutes', interval '0'),
     ('running, never started', null, 5, 'RUNNING', null, null)
 ) as kinds (kind, submission_kind, count, status, first, step)
@@ -172,7 +172,7 @@ from (
     ('expired, retry due, run active', 6, 2, interval '-1 minute', interval '-1 minute'),
     ('purged, retry due', 5, 3, interval '-1 hour', interval '-1 hour'),
     ('expired, retry waits', 10, 4, interval '16 minutes', interval '5 minutes'),
-    -- The application gave up and put it off by a year; the job tries again a day after the last attempt.
+    -- The application stopped retrying and postponed it by a year; the job tries again a day after the last attempt.
     ('expired, retry exhausted', 4, 5, interval '364 days', interval '-1 day')
 ) as kinds (submission_kind, count, attempts, first, step),
 generate_series(0, count - 1) n;

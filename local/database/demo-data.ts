@@ -4,7 +4,9 @@ import sql from 'sql-template-tag'
 import type { Execution } from '../../emulator/run/execution-routes.ts'
 import type { Database } from '../../worker/database/pool.ts'
 
-/** Where uploads are in the application's bucket: those since May 2026 in the second, some older ones still in the first. */
+/**
+ * The upload folders in the application's bucket: the second since May 2026; some older files are still in the first.
+ */
 export const uploadFolders = ['public', 'private'] as const
 
 /**
@@ -23,7 +25,7 @@ export const writeDemoData = async (database: Database, storageFolder: string): 
     join submissions_submission submission on submission.id = run.submission_id
     cross join unnest(array['input.json', 'output.json', 'attempts/1/run.log']) file
     where submission.content_purged_at is null`)
-  // The jobs may delete all other files, and the worker takes a folder without any for a wrong path.
+  // The jobs may delete all other files, and the worker treats an empty folder as a wrong path.
   const kept = [...uploadFolders.map((folder) => `${folder}/submissions/.keep`), 'runs/.keep']
   const paths = [...files.map(({ path }) => path), ...kept]
   await Promise.all(paths.map((path) => writeStoredFile(join(storageFolder, path))))
@@ -31,7 +33,7 @@ export const writeDemoData = async (database: Database, storageFolder: string): 
 
 /**
  * Cloud Run's part of the demo data: an execution that a step names lasts from the step's start until the time stored
- * beside the name. Without such a time, there is no execution any more.
+ * next to the name. Without such a time, the execution no longer exists.
  */
 export const findDemoExecution = async (database: Database, name: string): Promise<Execution | undefined> => {
   // As numbers: no setting of the database changes their form.

@@ -9,13 +9,13 @@ import type { KeeperAnswer, KeeperOrder } from './postgres-keeper.ts'
 export interface PostgresOptions {
   /** Where the server keeps its files; created if missing. */
   readonly directory: string
-  /** The port on 127.0.0.1; a free one unless given. */
+  /** The port on 127.0.0.1; a free one by default. */
   readonly port?: number
   /** Faster, but the data may not survive a crash of the machine. */
   readonly isDisposable?: boolean
-  /** A folder that is removed once the server has stopped, whatever stops it. */
+  /** A folder to remove once the server has stopped for any reason. */
   readonly removeAtEnd?: string
-  /** The folder of clusters from which new ones are copied; node_modules/.cache/postgres unless given. */
+  /** The folder of clusters from which new ones are copied; node_modules/.cache/postgres by default. */
   readonly preparedFolder?: string
   /** Further settings of postgresql.conf. */
   readonly settings?: Readonly<Record<string, string>>
@@ -24,22 +24,23 @@ export interface PostgresOptions {
 export interface PostgresServer {
   /** URL of the database `postgres`, as its owner. */
   readonly url: string
-  /** Settles when the server is gone, whether it was asked to stop or not. */
+  /** Settles when the server has ended, whether or not it was asked to stop. */
   readonly ended: Promise<void>
-  /** Ends the connections and stops the server; no process is left. */
+  /** Ends the connections and stops the server; leaves no process behind. */
   stop(): Promise<void>
 }
 
-// A port that was free when it was looked for may be taken when PostgreSQL binds it.
+// A port that was found free may be taken by the time PostgreSQL binds it.
 const maxPortTries = 3
 
 /**
- * Starts a PostgreSQL that listens on 127.0.0.1 only, in a directory that is new or left by an earlier start, even by one
- * that crashed. Works as root too: the server then runs as the user postgres, which needs no rights on the folders above.
+ * Starts a PostgreSQL that listens on 127.0.0.1 only, in a directory that is new or left by an earlier start, even by
+ * one that crashed. Also works as root: the server then runs as user postgres, which needs no rights on the folders
+ * above.
  *
- * The server lives under a process of its own, which stops it when this one ends in any way, kill -9 included.
+ * The server runs under a keeper process, which stops it when this process ends for any reason, even kill -9.
  *
- * @throws Error of one sentence that says why the server did not start.
+ * @throws Error with a one-sentence message that says why the server did not start.
  */
 export const startPostgres = async (options: PostgresOptions): Promise<PostgresServer> => {
   const { directory, port, isDisposable = false, removeAtEnd, settings = {} } = options
@@ -80,7 +81,7 @@ const passwordFile = (directory: string): string => join(directory, 'password')
 
 const clusterOf = (directory: string): string => join(directory, 'cluster')
 
-// The password file is written once the server has started: without it, an earlier start was cut short.
+// The password file is written once the server has started: without it, an earlier start was interrupted.
 const prepareDirectory = async (directory: string): Promise<{ password: string; isNew: boolean }> => {
   await mkdir(directory, { recursive: true })
   const isWhole = await access(passwordFile(directory)).then(

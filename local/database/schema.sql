@@ -1,5 +1,5 @@
 -- The tables of the application that the jobs work on, for this machine and for tests: the same tables, columns,
--- types, constraints and indexes as its own migrations create. As there, no column has a default: an insert must name
+-- types, constraints and indexes as in its own migrations. As there, no column has a default: an insert must name
 -- every column that is not null.
 
 create table users_organization (

@@ -11,11 +11,11 @@ import { migrate } from '../../worker/migrations.ts'
 export interface BenchServer {
   /** `PostgreSQL 18.4`. */
   readonly version: string
-  /** A database with the application's tables and the ledger; `seed` fills it. It is vacuumed and analyzed. */
+  /** Creates a database with the application's tables and the ledger; runs `seed`, then vacuum and analyze. */
   create(name: string, seed: (sql: Sql) => Promise<unknown>): Promise<BenchDatabase>
-  /** Copies of a database, identical to the byte, their pages in memory. Nobody may be connected to the original. */
+  /** Copies a database byte for byte, with its pages in memory. Nobody may be connected to the original. */
   clone(original: BenchDatabase, name: string): Promise<BenchDatabase>
-  /** The server's processes now, with the one that starts those of new connections. */
+  /** The server's current processes, including the postmaster. */
   processes(): Promise<number[]>
   stop(): Promise<void>
 }
@@ -25,14 +25,14 @@ export interface BenchDatabase {
   readonly url: string
   /** One connection, for seeds and references. */
   readonly sql: Sql
-  /** Ends the connection, so that the database may be copied. */
+  /** Closes the connection so that the database can be copied. */
   close(): Promise<void>
   drop(): Promise<void>
 }
 
-// Everything stays in memory and no checkpoint or vacuum of the server's own falls into a measurement; commits are
-// flushed, as in production. Segments of the WAL are used again, as on a server that has run for a while: a new one is
-// filled with zeros first, and commits wait up to 60 ms for it.
+// Keeps everything in memory, and the server's checkpoints and vacuums out of the measurements; commits are flushed, as
+// in production. WAL segments are recycled, as on a server that has run for a while: a new one is filled with zeros
+// first, and commits wait up to 60 ms for that.
 const settings = {
   shared_buffers: '2GB',
   max_wal_size: '16GB',
@@ -50,7 +50,7 @@ const migrateDatabase = async (url: string): Promise<void> => {
   await pool.end()
 }
 
-/** Starts it in a new folder that goes with it. */
+/** Starts it in a temporary folder. */
 export const startBenchServer = async (): Promise<BenchServer> => {
   const directory = await mkdtemp(join(tmpdir(), 'bench-postgres-'))
   const server = await startPostgres({ directory, removeAtEnd: directory, settings })
@@ -109,7 +109,7 @@ export const startBenchServer = async (): Promise<BenchServer> => {
   }
 }
 
-/** Vacuums and analyzes, reads every page into memory, and writes out what is to be written. */
+/** Vacuums and analyzes, reads every page into memory, and flushes dirty pages. */
 export const settle = async (sql: Sql): Promise<void> => {
   await sql.unsafe('vacuum (analyze)')
   await warm(sql)

@@ -3,9 +3,9 @@ import type { Measurement } from './measurement.ts'
 
 /** One benchmark: what it compares, and how. */
 export interface Benchmark {
-  /** As the command line names it. */
+  /** Its name on the command line. */
   readonly name: string
-  /** A sentence for people. */
+  /** A human-readable sentence. */
   readonly title: string
   readonly run: (bench: Bench) => Promise<Measurement[]>
 }
@@ -14,23 +14,26 @@ export interface Benchmark {
 export interface Bench {
   /** How many pairs are measured; the median counts. */
   readonly rounds: number
-  /** The form for CI: less data, fewer rounds. */
+  /** The CI variant: less data, fewer rounds. */
   readonly isSmall: boolean
-  /** The seed of the first round; each has its own. */
+  /** The first round's seed; each round has its own. */
   readonly seed: number
-  /** The PostgreSQL of this run, started with the first call. */
+  /** This run's PostgreSQL, started on the first call. */
   readonly openServer: () => Promise<BenchServer>
-  /** Says what goes on, to people. */
+  /** Reports progress to the user. */
   readonly say: (line: string) => void
 }
 
-/** How many pairs the rows of a round serve, where one slow write of the disk or a slow phase of the machine would decide a pair. */
+/**
+ * How many pairs to measure on the rows of a round: a slow disk write or a slow phase of the machine would decide a
+ * single one.
+ */
 export const pairsARound = ({ isSmall }: Pick<Bench, 'isSmall'>): number => (isSmall ? 1 : 3)
 
 /**
- * Ours goes first in even rounds, the reference in odd ones: what a round leaves behind harms both alike.
+ * Runs ours first in even rounds, the reference in odd ones: aftereffects then harm both equally.
  *
- * @returns what ours and the reference gave, in this order.
+ * @returns the results of ours and the reference, in order.
  */
 export const inTurns = async <Ours, Theirs>(
   round: number,
@@ -42,7 +45,7 @@ export const inTurns = async <Ours, Theirs>(
   return [await ours(), reference]
 }
 
-/** Milliseconds that something takes, and what it answers. */
+/** Times an action: the milliseconds it takes, and its result. */
 export const time = async <Value>(action: () => Promise<Value>): Promise<[number, Value]> => {
   const begin = performance.now()
   const value = await action()

@@ -11,14 +11,14 @@ import { bundleOptions, writeBundles } from '../../worker/bundle.ts'
 
 /** Programs bundled as `npm run build` bundles the worker. */
 export interface Bundles extends AsyncDisposable {
-  /** Where they are, and the worker's stored files unless it is told otherwise. */
+  /** Folder of the bundles and, by default, of the worker's stored files. */
   readonly directory: string
   readonly worker: string
-  /** Bundles a program given as text, which may import what the project has. */
+  /** Bundles a program given as text, which may import the project's modules. */
   bundle(name: string, program: string): Promise<string>
 }
 
-/** A program of its own process, listening on 127.0.0.1. */
+/** A program in its own process, listening on 127.0.0.1. */
 export interface ServiceProcess extends AsyncDisposable {
   readonly child: ChildProcess
   readonly url: string
@@ -30,7 +30,7 @@ const root = join(import.meta.dirname, '../..')
 export const makeBundles = async (): Promise<Bundles> => {
   const directory = await mkdtemp(join(tmpdir(), 'bench-bundles-'))
   await writeBundles(directory)
-  // They prove the places: a purge then counts files that were never written as deleted.
+  // These prove the places, so that a purge counts files that were never written as deleted.
   for (const folder of ['submissions', 'runs']) {
     await mkdir(join(directory, folder))
     await writeFile(join(directory, folder, '.keep'), '')
@@ -49,9 +49,9 @@ export const makeBundles = async (): Promise<Bundles> => {
 }
 
 /**
- * Starts the worker on a database and waits until it listens. Its log goes nowhere, but its errors to standard error.
+ * Starts the worker on a database and waits until it listens. Discards its log, but shows its standard error.
  *
- * @param environment over what a worker on this machine needs.
+ * @param environment overrides the defaults for this machine.
  */
 export const startWorkerProcess = (
   { worker, directory }: Bundles,
@@ -65,12 +65,12 @@ export const startWorkerProcess = (
     UPLOADS_URL: `file://${directory}`,
     BUNDLES_URL: `file://${directory}`,
     STAGE: 'bench',
-    // Raised: more rows are due here than on any busy day, and the limit is not what is measured.
+    // Raised: more rows are due here than on any busy day, and this limit is not under test.
     JOB_SETTINGS: JSON.stringify(Object.fromEntries(jobs.map(({ id }) => [id, { maxRows: 1e9 }]))),
     ...environment
   })
 
-/** Starts a program that says `listens on URL` once it does. */
+/** Starts a program that prints `listens on URL` once it does. */
 const startService = async (
   program: string,
   environment: Readonly<Record<string, string>>
@@ -96,7 +96,7 @@ const startService = async (
   throw new Error(`${program} must listen, got its end`)
 }
 
-/** What a worker answers to a run. */
+/** A worker's answer to a run. */
 export interface RunAnswer {
   readonly affected: number
   readonly failed: number
@@ -118,14 +118,13 @@ export const callJob = async (url: string, id: string, parameters: object = {}):
   return JSON.parse(body) as RunAnswer
 }
 
-// After its first answer the worker looks at the tables of all jobs; ten runs outlast that.
+// After its first answer the worker checks the tables of all jobs; ten runs outlast that.
 const warmRuns = 10
 
 /**
- * Lets a worker run a job for one row, again and again, as it is at work all day: what it costs to be new is a benchmark
- * of its own.
+ * Warms a worker up by running a job for one row several times: cold starts have a benchmark of their own.
  *
- * @returns how many rows it changed.
+ * @returns the number of rows changed.
  */
 export const warmUp = async (url: string, id: string): Promise<number> => {
   let changed = 0

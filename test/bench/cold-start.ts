@@ -8,7 +8,7 @@ import type { Round } from './measurement.ts'
 
 const maxRatio = 1.5
 const askEveryMs = 2
-// A start is short: more of them cost little and steady the median.
+// Starts are short, so extra ones cost little and steady the median.
 const startsPerRound = 3
 
 const bareFastify = `
@@ -35,7 +35,7 @@ export const coldStartBenchmark: Benchmark = {
       STAGE: 'bench'
     }
     const rounds: Round[] = []
-    // One start each that does not count: the files are then in memory.
+    // Start -1 does not count: it loads the files into memory.
     for (let start = -1; start < bench.rounds * startsPerRound; start += 1) {
       const [value, reference] = await inTurns(
         Math.abs(start),
@@ -84,6 +84,6 @@ const isReady = (url: string): Promise<boolean> =>
       await response.body?.cancel()
       return response.ok
     },
-    // It does not listen yet.
+    // Not listening yet.
     () => false
   )

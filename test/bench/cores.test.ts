@@ -30,7 +30,7 @@ describe('processes kept apart', () => {
 const readCores = async (pid: number): Promise<string | undefined> =>
   /^Cpus_allowed_list:\s+(\S+)$/m.exec(await readFile(`/proc/${pid}/status`, 'utf8'))?.[1]
 
-/** A process that waits for its end. */
+/** A process that idles until disposed. */
 const startIdle = (): AsyncDisposable & { readonly pid: number } => {
   const child: ChildProcess = spawn('cat', { stdio: ['pipe', 'ignore', 'ignore'] })
   const exited = once(child, 'exit')

@@ -5,15 +5,15 @@ import { promisify } from 'node:util'
 
 const run = promisify(execFile)
 
-/** Whether `keepApart` can do its work here: on Linux, where this process may use two cores. */
+/** Whether `keepApart` works here: on Linux, with two cores available to this process. */
 export const canKeepApart = process.platform === 'linux' && availableParallelism() >= 2
 
 /**
- * Keeps two groups of processes on a core each, with those that they start meanwhile.
+ * Pins two groups of processes, with those that they start meanwhile, to a core each.
  *
  * @param groups process ids; this process may be in one of them.
- * @returns lets them run on all of this process's cores again when disposed.
- * @throws Error when this process may not use two cores, or when there is no `taskset` (of util-linux).
+ * @returns on disposal, lets them run on all of this process's cores again.
+ * @throws Error when this process may not use two cores, or when `taskset` (util-linux) is missing.
  */
 export const keepApart = async (
   groups: readonly [readonly number[], readonly number[]]
@@ -28,7 +28,7 @@ export const keepApart = async (
   return { [Symbol.asyncDispose]: () => pin(groups.flat(), before) }
 }
 
-/** The cores of a list as Linux writes it: `0-2,5` are 0, 1, 2 and 5. */
+/** Expands a core list in Linux notation: `0-2,5` is 0, 1, 2 and 5. */
 export const expandCores = (list: string): number[] =>
   list.split(',').flatMap((part) => {
     const [first, last = first] = part.split('-').map(Number) as [number, number?]
@@ -40,7 +40,7 @@ const readCores = async (pid: number): Promise<string> => {
   return stdout.slice(stdout.lastIndexOf(':') + 1).trim()
 }
 
-/** With all their threads. A process that has ended needs no core. */
+/** Includes all their threads; ignores processes that have ended. */
 const pin = async (pids: readonly number[], cores: string): Promise<void> => {
   for (const pid of pids) {
     await run('taskset', ['--all-tasks', '--cpu-list', '--pid', cores, String(pid)]).catch(

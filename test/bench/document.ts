@@ -3,12 +3,12 @@ import type { Machine } from './machine.ts'
 import type { Finding } from './measurement.ts'
 import { columns, describeFinding } from './report.ts'
 
-/** What a run is described by, besides its findings. */
+/** Describes a run, apart from its findings. */
 export interface Run {
   readonly machine: Machine
   readonly rounds: number
   readonly seed: number
-  /** By `benchmark: finding`, or benchmark: why a goal stays missed. */
+  /** Why goals stay missed, by `benchmark: finding` or by benchmark. */
   readonly reasons: Readonly<Record<string, string>>
 }
 
@@ -67,7 +67,7 @@ ${missed.length === 0 ? 'Nothing.' : renderMissed(missed, reasons)}
 `
 }
 
-/** A line for each reason, with all that it explains. */
+/** One line per reason, with the findings it explains. */
 const renderMissed = (missed: readonly Finding[], reasons: Run['reasons']): string => {
   const explained = Map.groupBy(
     missed,

@@ -12,12 +12,12 @@ const jobCount = 5_000
 const maxLag = 2_000
 const parent = 'projects/bench/locations/australia-southeast1'
 const invoker = 'caller@bench.iam.gserviceaccount.com'
-// Time enough to make the jobs before they are due.
+// Enough time to create the jobs before they are due.
 const headStartMs = 5_000
 
 /**
- * As many jobs as a region may have, all due in one minute, with tokens, through the front: how late each request
- * reaches the service, counted from its tick. And a list of them all.
+ * How late each request reaches the service, counted from its tick, when as many jobs as a region may have are all due
+ * in one minute, with tokens, through the front. Also lists them all.
  */
 export const emulatorLagBenchmark: Benchmark = {
   name: 'emulator-lag',
@@ -73,7 +73,7 @@ const measureLag = async (count: number): Promise<{ lag: number; list: number }>
   }
 }
 
-/** The machine's clock, put forward to just before a minute: nobody has to wait for one. */
+/** The machine's clock, moved forward to just before a full minute, to avoid the wait. */
 const createShiftedClock = (): { clock: Clock; shift: number } => {
   const real = createRealClock()
   const minute = 60_000

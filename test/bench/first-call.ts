@@ -12,7 +12,7 @@ import type { Measurement } from './measurement.ts'
 const maxMs = 1_000
 const parent = 'projects/bench/locations/australia-southeast1'
 
-/** From the making of a client to its first answer, where a client that is told no transport hangs for seconds. */
+/** Time from creating a client to its first answer; a client that is told no transport hangs for seconds. */
 export const firstCallBenchmark: Benchmark = {
   name: 'first-call',
   title: "First call of Google's clients to an emulator that has just started",

@@ -10,8 +10,8 @@ import { medianOf } from './statistics.ts'
 const maxGrowth = 1.15
 
 /**
- * The same due rows among ten times as many live ones. What a job costs must follow its work, not the table; but what it
- * changes lies further apart in a larger one, for the one statement too.
+ * The same due rows among ten times as many live ones. A job's cost must follow its work, not the table; but in a
+ * larger table the changed rows lie further apart, for the one statement too.
  */
 export const growthBenchmark: Benchmark = {
   name: 'growth',

@@ -12,7 +12,7 @@ import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
 import { medianOf, percentileOf } from './statistics.ts'
 
-/** What users of the same tables feel of each job. */
+/** How each job affects users of the same tables. */
 export const harmBenchmark: Benchmark = {
   name: 'harm',
   title: 'A steady load on the same tables during each job, beside the load during the one SQL statement',
@@ -30,14 +30,14 @@ export const harmBenchmark: Benchmark = {
   }
 }
 
-// For CI the longest one. It is over too soon for its p99 to be judged, but not for its longest wait.
+// CI runs only the longest job. It ends too soon to judge its p99, but not its longest wait.
 const smallIds: readonly JobId[] = ['purge-expired-submissions']
 const maxWait = 100
-// The deletes are over so soon that few statements of the load meet them: three times the rows give the p99 a meaning.
+// The deletes end so soon that few of the load's statements overlap them: three times the rows make the p99 meaningful.
 const scaleOf = (id: JobId): number => (id in deletions ? 3 : 1)
 const idleMs = 500
 
-/** Milliseconds that the load's statements took alone, and while something was at work. */
+/** Milliseconds that the load's statements took, alone and during the work. */
 interface Latencies {
   readonly idle: readonly number[]
   readonly during: readonly number[]
@@ -47,7 +47,7 @@ interface Latencies {
 interface Pair {
   readonly ours: Latencies
   readonly theirs: Latencies
-  /** Of the job; milliseconds. */
+  /** Of the job, in milliseconds. */
   readonly longestBatch: number
 }
 
@@ -63,7 +63,7 @@ const measureHarm = async (
   for (let round = 0; round < bench.rounds; round += 1) {
     const seed = bench.seed + round
     const original = await server.create('harm_seed', (sql) => seeds[id](sql, amounts, seed))
-    // One flush that takes long is the p99 of a whole run.
+    // A single slow flush decides the p99 of a whole run.
     for (let turn = 0; turn < pairsARound(bench); turn += 1) {
       const pair = await measurePair(server, bundles, original, id, bench.seed + pairs.length)
       pairs.push(pair)
@@ -135,10 +135,10 @@ const measurePair = async (
 }
 
 /**
- * The load's latencies alone, and while something is at work. Load and work have a core each: else what the load waits
- * for is the processor, which in production no worker takes from a database or an application.
+ * Measures the load's latencies, alone and during the work. Load and work have a core each: otherwise the load waits
+ * for the processor, which in production no worker takes from a database or an application.
  *
- * @param atWork the processes that work, besides their connections.
+ * @param atWork processes that do the work, apart from their backends.
  */
 const observe = async (
   { url, sql }: BenchDatabase,

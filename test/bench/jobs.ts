@@ -16,8 +16,8 @@ import { seeds } from './seed.ts'
 import { statements } from './statements.ts'
 
 /**
- * Each job at full size over HTTP, beside the one statement that does the same. Where rows have stored files, the
- * reference first deletes these, as many at a time as the worker does.
+ * Runs each job at full size over HTTP, beside the one statement that does the same. Where rows have stored files, the
+ * reference deletes these first, with the worker's concurrency.
  */
 export const jobsBenchmark: Benchmark = {
   name: 'jobs',
@@ -31,7 +31,7 @@ export const jobsBenchmark: Benchmark = {
   }
 }
 
-/** Rows of a job that are due, at full size. */
+/** How many rows of a job are due at full size. */
 export const dueRowsOf = (id: JobId): number => dueRows[id] ?? 100_000
 
 const dueRows: Readonly<Partial<Record<JobId, number>>> = {
@@ -51,7 +51,7 @@ const measureJob = async (
   bundles: Bundles,
   id: JobId
 ): Promise<Measurement> => {
-  // Not less: below this the beginning and the end of a run weigh more than its rows.
+  // No smaller: below this, the start and end of a run outweigh its rows.
   const scale = bench.isSmall ? 0.5 : 1
   const amounts = { due: dueRowsOf(id) * scale, live: 100_000 * scale }
   const rounds: Round[] = []
@@ -60,7 +60,7 @@ const measureJob = async (
   for (let round = 0; round < count; round += 1) {
     const original = await server.create('jobs_seed', (sql) => seeds[id](sql, amounts, bench.seed + round))
     const sides = sidesOf(server, bundles, original, id, amounts.due)
-    // Pairs of rows without files take two seconds, and slow phases of the machine last for some.
+    // A pair without files takes two seconds, and slow phases of the machine last a few.
     const pairs = pairsARound(bench) * (hasFiles.has(id) ? 1 : 3)
     for (let pair = 0; pair < pairs; pair += 1) {
       const [value, reference] = await inTurns(rounds.length, ...sides)
@@ -119,8 +119,8 @@ const timeWorker = async (
 }
 
 /**
- * Keeps a process that deletes files and PostgreSQL on a core each: in production they are on different machines, where
- * neither waits for the other's processor. A worker without files waits for PostgreSQL, which needs both cores.
+ * Pins PostgreSQL and a process that deletes files to a core each: in production they run on different machines and
+ * never compete for a processor. A worker without files waits for PostgreSQL, which needs both cores.
  */
 const keepFrom = async (server: BenchServer, pid: number, id: JobId): Promise<AsyncDisposable | undefined> =>
   isKeptApart(id) ? keepApart([await server.processes(), [pid]]) : undefined
@@ -137,7 +137,7 @@ export const timeRun = async ({ url }: ServiceProcess, id: JobId, due: number): 
   return duration
 }
 
-/** Planned once before, so that the connection has read all that it needs of the catalogs. */
+/** Plans the statement once first, so that the connection has cached the catalogs it needs. */
 export const timeStatement = async ({ sql }: BenchDatabase, id: JobId, due: number): Promise<number> => {
   await sql.unsafe(`explain ${statements[id]}`)
   const [duration, { count }] = await time(async () => sql.unsafe(statements[id]))

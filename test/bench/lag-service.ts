@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-// The service that 5,000 jobs call, a process of its own as it is anywhere: it notes when each call arrives.
+// The service that 5,000 jobs call, in its own process as anywhere: it records when each call arrives.
 const count = Number(process.argv[2])
 const arrivals: [instant: number, scheduleTime: string][] = []
 

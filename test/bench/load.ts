@@ -4,19 +4,19 @@ import type { JobId } from '../../jobs/index.ts'
 import { dueBefore, insertAt, mapDeletions } from '../jobs/deletions.ts'
 import { makeRandom } from '../worker/random.ts'
 
-/** What users of the application do on one table: small reads and writes of live rows, and new ones. */
+/** What the application's users do on one table: small reads and writes of live rows, and inserts. */
 export interface Users {
-  /** Live rows that are read and changed, as text. */
+  /** SQL: keys, as text, of live rows to read and change. */
   readonly keys: string
   readonly read: string
   readonly change: string
-  /** Adds a row; without parameters. */
+  /** Adds a row; takes no parameters. */
   readonly add: string
 }
 
-/** A steady load that can be asked how long its statements took. */
+/** A steady load that reports how long its statements took. */
 export interface Load {
-  /** Milliseconds of each statement that was due or under way between two instants of `performance.now()`. */
+  /** Milliseconds of each statement due or under way between two instants of `performance.now()`. */
   latencies(from: number, to: number): number[]
   stop(): Promise<void>
 }
@@ -26,8 +26,7 @@ const connections = 4
 const everyMs = 2
 
 /**
- * Starts a load. A statement's time counts from the moment at which it was due, so that the wait behind a slow one
- * counts too.
+ * Starts a load. A statement's latency counts from the moment it was due, and so includes the wait behind a slow one.
  */
 export const startLoad = async (url: string, users: Users, seed: number): Promise<Load> => {
   const sql = postgres(url, { max: connections, onnotice: () => {} })

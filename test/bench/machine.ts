@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { cpus, platform, release, totalmem } from 'node:os'
 
-/** Where and of what a run was measured. */
+/** The machine and software measured. */
 export interface Machine {
   readonly cpu: string
   readonly cores: number
@@ -9,7 +9,7 @@ export interface Machine {
   readonly system: string
   readonly node: string
   readonly postgres: string
-  /** RFC 3339, a day. */
+  /** An RFC 3339 date. */
   readonly date: string
   readonly commit: string
 }
@@ -33,7 +33,7 @@ const findCommit = (): string => {
     const isChanged = git('status', '--porcelain', '--untracked-files=no') !== ''
     return `${git('rev-parse', '--short', 'HEAD')}${isChanged ? ' with changes' : ''}`
   } catch {
-    // An archive of the sources has no history.
+    // A source archive has no history.
     return 'unknown'
   }
 }

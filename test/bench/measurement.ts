@@ -1,18 +1,18 @@
 import { medianOf } from './statistics.ts'
 
-/** What a measurement is held against: the score at most, or at least, this. */
+/** The highest, or lowest, score that meets the goal. */
 export type Goal = { readonly atMost: number } | { readonly atLeast: number }
 
-/** What was measured in the rounds of a run, one thing of one benchmark. */
+/** One quantity of one benchmark, measured in the rounds of a run. */
 export interface Measurement {
   readonly what: string
   readonly unit: 'ms' | 'MB' | 's' | 'reads' | '×'
-  /** What is compared with: `one statement`; none where the value itself is judged. */
+  /** The reference's name: `one statement`; undefined if the value itself is judged. */
   readonly reference?: string
   readonly rounds: readonly Round[]
-  /** Of the ratio of value and reference, or of the value where there is no reference. */
+  /** For the ratio of value to reference, or for the value if there is no reference. */
   readonly goal?: Goal
-  /** What a reader has to know to read the numbers right. */
+  /** What a reader must know to interpret the numbers. */
   readonly remark?: string
 }
 
@@ -29,9 +29,9 @@ export interface Finding extends Measurement {
   readonly value: number
   /** Median of the reference. */
   readonly referenceValue?: number
-  /** Median of the rounds' ratios, or the value where there is no reference. */
+  /** Median of the rounds' ratios, or the value if there is no reference. */
   readonly score: number
-  /** `missed by far`: over twice a goal, which no noise of a machine explains. */
+  /** `missed by far`: over twice a goal, more than the machine's noise explains. */
   readonly verdict: 'met' | 'missed' | 'missed by far' | 'no goal'
 }
 

@@ -6,10 +6,10 @@ import { callJob, makeBundles, startWorkerProcess } from './bundled-worker.ts'
 import type { Measurement } from './measurement.ts'
 import { seeds } from './seed.ts'
 
-// test/worker/plans.test.ts looks at 10,000, with each run of the tests: the small form has nothing to add.
+// test/worker/plans.test.ts covers 10,000 in every test run, so the small form has nothing to add.
 const rowCounts = [100_000, 1_000_000]
 
-/** How often the statements of a job read a whole table, as PostgreSQL itself counts it. */
+/** How often a job's statements read a whole table, as counted by PostgreSQL. */
 export const plansBenchmark: Benchmark = {
   name: 'plans',
   title: 'Reads of a whole table during a run, for each of its batches',
@@ -43,21 +43,21 @@ export const plansBenchmark: Benchmark = {
   }
 }
 
-/** A tenth of the rows is due. */
+/** One due row per ten live ones. */
 export const amountsOf = (rows: number) => ({ due: rows / 10, live: rows })
 
-/** Enough to tell a table that is read with each batch from one that is read once a run, to count the due rows. */
+/** Enough to tell a table read with each batch from one read once a run, to count the due rows. */
 export const batchesOfRun = 5
 
-/** Three reads a run pass: the count of the due rows, and looks for what is left. One with each batch is twice as many. */
+/** Allows three reads a run: to count the due rows and to check for remaining ones. One per batch is twice as many. */
 export const maxReadsOfBatch = 0.7
 
-/** Reads of the table that is read most, for each batch. */
+/** Reads per batch of the most-read table. */
 export const readsOfBatch = (reads: Readonly<Record<string, number>>): number =>
   Math.max(0, ...Object.values(reads)) / batchesOfRun
 
 /**
- * How often sequential scans read each of a job's tables during `work`. Tables that they do not read are left out, and
+ * How often sequential scans read each of a job's tables during `work`. Leaves out tables that they do not read, and
  * those with fewer rows than `rowsOfBatch`, which are best read as a whole.
  */
 export const countWholeReads = async (
@@ -110,8 +110,8 @@ export const countEntries = async (
 const tablesOf = (id: JobId): readonly string[] => Object.keys(jobs.find((job) => job.id === id)!.tables)
 
 /**
- * How many rows of each table sequential scans have read, and all scans together. An index scan counts by the entries that
- * it reads: an index-only scan, which the planner sometimes prefers, fetches no row.
+ * Rows of each table read by sequential scans, and by all scans together. An index scan counts the entries that it
+ * reads: an index-only scan, which the planner sometimes prefers, fetches no row.
  */
 const readCounts = async (sql: Sql, tables: readonly string[]) => {
   await settleStatistics(sql)
@@ -124,7 +124,7 @@ const readCounts = async (sql: Sql, tables: readonly string[]) => {
   return new Map(rows.map(({ table, ...counts }) => [table, counts]))
 }
 
-/** This connection flushes its statistics now, the worker's do so when they end. */
+/** Flushes this connection's statistics; ending the worker's flushes theirs. */
 const settleStatistics = async (sql: Sql): Promise<void> => {
   await sql`select pg_stat_force_next_flush()`
   await endWorkerSessions(sql, 10_000)

@@ -2,7 +2,7 @@ import { declareOn, openEngine, whyNoEngine } from '../infra/engine.ts'
 import { inTurns, time, type Benchmark } from './benchmark.ts'
 import type { Round } from './measurement.ts'
 
-/** A preview of a stage on the real engine, with the suite's own provider: what the program itself costs. */
+/** A preview of a stage on the real engine, with the suite's own provider: the cost of the program itself. */
 export const previewBenchmark: Benchmark = {
   name: 'preview',
   title: 'pulumi preview of a stage, beside the preview of an empty program',

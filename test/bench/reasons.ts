@@ -4,7 +4,7 @@ const harmOfPurges =
   'files, PostgreSQL and the load. With pages of 2,000 rows (5,000 before) it is 6 to 9 ms on the machine of 30 November, ' +
   'and the longest wait of the purge 42 ms, before 166.'
 
-/** Why goals stay missed, by `benchmark: finding` or by benchmark: stands in docs/benchmarks.md where they are. */
+/** Why goals stay missed, by `benchmark: finding` or by benchmark; printed in docs/benchmarks.md. */
 export const reasons: Readonly<Record<string, string>> = {
   jobs:
     'the batches of a delete take less than the one statement; besides, a run counts its due rows and looks for the end of ' +

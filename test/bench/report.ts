@@ -1,7 +1,7 @@
 import Table from 'cli-table3'
 import type { Finding, Goal } from './measurement.ts'
 
-/** The columns of a finding, as text: the same on the terminal and in the document. */
+/** The column titles of a finding, the same on the terminal and in the document. */
 export const columns = ['what', 'ours', 'beside', 'ratio', 'goal', 'verdict', ''] as const
 
 /** A finding as the texts of its columns. */
@@ -17,7 +17,7 @@ export const describeFinding = (finding: Finding): string[] => [
   finding.remark ?? ''
 ]
 
-/** The table for people, a line a finding. */
+/** The terminal's table, one line per finding. */
 export const renderTable = (findings: readonly Finding[]): string => {
   const table = new Table({ head: [...columns], style: { head: [], border: [] } })
   for (const finding of findings) table.push(describeFinding(finding))
@@ -26,7 +26,7 @@ export const renderTable = (findings: readonly Finding[]): string => {
   return `${table.toString()}\n${met} of ${judged.length} goals met\n`
 }
 
-/** The median of the rounds' ratios, and the least and the greatest of them. */
+/** The median, minimum and maximum of the rounds' ratios. */
 const describeRatio = ({ rounds, score }: Finding): string => {
   const ratios = rounds.map(({ value, reference }) => value / (reference ?? Number.NaN))
   const range = `${Math.min(...ratios).toFixed(2)}–${Math.max(...ratios).toFixed(2)}`

@@ -2,7 +2,7 @@ import type { Bench, Benchmark } from './benchmark.ts'
 import { startBenchServer, type BenchServer } from './bench-server.ts'
 import { judge, type Finding } from './measurement.ts'
 
-/** Runs benchmarks one after the other, on one PostgreSQL that ends with them. */
+/** Runs benchmarks one after another on one PostgreSQL, which stops at the end. */
 export const runBenchmarks = async (
   benchmarks: readonly Benchmark[],
   options: Omit<Bench, 'openServer'>

@@ -5,18 +5,18 @@ import pLimit from 'p-limit'
 import type { Sql } from 'postgres'
 import { openStoredFiles } from '../../worker/stored-files.ts'
 
-/** The stored files of submissions that are due, in a folder of their own. */
+/** The stored files of due submissions, in a folder of their own. */
 export interface SeededFiles extends AsyncDisposable {
   /** Where a worker finds them. */
   readonly environment: { readonly UPLOADS_URL: string; readonly BUNDLES_URL: string }
-  /** Deletes all of them as the worker does, as many at a time: what no statement can do. */
+  /** Deletes all of them with the worker's concurrency, which no SQL statement can do. */
   deleteAll(): Promise<void>
 }
 
 // As many submissions as the worker has under way: three groups.
 const atOnce = 150
 
-/** Writes them: one for an upload, one for each run. */
+/** Writes one file for each upload and one for each run. */
 export const writeSeededFiles = async (sql: Sql, parent: string): Promise<SeededFiles> => {
   const directory = await mkdtemp(join(parent, 'files-'))
   const rows = await sql<{ file: string; runs: string[] }[]>`
@@ -40,7 +40,7 @@ export const writeSeededFiles = async (sql: Sql, parent: string): Promise<Seeded
     await mkdir(dirname(path), { recursive: true })
     await writeFile(path, '{}')
   }
-  // They prove the places.
+  // These prove the places.
   await Promise.all(['submissions/.keep', 'runs/.keep'].map(write))
   await forEach(stored, async ({ file, runs }) => {
     if (file !== '') await write(file)

@@ -2,7 +2,7 @@ import type { Sql } from 'postgres'
 import type { JobId } from '../../jobs/index.ts'
 import { insertAt, mapDeletions, uuid } from '../jobs/deletions.ts'
 
-/** How many rows a benchmark starts from. */
+/** How many rows a benchmark starts with. */
 export interface Amounts {
   readonly due: number
   readonly live: number
@@ -12,8 +12,8 @@ export interface Amounts {
 export type Seed = (sql: Sql, amounts: Amounts, seed: number) => Promise<void>
 
 /**
- * Rows for each job, as an application leaves them: in the order of their times with a day's disorder, the due ones
- * first since they are older. Of the submissions a third has its content inline, a third an upload, a third a run.
+ * Rows for each job as an application leaves them: ordered by time to within a day, the due ones first since they are
+ * older. A third of the submissions have inline content, a third an upload, a third a run.
  */
 export const seeds: Readonly<Record<JobId, Seed>> = {
   ...mapDeletions((deletion): Seed => {
@@ -38,7 +38,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
         'n % 3 = 1'
       ),
       insertRunsOf("s.name like 'Submission %2'"),
-      // A hundredth could not be purged, and is the other job's.
+      // 1 % could not be purged and belong to the other job.
       insertSubmissions(oldTimes(Math.ceil((due + live) / 100), "interval '1 day'"), 'true', 'Refused'),
       `${insertRetries("now() + interval '1 hour' + random() * interval '6 hours'")}
        from submissions_submission s
@@ -46,7 +46,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
        and s.id not in (select submission_id from submissions_purgeretry)`
     ),
 
-  // Submissions whose files the purge could not delete. All that fail in one run are due again at the same instant.
+  // Submissions whose files the purge could not delete. All failures of one run are due again at the same instant.
   'process-purge-retries': (sql, { due, live }, seed) =>
     insert(
       sql,
@@ -69,14 +69,14 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
     insert(
       sql,
       seed,
-      // Beside the finished runs, a hundredth is at work: their number follows the users, not the years.
+      // Besides the finished runs a few are active: their number grows with the users, not the years.
       `${insertRuns('null', "'SUCCEEDED'", "now() - interval '1 day'")}
        from generate_series(1, ${Math.max(live - activeRuns, 0)}) n`,
       `${insertRuns('null', "'RUNNING'", "now() - random() * interval '10 minutes'")}
        from generate_series(1, ${Math.min(live, activeRuns)}) n`,
       `${insertRuns('null', "'RUNNING'", "now() - interval '31 minutes' - random() * interval '1 day'")}
        from generate_series(1, ${due}) n`,
-      // None names an execution: to ask Cloud Run about one would measure Cloud Run.
+      // None names an execution: asking Cloud Run about it would measure Cloud Run.
       `insert into validations_validationsteprun (step_order, status, started_at, output, validation_run_id)
        select 1, status, started_at, '{}', id
        from validations_validationrun
@@ -88,7 +88,7 @@ export const seeds: Readonly<Record<JobId, Seed>> = {
 export const addStoredSubmissions = (sql: Sql, count: number, seed: number): Promise<void> =>
   insert(sql, seed, insertSubmissions(oldTimes(count, "interval '1 second'"), 'true'))
 
-/** Adds expired submissions that hold their contents themselves. */
+/** Adds expired submissions with inline content. */
 export const addLargeSubmissions = (sql: Sql, count: number, bytes: number, seed: number): Promise<void> =>
   insert(
     sql,
@@ -109,7 +109,7 @@ const times = (count: number, begin: string): string => `
   select n, ${begin} + n * interval '30 days' / ${Math.max(count, 1)} + random() * interval '1 day' as at
   from generate_series(0, ${count - 1}) n`
 
-/** @param isUpload SQL of the number: which ones have a file in place of the content. */
+/** @param isUpload SQL predicate over `n`: rows with a file in place of content. */
 const insertSubmissions = (rows: string, isUpload: string, name = 'Submission'): string => `
   insert into submissions_submission
     (id, created, modified, name, content, input_file, file_type, original_filename, size_bytes, checksum_sha256, metadata,
@@ -121,7 +121,7 @@ const insertSubmissions = (rows: string, isUpload: string, name = 'Submission'):
     1, 1 + n % 20, 1 + n % 50, 1
   from (select n, at, ${uuid} as id from (${rows}) times) rows`
 
-// The error is as long as a storage's client makes it.
+// As long as a storage client's error.
 const insertRetries = (nextRetryAt: string): string => `
   insert into submissions_purgeretry
     (created_at, last_attempt_at, next_retry_at, attempt_count, last_error, submission_id)
@@ -129,8 +129,8 @@ const insertRetries = (nextRetryAt: string): string => `
     repeat('503 DELETE https://storage.example.com: the service is unavailable. ', 6), id`
 
 /**
- * A finished run, whose bundle is stored, for each of some submissions that has none. No `not exists`: the tables have
- * no statistics yet, and a nested loop would read all added rows again for each.
+ * A finished run with a stored bundle for each of the given submissions that has no run. Avoids `not exists`: the
+ * tables have no statistics yet, and a nested loop would reread all added rows for each.
  */
 const insertRunsOf = (submissions: string): string => `
   ${insertRuns('s.id', "'SUCCEEDED'", "now() - interval '1 day'")}

@@ -2,8 +2,8 @@ import type { JobId } from '../../jobs/index.ts'
 import { dueBefore, mapDeletions } from '../jobs/deletions.ts'
 
 /**
- * The limit: for each job, the one SQL statement that does the same to the same rows, without batches, a ledger or a
- * lease. What a worker can do at best.
+ * The lower bound: for each job, the one SQL statement that does the same to the same rows, without batches, a ledger
+ * or a lease.
  */
 export const statements: Readonly<Record<JobId, string>> = {
   ...mapDeletions(

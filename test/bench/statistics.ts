@@ -1,7 +1,7 @@
 /**
- * The middle of some numbers; of an even count the mean of the two in the middle.
+ * The median; for an even count, the mean of the two middle values.
  *
- * @throws RangeError when there is none.
+ * @throws RangeError when there are no values.
  */
 export const medianOf = (values: readonly number[]): number => {
   if (values.length === 0) throw new RangeError('a median needs at least 1 value, got none')
@@ -11,9 +11,9 @@ export const medianOf = (values: readonly number[]): number => {
 }
 
 /**
- * The smallest value that at least a share of the values does not exceed (nearest rank): 0.99 for the p99.
+ * The smallest value that at least a share of the values do not exceed (nearest rank): 0.99 for the p99.
  *
- * @throws RangeError when there is no value.
+ * @throws RangeError when there are no values.
  */
 export const percentileOf = (values: readonly number[], share: number): number => {
   if (values.length === 0) throw new RangeError('a percentile needs at least 1 value, got none')

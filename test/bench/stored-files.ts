@@ -11,7 +11,7 @@ const bucket = 'bench-files'
 const kept = 2
 const id = 'purge-expired-submissions'
 
-/** A purge whose time is the storage's: 20 ms a deletion, as Cloud Storage takes. */
+/** A purge dominated by the storage: 20 ms per deletion, as in Cloud Storage. */
 export const storedFilesBenchmark: Benchmark = {
   name: 'stored-files',
   title: 'A purge of stored files at 20 ms a deletion, beside what 32 at a time allow',

@@ -16,7 +16,7 @@ interface Call {
   readonly body: unknown
 }
 
-/** Passes everything on to a server and keeps what was asked, without the format of the answer: `alt`, `$alt`. */
+/** Forwards requests to a server and records them without the query: `alt` and `$alt` only set the format. */
 const record = async (target: string): Promise<{ url: string; calls: Call[] } & AsyncDisposable> => {
   const calls: Call[] = []
   const server = createServer((incoming, outgoing) => {
@@ -80,7 +80,7 @@ const actions = [
 const isInstalled = spawnSync('sh', ['-c', 'command -v gcloud']).status === 0
 
 describe.each(actions)('$action', ({ action, ours, calls }) => {
-  /** Records what somebody asks of a Cloud Scheduler with the jobs of dev. */
+  /** Records the calls that `ask` makes to a Cloud Scheduler with dev's jobs. */
   const listen = async (ask: (url: string) => Promise<unknown>): Promise<Call[]> => {
     await using google = await startGoogle(['dev'], { deliverer: createFakeDeliverer() })
     await using recorder = await record(google.schedulerUrl)

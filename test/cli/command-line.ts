@@ -1,18 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { runCommandLine, type Shell } from '../../cli/commands.ts'
 
-/** What a command line did. */
+/** The outcome of a command line. */
 export interface Result {
   readonly code: number
   readonly out: string
   readonly err: string
-  /** What it asked. */
+  /** Its prompts. */
   readonly questions: readonly string[]
-  /** Of a command line with --json. */
+  /** The parsed output with --json. */
   readonly json: () => unknown
 }
 
-/** Runs a command line in this process, on the real clock, as in a pipe; `changes` is what a test changes. */
+/** Runs a command line in this process, on the real clock, as in a pipe; `changes` overrides the shell. */
 export const run = async (
   words: readonly string[],
   { answer, ...changes }: Partial<Shell> & { readonly answer?: string } = {}

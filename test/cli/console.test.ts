@@ -311,7 +311,7 @@ describe('a month of 14,000 calls', () => {
     })
     const countReads = (): number => front.asked.filter(({ path }) => path.endsWith('/entries:list')).length
 
-    // The page begins with a week.
+    // The page starts with one week.
     await console.read('/api/week')
     const ofWeek = countReads()
     expect(ofWeek).toBeLessThan(15)
@@ -323,7 +323,7 @@ describe('a month of 14,000 calls', () => {
     const month = `from=${new Date(clock.at - 30 * 86_400_000).toISOString()}`
     expect((await console.read(`/api/attempts?${month}`)).body).toMatchObject({ total: calls })
     expect((await console.read(`/api/runs?${month}`)).body).toMatchObject({ total: calls })
-    // 28,000 lines of Cloud Scheduler and 14,000 of the worker, a thousand a read, and a partial page at each seam.
+    // 28,000 lines of Cloud Scheduler and 14,000 of the worker, a thousand per read, and a partial page at each seam.
     expect(countReads()).toBeLessThanOrEqual(28 + 14 + 4)
 
     const before = countReads()

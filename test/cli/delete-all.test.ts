@@ -143,7 +143,7 @@ describe.skipIf(reason)(`delete-all on the real engine${reason ? ` (skipped: ${r
     expect([...engine.google.resources.keys()].toSorted()).toEqual(
       before.filter((id) => !isJobOfDev(id)).toSorted()
     )
-    // What is deleted through Pulumi is not deleted a second time.
+    // Jobs deleted through Pulumi are not deleted a second time.
     expect(listNames(google)).toEqual(namesOf('dev'))
   })
 

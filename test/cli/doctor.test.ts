@@ -31,7 +31,7 @@ import {
 type Google = Awaited<ReturnType<typeof startGoogle>>
 type Rest = Awaited<ReturnType<typeof startGoogleRest>>
 
-/** Examines dev, deployed and sound but for what a test breaks. */
+/** Examines dev, deployed and sound except for what a test breaks. */
 const examineDev = async (
   breaking: (google: Google, answers: Answers, paths: Rest['paths']) => Promise<void> | void = () =>
     undefined,
@@ -523,7 +523,7 @@ it('only warns of a failure after which a call went well', async () => {
   ])
 })
 
-/** Runs the job by hand. Its attempt ends some turns of the event loop later: another thread signs its token. */
+/** Runs the job by hand. The attempt ends some event-loop turns later: another thread signs its token. */
 const runToTheEnd = async (google: Google): Promise<void> => {
   google.jobs.run(pathOf(job))
   const isUnderWay = () =>
@@ -594,7 +594,7 @@ it('says of the local system what has no counterpart there', async () => {
   const { code, out } = await run(['doctor', '--stage', 'local', '--url', google.schedulerUrl], {
     isForPeople: true
   })
-  // This one has no worker, and that comes first.
+  // No worker here; that finding comes first.
   expect(code).toBe(1)
   expect(out).toMatch(/^1 thing needs a person\nfail {2}database {4}the worker does not answer {2}→ see that/)
   expect(out).toMatch(/^skip {2}accounts {4}not applicable: there is no IAM on this machine$/m)

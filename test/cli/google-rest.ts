@@ -3,10 +3,10 @@ import type { AddressInfo } from 'node:net'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
 import { project, region, urlOf } from './stages.ts'
 
-/** What the server answers, by path; a test changes it. */
+/** The server's answers by path; tests change them. */
 export type Answers = Record<string, { readonly status: number; readonly body: unknown }>
 
-/** The parts of Cloud Run's API, IAM's and Cloud Storage's that the doctor reads, as a deployed stage would answer. */
+/** Serves the parts of the Cloud Run, IAM and Cloud Storage APIs that the doctor reads, as for a deployed stage. */
 export const startGoogleRest = async (
   stage: string
 ): Promise<{ url: string; answers: Answers; paths: ReturnType<typeof pathsOf> } & AsyncDisposable> => {
@@ -59,7 +59,7 @@ const pathsOf = (stage: string) => {
 const listingPath = (bucket: string, prefix: string): string =>
   `/storage/v1/b/${bucket}/o?prefix=${encodeURIComponent(prefix)}&maxResults=1&fields=kind%2Citems%2Fname`
 
-/** The service as the API shows one: `urls` has both forms of its address. */
+/** The service as the API returns it: `urls` has both forms of its address. */
 export const describeService = (stage: string, changes: object = {}) => {
   const { service } = readDeclaration(stage)
   const { name } = service

@@ -18,7 +18,7 @@ interface Ending {
   readonly err: string
 }
 
-/** The program as a process, with nobody logged in; `watch` sees what it writes to stderr. */
+/** Runs the program as a process, with nobody logged in; `watch` sees its stderr. */
 const start = async (
   words: readonly string[],
   watch: (err: string, child: ChildProcess) => void = () => undefined
@@ -29,7 +29,7 @@ const start = async (
     ['--disable-warning=ExperimentalWarning', '--disable-warning=MetadataLookupWarning', main, ...words],
     {
       stdio: ['ignore', 'pipe', 'pipe'],
-      // The metadata server is not asked: on one of Google's machines it would log in by itself.
+      // Skips the metadata server, which on Google's machines would log the program in.
       env: { PATH: process.env.PATH, HOME: home, METADATA_SERVER_DETECTION: 'none' }
     }
   )
@@ -201,7 +201,7 @@ it('--help tells what there is, and is no failure', async () => {
 })
 
 it('Ctrl-C during a dry run deletes the job that was made for it, also when npm passes it on a second time', async () => {
-  // Answers only when nobody waits any more.
+  // Answers only once nobody is waiting.
   const late = (delivery: Delivery) =>
     new Promise<Answer>((resolve) => {
       delivery.deadline.addEventListener('abort', () => resolve({ kind: 'deadline exceeded' }))

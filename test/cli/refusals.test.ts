@@ -6,7 +6,7 @@ import { createFakeDeliverer } from '../emulator/harness.ts'
 import { run } from './command-line.ts'
 import { endpointsOf, parent, pathOf, startGoogle } from './stages.ts'
 
-/** The emulator's clock, and waits that take no time but count. */
+/** The emulator's clock plus all sleeps, which return at once. */
 const clockOf = (emulator: Emulator) => {
   let waited = 0
   return {

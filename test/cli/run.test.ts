@@ -8,7 +8,7 @@ import { createFolder, startLocal } from '../local/local-process.ts'
 import { run } from './command-line.ts'
 import { endpointsOf, playWorker, say, startGoogle } from './stages.ts'
 
-// The whole local system: what the commands wait for is what the real worker writes.
+// The whole local system: the commands wait for lines that the real worker writes.
 const local = await startLocal(await createFolder())
 const { schedulerUrl, databaseUrl, project, region } = local.addresses
 const sql = postgres(databaseUrl, { max: 2 })
@@ -146,7 +146,7 @@ describe('run', () => {
   })
 
   it('a run that is skipped, since another is under way, is a failure', async () => {
-    // The ledger says that a run is under way: the worker believes it as long as the lease holds.
+    // The ledger has a run under way, which the worker respects as long as its lease holds.
     await sql`
       insert into scheduled_jobs.run (id, job, attempt, dry_run, parameters, state, revision, started_at, lease_expires_at)
       values (gen_random_uuid(), 'clear-sessions', 1, false, '{}', 'running', 'test', now(), now() + interval '1 minute')`
@@ -161,7 +161,7 @@ describe('run', () => {
   })
 
   it('two runs by hand at one time are told apart by their parameters', async () => {
-    // A dry run blocks no other run, so both are made.
+    // A dry run blocks no other run, so both run.
     const results = await Promise.all([
       run(['run', 'cleanup-idempotency-keys', ...at, '--dry-run', '--json']),
       run(['run', 'cleanup-idempotency-keys', ...at, '--wait', '--json'])
@@ -283,11 +283,11 @@ describe('history and logs', () => {
 it('a run that is not heard of in time is a failure that says where to look', async () => {
   const started = Date.now()
   const clock = {
-    // Each look takes a minute of this clock.
+    // Each poll takes a minute on this clock.
     now: () => new Date(started + (Date.now() - started) * 60_000),
     sleep: (_: number, signal: AbortSignal) => sleep(1, undefined, { signal })
   }
-  // Its first batch waits for the table.
+  // The first batch waits for the table.
   await sql.begin(async (lock) => {
     await lock`lock table django_session in access exclusive mode`
     const { code, json } = await run(['run', 'clear-sessions', ...at, '--wait', '--timeout', '5', '--json'], {
@@ -300,7 +300,7 @@ it('a run that is not heard of in time is a failure that says where to look', as
 
 it('a run that is refused is a failure with the sentence of the worker', async () => {
   await using google = await startGoogle(['dev'], {
-    // The refusal is a 200 for Cloud Scheduler: the run's own line says more.
+    // Cloud Scheduler sees a refusal as a 200; the run's own line says more.
     deliverer: createFakeDeliverer(async () => {
       const labels = { job: 'clear-sessions', run_id: 'r' }
       await say(google, events.started, labels, { parameters: {} })

@@ -7,14 +7,14 @@ import { applyJobs } from '../../local/scheduler-jobs.ts'
 import { startTestEmulator } from '../emulator/harness.ts'
 
 export const region = 'australia-southeast1'
-/** Of all stages, as their files have it. */
+/** The project in every stage's file. */
 export const project = 'your-google-project'
 export const parent = `projects/${project}/locations/${region}`
 
 /** The name of a job in Cloud Scheduler. */
 export const pathOf = (name: string): string => `${parent}/jobs/${name}`
 
-/** An emulator in the place of Google Cloud, with the jobs of these stages as `pulumi up` would leave them. */
+/** Starts an emulator in place of Google Cloud, with the jobs of these stages as `pulumi up` would leave them. */
 export const startGoogle = async (
   stages: readonly string[],
   options: Partial<EmulatorOptions> = {}
@@ -22,7 +22,7 @@ export const startGoogle = async (
   const emulator = await startTestEmulator('2026-06-01T00:00:30Z', { project, ...options })
   for (const stage of stages) {
     const { jobs, service, accounts } = readDeclaration(stage)
-    // It deletes what is not declared, so each stage is made where it alone is.
+    // `applyJobs` deletes undeclared jobs, so each stage is applied on its own.
     const others = emulator.jobs.list(parent).jobs
     for (const { name } of others) emulator.jobs.delete(name)
     applyJobs(emulator.jobs, jobs, {
@@ -38,7 +38,7 @@ export const startGoogle = async (
 /** The address of a service. */
 export const urlOf = (service: string): string => `https://${service}-abc123-ts.a.run.app`
 
-/** Endpoints that lead to an emulator and, where given, to a server that plays Cloud Run's API, IAM's and Cloud Storage's. */
+/** Endpoints of an emulator and, if given, of a server that fakes the Cloud Run, IAM and Cloud Storage APIs. */
 export const endpointsOf = (
   { schedulerUrl }: Pick<Emulator, 'schedulerUrl'>,
   rest = 'http://127.0.0.1:9'
@@ -53,13 +53,13 @@ export const endpointsOf = (
   })
 }
 
-/** The clock of a command that sees an emulator's time as now. */
+/** A command's clock that shows the emulator's time. */
 export const clockOf = ({ clock }: Pick<Emulator, 'clock'>) => ({
   now: () => clock.now(),
   sleep: async () => undefined
 })
 
-/** Adds what a running local system says of itself to an emulator. */
+/** Adds the local system's /api/system endpoint to an emulator. */
 export const asLocalSystem = (stage = 'dev'): Pick<EmulatorOptions, 'register'> => ({
   register: (server) => {
     server.get('/api/system', (request) => ({
@@ -74,7 +74,7 @@ export const asLocalSystem = (stage = 'dev'): Pick<EmulatorOptions, 'register'> 
   }
 })
 
-/** A service in the place of a stage's worker, which says what it is told to: its lines are those of the real one. */
+/** A stand-in for a stage's worker that writes the lines it is given, in the real worker's format. */
 export const playWorker = (stage: string): Pick<EmulatorOptions, 'services'> => ({
   services: [
     {
@@ -92,7 +92,7 @@ export const playWorker = (stage: string): Pick<EmulatorOptions, 'services'> => 
   ]
 })
 
-/** Has the played worker write a line about a run, and waits until it is in the log. */
+/** Makes the stand-in worker write a line about a run, and waits until it is in the log. */
 export const say = async (
   emulator: Emulator,
   event: string,

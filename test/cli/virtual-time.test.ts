@@ -2,7 +2,7 @@ import { afterAll, expect, it } from 'vitest'
 import { createFolder, startLocal } from '../local/local-process.ts'
 import { run } from './command-line.ts'
 
-// Behind the worker's clock, which is the real one: the worker takes a run by hand for the tick whose time it carries.
+// Set behind the worker's real clock, so that the worker takes a run by hand for the tick whose time it carries.
 const local = await startLocal(await createFolder(), '--clock', '2026-03-01T00:00:00Z')
 const at = ['--stage', 'local', '--url', local.addresses.schedulerUrl]
 

@@ -8,7 +8,7 @@ import { createDatabase } from '../database.ts'
 import { prepareSystems } from './local-system.ts'
 
 const schemathesis = join(import.meta.dirname, '../../../.cache/emulator-clients/python/bin/schemathesis')
-// `npm run test:conformance` gives it five minutes. The suite gives it a number of questions, whatever time they take.
+// `npm run test:conformance` limits the time to five minutes. The test suite limits the number of requests instead.
 const seconds = process.env.CONFORMANCE_SECONDS
 const extent =
   seconds === undefined ? ['--phases=coverage,fuzzing', '--max-examples=2'] : [`--max-time=${seconds}`]
@@ -29,13 +29,13 @@ it.skipIf(!existsSync(schemathesis))(
       // Server-sent events do not end, and a week of virtual time is a minute's work.
       '--exclude-path=/api/events',
       '--exclude-path=/api/clock/advance',
-      // No schema says which cursor was given out, that one instant lies before another, or that a job is not paused.
+      // No schema can tell which cursors were issued, that one instant precedes another, or that a job is not paused.
       '--exclude-checks=positive_data_acceptance',
       '--warnings=off',
       '--request-timeout=60',
       '--no-color'
     ]
-    // It ends with a code of its own when it has found something, and what it found is the error's text.
+    // It exits with a non-zero code when it finds something; stdout holds the findings.
     const { stdout, code } = await promisify(execFile)(schemathesis, words, { cwd: tmpdir() })
       .then((output) => ({ ...output, code: 0 }))
       .catch((error: { stdout: string; code: number }) => error)

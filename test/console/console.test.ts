@@ -25,7 +25,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
   afterAll(() => context.close())
   afterEach(async ({ task }) => {
     const errors = tab.takeErrors()
-    // What a test that failed left open is no fault of the next one.
+    // The next test must not inherit what a failed one left open.
     if (task.result?.state === 'fail') await tab.leave()
     if (errors.length > 0) throw new Error(`the browser complained:\n${errors.join('\n')}`)
   })
@@ -45,7 +45,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     let system: LocalSystem
     afterAll(() => tab.leave())
     beforeAll(async () => {
-      // Far off, so that no run of it is taken for one of a tick by the machine's clock.
+      // Far in the future, so that by the machine's clock no run here counts as a tick's.
       system = await start(url, { clock: new Date('2035-10-06T15:00:00Z') })
     })
 
@@ -100,13 +100,13 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await expect.poll(say(page)).toMatch(/^clear-sessions: Dry run: 12 sessions would be deleted/)
       await row.getByText('dry run', { exact: true }).waitFor()
 
-      // It keeps what the row showed, and names three of the rows.
+      // The row keeps its text and names three of the rows to delete.
       await row
         .getByText(/^Dry run: 12 sessions would be deleted. Such as old\d+, old\d+, old\d+\.$/)
         .waitFor()
       await row.getByText('never run').waitFor()
 
-      // The one question before anything is deleted, which can be called off.
+      // The only confirmation before rows are deleted; it can be cancelled.
       const question = page.getByRole('dialog', { name: 'Run clear-sessions?' })
       const pressRun = () => row.getByRole('button', { name: 'Run clear-sessions', exact: true }).click()
       await pressRun()
@@ -139,7 +139,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .getByRole('button', { name: 'Run clear-sessions', exact: true })
         .click()
       await page.getByRole('dialog').getByRole('button', { name: 'Run now' }).click()
-      // The first batch is done; the second waits for the row that is held.
+      // The first batch is done; the second waits for the locked row.
       await jobRow(page, 'clear-sessions')
         .getByText(`under way: ${batchSize.toLocaleString('en')} rows in 1 batch`)
         .waitFor()
@@ -379,9 +379,9 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
     afterAll(() => tab.leave())
     beforeAll(async () => {
       proxy = await openProxy(url)
-      // A clock that stands still: a tick in the middle of a test would be one run more.
+      // A stopped clock: a tick in the middle of a test would add a run.
       system = await start(proxy.url, { clock: new Date() })
-      // Ten minutes apart and half a minute late; each hundredth failed, each 250th was missed.
+      // Ten minutes apart and half a minute late; every 100th failed, every 250th was missed.
       await sql`
         insert into scheduled_jobs.run
           (id, job, tick, attempt, dry_run, parameters, state, affected, failed, batches, output, error, revision, started_at, lease_expires_at, finished_at)
@@ -416,7 +416,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await filters.getByLabel('Began').selectOption('24')
       await page.getByText(/^1 to 25 of 1[34][0-9]$/).waitFor()
       await page.getByRole('button', { name: 'Clear filters' }).click()
-      // Each 50th had nothing to do; of those 200 runs, 80 failed and 40 were missed.
+      // Every 50th had nothing to do; of those 200 runs, 80 failed and 40 were missed.
       await filters.getByLabel('Hide runs without rows').check()
       await page.getByText('1 to 25 of 9,920').waitFor()
       await page.getByRole('button', { name: 'Clear filters' }).click()
@@ -510,7 +510,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .toMatch(/^The database must answer, got no connection/)
       await page.getByText('1 to 25 of 10,000').waitFor()
 
-      // Someone who comes now sees the jobs, the week and the attempts, one banner and no error box.
+      // A new visitor sees the jobs, the week and the attempts, one banner and no error box.
       await page.reload()
       await page.getByText('live, without the database').waitFor()
       const row = jobRow(page, 'clear-sessions')
@@ -532,7 +532,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
       await page.getByText('live', { exact: true }).waitFor()
       await page.getByRole('button', { name: 'Runs', exact: true }).click()
       await waitForAll(page)
-      // The browser has logged the 503s of the meantime.
+      // Meanwhile the browser has logged the 503s.
       tab.takeErrors()
     })
 
@@ -597,7 +597,7 @@ describe.skipIf(reason)(`the page in a real Chromium${reason ? ` (skipped: ${rea
         .getByRole('button', { name: 'Run clear-sessions', exact: true })
         .click()
       await expect.poll(say(page)).toMatch(/^clear-sessions: completed/)
-      // The browser may complain that the server was gone, and of nothing else.
+      // The browser may complain only that the server was gone.
       const others = tab
         .takeErrors()
         .filter(

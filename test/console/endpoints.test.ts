@@ -6,8 +6,8 @@ import { addIdempotencyKey } from '../rows.ts'
 import { prepareSystems } from './local-system.ts'
 
 const { url: databaseUrl, sql } = await createDatabase()
-// 15 hours UTC is 01:00 in Sydney, an hour before daylight saving begins; far off, so that no run of it is taken for one
-// of a tick by the machine's clock.
+// 15 hours UTC is 01:00 in Sydney, an hour before daylight saving begins; far in the future, so that by the machine's
+// clock no run here counts as a tick's.
 const system = await prepareSystems()(databaseUrl, { clock: new Date('2035-10-06T15:00:00Z') })
 const { consoleUrl } = system.addresses
 const json = { 'content-type': 'application/json' }
@@ -18,7 +18,7 @@ interface Answer {
   readonly body: string
 }
 
-/** A request with any headers: fetch lets nobody choose Host, Origin or Sec-Fetch-Site. */
+/** Sends a request with any headers: fetch forbids setting Host, Origin and Sec-Fetch-Site. */
 const send = (
   method: string,
   path: string,
@@ -56,7 +56,7 @@ const findJob = async (id: string): Promise<Job> => {
   return jobs.find((job) => job.id === id)!
 }
 
-/** Waits until the last attempt of a job has come to its end. */
+/** Waits until a job's last attempt has ended. */
 const waitForEnd = async (id: string): Promise<Job> => {
   await expect
     .poll(async () => (await findJob(id)).last?.outcome, { interval: 20, timeout: 10_000 })
@@ -257,7 +257,7 @@ describe('the endpoints', () => {
       run: { id: job.last?.runId, affected: 7, dryRun: false }
     })
     expect(JSON.stringify(details)).not.toMatch(/Bearer ey/)
-    // The worker's lines come by a pipe, its answer by a socket: either may be the first.
+    // The worker's lines come by pipe, its answer by socket: either may come first.
     const readLog = async () =>
       (await read<Details>(`/api/attempts/${attempts[0]!.id}`)).log.map(
         ({ source, message }) => `${source} ${message}`
@@ -545,7 +545,7 @@ describe('what happens is told as it happens', () => {
       { method: 'POST' }
     )
     await expect.poll(namesOf, { interval: 20 }).toContain('jobs')
-    // The open stream does not keep the server from its end: it is closed with it.
+    // An open stream does not keep the server from stopping: the server closes it.
     await system.stop()
     await reading
   })

@@ -7,8 +7,8 @@ import type { LocalOptions } from '../../local/options.ts'
 import { startSystem, type LocalEvents, type LocalSystem } from '../../local/system.ts'
 
 /**
- * Gives the function that starts the system in this process, on any ports and on a test's database. To be called at
- * the top of a file or of a `describe`, after the database is made: what was started is stopped before that is dropped.
+ * Returns a function that starts the system in this process, on free ports and a test's database. Call it at the top of
+ * a file or of a `describe`, after creating the database: the systems stop before it is dropped.
  */
 export const prepareSystems = (): ((
   databaseUrl: string,
@@ -16,7 +16,7 @@ export const prepareSystems = (): ((
   events?: Partial<LocalEvents>
 ) => Promise<LocalSystem>) => {
   const running: LocalSystem[] = []
-  // Stopping one that has been stopped already does nothing.
+  // Stopping a stopped system does nothing.
   afterAll(() => Promise.all(running.map((system) => system.stop())))
   return async (databaseUrl, options = {}, events = {}) => {
     const system = await startSystem(
@@ -30,7 +30,7 @@ export const prepareSystems = (): ((
   }
 }
 
-/** A folder that is kept between two starts of a test, removed at the end of the file. */
+/** A folder that survives restarts within a test, removed at the end of the file. */
 export const createDataFolder = async (): Promise<string> => {
   const folder = await mkdtemp(join(tmpdir(), 'test-console-'))
   afterAll(() => rm(folder, { recursive: true, force: true }))

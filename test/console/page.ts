@@ -1,26 +1,26 @@
 import axe from 'axe-core'
 import type { BrowserContext, Locator, Page } from 'playwright-core'
 
-/** A tab for the console, and what the browser complained of since someone looked. */
+/** A tab for the console, with the browser's errors since the last look. */
 export interface ConsoleTab {
   readonly page: Page
   /**
-   * Opens the console, unless the tab shows it already: most of what a visit takes is the browser's, not ours. Waits until
-   * it is connected and shows its jobs.
+   * Opens the console unless it is open: most of a visit's time is the browser's, not ours. Waits until the console is
+   * connected and shows its jobs.
    */
   visit(url: string): Promise<Page>
-  /** Leaves the console: for a system that is to be stopped, and after a test that failed on it. */
+  /** Leaves the console: before its system is stopped, and after a failed test. */
   leave(): Promise<void>
-  /** Restores the window's first size and the light colours. */
+  /** Restores the initial window size and the light colours. */
   resetView(): Promise<void>
-  /** What the browser complained of since the last call. */
+  /** Returns the browser's errors since the last call. */
   takeErrors(): string[]
 }
 
-/** Opens a tab. One for many visits: a new one each time takes longer than most tests. */
+/** Opens a tab to reuse for many visits: opening one takes longer than most tests. */
 export const openTab = async (context: BrowserContext): Promise<ConsoleTab> => {
   const page = await context.newPage()
-  // Everything is on this machine: what is not there by then does not come.
+  // Everything runs on this machine: what is missing by then never comes.
   page.setDefaultTimeout(60_000)
   const resetView = async (): Promise<void> => {
     await page.setViewportSize({ width: 1440, height: 900 })
@@ -67,9 +67,9 @@ export const historyRows = (page: Page): Locator =>
     .getByRole('row')
     .filter({ has: page.getByRole('rowheader') })
 
-/** What axe finds serious or critical on the page as it is, each with the places that it is found in. */
+/** axe's serious and critical violations on the current page, each with its places. */
 export const findSerious = async (page: Page): Promise<string[]> => {
-  // Half a megabyte, sent only to a page that does not have it yet.
+  // Half a megabyte, injected only into a page that lacks it.
   if (!(await page.evaluate(() => 'axe' in globalThis))) await page.evaluate(axe.source)
   const { violations } = await page.evaluate(() =>
     (globalThis as unknown as { axe: typeof axe }).axe.run({ resultTypes: ['violations'] })

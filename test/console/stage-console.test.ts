@@ -7,13 +7,13 @@ import { prepareSystems } from './local-system.ts'
 import { findSerious, historyRows, jobRow, openTab, type ConsoleTab } from './page.ts'
 import { openStageConsole, type StageConsole } from './stage-console.ts'
 
-// The same week through both sources: the local system's, which has the emulator and the ledger, and that of a stage in
-// Google Cloud, which has only what Google's own clients are answered.
+// Compares the same week from both sources: the local system, with the emulator and the ledger, and a stage in Google
+// Cloud, with only the answers that Google's own clients get.
 
 const reason = chromiumPath === undefined ? 'there is no Chromium' : ''
 const frequent = ['process-purge-retries', 'cleanup-stuck-runs']
 
-/** The two may write an instant with or without its fractions. */
+/** The two sources may write an instant with or without fractions. */
 const toFirst = (next: unknown) => ({
   ...(next as Item),
   at: new Date(String((next as Item).at))
@@ -75,7 +75,7 @@ describe('of a week that the local system has lived through', async () => {
       project: system.addresses.project,
       now: () => now
     })
-    // The last lines of the worker come a moment after its answers, and are read at the next look.
+    // The worker's last lines arrive just after its answers, and are read at the next poll.
     await vi.waitUntil(
       async () => {
         now = new Date(now.getTime() + 10_000)
@@ -104,7 +104,7 @@ describe('of a week that the local system has lived through', async () => {
     const [ofStage, ofLocal] = await bothOf('/api/runs?limit=500')
     expect(ofStage.total).toBe(ofLocal.total)
     expect(ofStage.total).toBeGreaterThan(200)
-    // Leaves out when a run began, and how long it took unless it completed: under virtual time the ledger has the
+    // Ignores start times, and the durations of runs that did not complete: under virtual time the ledger uses the
     // machine's clock, the log the virtual one.
     const comparable = ({ runs }: Item) =>
       (runs as Item[])
@@ -121,7 +121,7 @@ describe('of a week that the local system has lived through', async () => {
     const [ofStage, ofLocal] = await bothOf('/api/attempts?limit=500')
     const comparable = ({ attempts }: Item) =>
       (attempts as Item[])
-        // Each has ids of its own; the answer hides why a run failed, the log tells.
+        // Each source has its own ids; the answer hides why a run failed, the log tells.
         .map((one): Item => ({ ...one, id: '', sentence: one.outcome === 'failed' ? '' : one.sentence }))
         .toSorted((a, b) => (JSON.stringify([a.start, a.job]) < JSON.stringify([b.start, b.job]) ? -1 : 1))
     expect(comparable(ofStage)).toEqual(comparable(ofLocal))

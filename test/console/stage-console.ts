@@ -6,7 +6,7 @@ import { type ConsoleServer, startConsole } from '../../console/server.ts'
 import { readDeclaration } from '../../infra/stage-declaration.ts'
 import { endpointsOf } from '../cli/stages.ts'
 
-/** The console of a stage, served from an emulator in Google Cloud's place, and a browser's cookie for it. */
+/** A stage's console, served from an emulator in place of Google Cloud, with a browser's session. */
 export interface StageConsole extends AsyncDisposable {
   readonly server: ConsoleServer
   readonly read: (path: string) => Promise<Answer>
@@ -18,7 +18,7 @@ export interface Answer {
   readonly body: unknown
 }
 
-/** Where Google Cloud is, and what its clock shows. */
+/** Google Cloud's address, and its clock. */
 export interface GooglePlace {
   readonly schedulerUrl: string
   readonly stage: string
@@ -26,7 +26,7 @@ export interface GooglePlace {
   readonly now: () => Date
 }
 
-/** Opens it through Google's own clients alone. It looks for news each time that `sleep` is over. */
+/** Opens the console, which uses only Google's own clients. It polls each time `sleep` ends. */
 export const openStageConsole = async (
   { schedulerUrl, stage, project, now }: GooglePlace,
   sleep: (milliseconds: number, signal: AbortSignal) => Promise<void> = waitForEnd
@@ -61,7 +61,7 @@ export const openStageConsole = async (
   }
 }
 
-/** The cookie that the address is exchanged for. */
+/** Exchanges the console's address for its cookie. */
 export const enter = async (url: string): Promise<string> => {
   const response = await fetch(url, { redirect: 'manual' })
   return response.headers.get('set-cookie')?.split(';')[0] ?? ''
@@ -72,12 +72,12 @@ const waitForEnd = (_: number, signal: AbortSignal): Promise<void> =>
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true })
   })
 
-/** A server in front of Google's, which counts what is asked and refuses what it is told to. */
+/** A server in front of Google's that records requests and refuses those in `refusals`. */
 export interface GoogleFront extends AsyncDisposable {
   readonly url: string
-  /** `POST /v2/entries:list {"filter": …}` and the others, in order. */
+  /** Requests so far: `/v2/entries:list`, `{"filter": …}`. */
   readonly asked: { readonly path: string; readonly body: string }[]
-  /** By the end of a path, the HTTP status that it is answered with. */
+  /** The HTTP status to answer with, by the end of the path. */
   readonly refusals: Map<string, number>
 }
 

@@ -4,11 +4,11 @@ import { chromium, type BrowserContext, type BrowserContextOptions } from 'playw
 // Where Debian and Ubuntu put it: first the headless shell, which takes a fifth less processor time.
 const paths = ['/usr/bin/chromium-headless-shell', '/usr/bin/chromium', '/usr/bin/chromium-browser']
 
-/** Where the browser is; undefined when there is none. */
+/** The browser's path; undefined if there is none. */
 export const chromiumPath = paths.find((path) => existsSync(path))
 
 /**
- * Starts a real Chromium, in a profile of its own that is gone at the end, which talks to nobody by itself.
+ * Starts a real Chromium, with a temporary profile, which makes no connections of its own.
  *
  * @throws Error when there is none.
  */
@@ -24,7 +24,7 @@ export const openChromium = async (options: BrowserContextOptions = {}): Promise
     args: [
       '--no-sandbox',
       '--disable-gpu',
-      // A GPU process, and a process for each page that is opened, cost more than most pages do.
+      // A GPU process and a process per page would cost more than most pages do.
       '--in-process-gpu',
       '--renderer-process-limit=1',
       '--disable-quic',

@@ -22,7 +22,7 @@ const written = {
   sleep: '',
   git: ''
 }
-// Fills in the placeholders of a page, as a person would.
+// Fills in a page's placeholders, as a person would.
 const example = (text: string): string =>
   text
     .replaceAll('=…', '=example')
@@ -49,7 +49,10 @@ for await (const page of glob(
 ))
   pages.push(page)
 
-/** Every call that a page's blocks and sentences make. A block goes on where the one before it ended, as a shell does. */
+/**
+ * Every call in a page's shell blocks and inline code. Each block continues where the previous one ended, as in a
+ * shell.
+ */
 const readCalls = async (page: string, stage: string): Promise<PageCall[]> => {
   const text = await readFile(join(root, page), 'utf8')
   const script = example(
@@ -65,7 +68,7 @@ const readCalls = async (page: string, stage: string): Promise<PageCall[]> => {
   return calls.map((call) => ({ page, call }))
 }
 
-// Text that only outlines a command, and what would start a server.
+// Command synopses, and commands that would start a server.
 const isSynopsis = /[[{|]|\.\.\.|…$|^npm (ci|start|test)\b/
 
 // Some commands are for one stage only.
@@ -104,7 +107,7 @@ it('every `npm run scheduler` of a page is understood, with its options', async 
       .filter((word) => !/^https?:/.test(word) && word !== '--url')
     if (seen.has(words.join(' '))) continue
     seen.add(words.join(' '))
-    // Nothing is asked of Google Cloud: a command is understood if its only fault is that no local system is there.
+    // Google Cloud is never called: a command is understood if its only fault is the missing local system.
     const line = words.map((word) => (/^(dev|staging|prod)$/.test(word) ? 'local' : word))
     const { code, err } = await run([...line, '--url', 'http://127.0.0.1:1'])
     if (code !== 0 && !/got no answer|--stage must be given/.test(err)) faults.push(show(one, err))
@@ -143,7 +146,7 @@ const findProgram = (name: string): string | undefined =>
 const gcloud = findProgram('gcloud')
 const whyNoGcloud = gcloud ? undefined : 'there is no gcloud on PATH'
 
-// gcloud's own parser, which does nothing but parse: a process a command would take seconds each.
+// gcloud's own parser, only parsing, in one process: one per command would take seconds each.
 const parser = `
 import json, os, sys, tempfile
 root, report = sys.argv[1:]
@@ -238,7 +241,7 @@ describe.skipIf(whyNoPulumi)(`pulumi${whyNoPulumi ? ` (skipped: ${whyNoPulumi})`
       if (seen.has(line)) return []
       seen.add(line)
       const isConfiguration = one.call[0] === 'config'
-      // The others are parsed only: --help comes after the options, which are judged first.
+      // The others are only parsed: --help comes after the options, which are checked first.
       const fault = execute(isConfiguration ? one.call : [...one.call, '--help'])
       return fault ? [show(one, fault)] : []
     })

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest'
 import { roomNames } from '../../arrows.config.ts'
 
 const root = join(import.meta.dirname, '../..')
-// The README's example of a job that is still to be written.
+// Files of the README's example job, which do not exist.
 const examples = ['jobs/my-job.ts', 'test/jobs/my-job.test.ts']
 const mentioned = new RegExp(
   `(?<![\\w./@-])(?:${[...roomNames, 'docs', '\\.github', '\\.ci'].join('|')})/[\\w./-]*`,
@@ -16,7 +16,7 @@ const pages: string[] = []
 for await (const page of glob('**/*.md', { cwd: root, exclude: ['**/node_modules', '**/dist'] }))
   pages.push(page)
 
-/** What a page mentions or links to, by its path from the project's folder. */
+/** Paths that a page mentions or links to, relative to the project's folder. */
 const findPaths = (page: string, text: string): string[] => {
   const links = [...text.matchAll(/\]\((?![a-z]+:|#)([^)#\s]+)/g)].map(([, link = '']) =>
     join(dirname(page), link)

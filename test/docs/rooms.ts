@@ -4,12 +4,12 @@ import { cruise } from 'dependency-cruiser'
 import arrows, { roomNames } from '../../arrows.config.ts'
 
 const root = join(import.meta.dirname, '../..')
-/** The page that has the drawing. */
+/** The page with the drawing. */
 export const architecturePage = join(root, 'docs/architecture.md')
 const start = '<!-- rooms: npm run format draws them, from the imports that there are -->'
 const end = '<!-- end of rooms -->'
 
-/** The page with its drawing of the rooms made from today's imports; the same text when it is up to date. */
+/** Redraws the page's rooms from the current imports; returns the same text if it is up to date. */
 export const updateRooms = async (text: string): Promise<string> => {
   const [before, rest] = text.split(start)
   const [, after] = (rest ?? '').split(end)
@@ -31,7 +31,7 @@ const drawRooms = async (): Promise<string> => {
     outputType: 'mermaid',
     reporterOptions: { mermaid: { minify: false } }
   })
-  // The arrows come in the order of the files: sorted, they stay where they are until one comes or goes.
+  // The arrows come in file order; sorted, they stay in place until one comes or goes.
   const lines = (output as string).split('\n').filter(Boolean)
   const isArrow = (line: string): boolean => line.includes('-->')
   return [...lines.filter((line) => !isArrow(line)), ...lines.filter(isArrow).toSorted()].join('\n')

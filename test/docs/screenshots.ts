@@ -6,13 +6,13 @@ import { startSystem, type LocalSystem } from '../../local/system.ts'
 import { openStageConsole } from '../console/stage-console.ts'
 import { openChromium } from './chromium.ts'
 
-// Four days before daylight saving begins: the week that is shown holds the night, and has been lived through.
+// Four days before daylight saving begins: the week shown includes that night, and has a history.
 const start = new Date('2026-09-30T01:00:00Z')
 const end = '2026-10-04T06:30:00Z'
 const hour = 3_600_000
 const folder = join(import.meta.dirname, '../../docs/images')
 
-/** Makes the pictures of the README anew: `npm run screenshots`. */
+/** Retakes the README's screenshots: `npm run screenshots`. */
 const main = async (): Promise<void> => {
   const options = { stage: 'dev', host: '127.0.0.1', port: 0, workerPort: 0, clock: start }
   const ignore = { onAttempt: () => undefined, onWorkerOutput: () => undefined }
@@ -26,7 +26,7 @@ const main = async (): Promise<void> => {
   }
 }
 
-/** Four days of ticks, one of which fails for real, and a job that is paused. */
+/** Runs four days of ticks, one with a real failure, and pauses a job. */
 const liveThrough = async ({ addresses }: LocalSystem): Promise<void> => {
   const sql = postgres(addresses.databaseUrl, { max: 1, onnotice: () => undefined })
   const jobs = `${addresses.schedulerUrl}/v1/projects/${addresses.project}/locations/${addresses.region}/jobs`
@@ -109,7 +109,7 @@ const takePictures = async (url: string): Promise<void> => {
   }
 }
 
-/** The same days as the console of a stage in Google Cloud shows them, which asks Google's own clients alone. */
+/** The same days in the console of a Google Cloud stage, which uses only Google's own clients. */
 const takeStagePicture = async ({ addresses: { schedulerUrl, project } }: LocalSystem): Promise<void> => {
   const now = () => new Date(end)
   await using stage = await openStageConsole({ schedulerUrl, stage: 'dev', project, now })

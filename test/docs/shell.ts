@@ -3,17 +3,17 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 
-/** A command as its program got it: its name, then its words as the shell expanded them. */
+/** A command as its program received it: its name, then its arguments, expanded by the shell. */
 export type Call = readonly string[]
 
-/** What a script did. */
+/** A script's outcome. */
 export interface Script {
   readonly code: number
   readonly stdout: string
   readonly stderr: string
-  /** The calls of the programs that were recorded, not run, in order. */
+  /** The calls of the stubbed programs, in order. */
   readonly calls: readonly Call[]
-  /** The files that were to be kept, by name. */
+  /** The files named in `keep`, by name. */
   readonly files: Readonly<Record<string, string>>
 }
 
@@ -21,17 +21,17 @@ export interface Script {
 export const readShellBlocks = (page: string): string[] =>
   [...page.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, text = '']) => text)
 
-/** The code within sentences that begins with one of the programs. */
+/** Inline code that begins with one of the programs. */
 export const readInlineCommands = (page: string, programs: readonly string[]): string[] =>
   [...page.replaceAll(/^```.*?^```$/gms, '').matchAll(/(`+)(.+?)\1/g)]
     .map(([, , text = '']) => text)
     .filter((text) => programs.some((program) => text.startsWith(`${program} `)))
 
 /**
- * Runs a script with bash in a folder of its own. Programs of `written` are not run: their calls are recorded, and they
- * answer with the text given here.
+ * Runs a script with bash in a folder of its own. The programs in `written` are stubs that record their calls and print
+ * the text given here.
  *
- * @param options.before what the folder has to hold, by name.
+ * @param options.before files to put in the folder, by name.
  */
 export const runShell = async (
   script: string,
@@ -44,7 +44,7 @@ export const runShell = async (
     readonly written: Readonly<Record<string, string>>
     readonly env?: Readonly<Record<string, string>>
     readonly before?: Readonly<Record<string, string>>
-    /** Names of files to give back. */
+    /** Names of files to return. */
     readonly keep?: readonly string[]
   }
 ): Promise<Script> => {
@@ -56,7 +56,7 @@ export const runShell = async (
   for (const [name, text] of Object.entries(before)) await writeFile(join(directory, name), text)
   for (const [name, answer] of Object.entries(written)) {
     const program = join(bin, name)
-    // Words may hold anything but a NUL. What is piped to it is read, or the program before it would end with an error.
+    // Arguments may hold anything but a NUL. Stdin is drained, or the program before it in the pipe would fail.
     await writeFile(
       program,
       `#!/bin/bash\nprintf '%s\\0' ${name} "$@" >> '${calls}'\nprintf '\\0\\n' >> '${calls}'\ncat > /dev/null\n${answer ? `printf '%s\\n' '${answer}'\n` : ''}`

@@ -7,7 +7,7 @@ import { describeSchedule } from '../../schedule/words.ts'
 
 /** A page with tables that are built from the code. */
 export interface Page {
-  /** Below the project's root. */
+  /** Relative to the root. */
   readonly path: string
   readonly tables: readonly {
     readonly name: string
@@ -17,7 +17,7 @@ export interface Page {
   }[]
 }
 
-/** The page with its tables as the catalogue and the code have them now; the same text if it is up to date. */
+/** Rebuilds a page's tables from the catalogue and the code; returns the same text if it is up to date. */
 export const updateTables = (
   { path, tables }: Page,
   text: string,
@@ -53,8 +53,8 @@ const buildFailureTable = (): string[] => [
 ]
 
 /**
- * The table and the predicate that select the rows of a job by the instant of its run, for psql: with the parameters'
- * defaults, and without the table's alias. Undefined if an instant and numbers alone don't decide which rows are due.
+ * The table and the predicate, for psql, that select a job's rows by the instant of its run: with the parameters'
+ * defaults and without the table's alias. Undefined if an instant and numbers alone don't decide which rows are due.
  */
 export const predicateOf = (job: Job): { readonly table: string; readonly predicate: string } | undefined => {
   const { from, due, alsoDue, input = {} } = job.selection({})

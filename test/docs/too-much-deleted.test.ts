@@ -13,7 +13,7 @@ const page = readFileSync(join(import.meta.dirname, '../../docs/runbook.md'), 'u
 const [, rest = ''] = page.split('\n## Too much was deleted\n')
 const [section = ''] = rest.split('\n## ')
 const blocks = readShellBlocks(section)
-/** The block of the page that has a text. */
+/** The only block that contains a text. */
 const blockWith = (text: string): string => {
   const found = blocks.filter((block) => block.includes(text))
   expect(found, `blocks with ${text}`).toHaveLength(1)
@@ -115,7 +115,7 @@ describe.skipIf(reason)(`its commands${reason ? ` (skipped: ${reason})` : ''}`, 
     const copy = await copyDatabase()
     expect((await worker.run('purge-expired-submissions')).body).toMatchObject({ affected: 2 })
     const INSTANT = await instantOf('purge-expired-submissions')
-    // The block sets an example of an instant first.
+    // The block first sets an example instant.
     const [, ...counts] = blockWith('select count(*)').split('\n')
     expect((await execute(counts.join('\n'), { INSTANT })).stdout).toMatch(/^ +2$/m)
     await execute(blockWith('purged.copy'), { COPY_DATABASE_URL: copy, INSTANT })

@@ -21,7 +21,7 @@ it(
   { timeout: 180_000 },
   async () => {
     const dataDirectory = await mkdtemp(join(tmpdir(), 'emulator-'))
-    // Each is the number of a request: even ones are answered just before the kill, odd ones never are.
+    // Numbers of the requests that trigger a kill: even ones are answered just before it, odd ones never.
     const kills = [7, 60, 121, 240, 301, 500, 777]
     const perTick = new Map<string, number>()
     let emulator: EmulatorProcess | undefined
@@ -86,13 +86,13 @@ it(
     const interrupted = ticksOf('interrupted')
 
     expect(killed).toBe(kills.length)
-    // No tick is missing, and each has been answered well in the end.
+    // No tick is missing, and each has succeeded in the end.
     expect([...perTick.keys()].toSorted()).toEqual(due.toSorted())
     expect([...new Set(ticksOf('succeeded'))].toSorted()).toEqual(due.toSorted())
-    // No attempt is lost: each request is one of those kept, and none is left under way.
+    // No attempt is lost: each request has its record, and none is left under way.
     expect(attempts.length).toBeGreaterThanOrEqual(count)
     expect(ticksOf('running')).toEqual([])
-    // A tick is delivered again only for a crash that cut it off, once for each.
+    // A tick is redelivered only after a crash that interrupted it, once per crash.
     expect(interrupted.length).toBeGreaterThan(0)
     expect(interrupted.length).toBeLessThanOrEqual(kills.length * Object.keys(schedules).length)
     const unexplained = [...perTick].filter(

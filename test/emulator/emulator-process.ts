@@ -18,7 +18,7 @@ const main = fileURLToPath(new URL('../../emulator/main.ts', import.meta.url))
 export const spawnEmulator = (options: readonly string[]): ChildProcess =>
   spawn(process.execPath, ['--disable-warning=ExperimentalWarning', main, ...options], { stdio: 'pipe' })
 
-/** Starts it on any port and waits until it listens; it ends with its scope at the latest. */
+/** Starts it on free ports and waits until it listens; it stops with its scope at the latest. */
 export const startEmulatorProcess = async (options: readonly string[]): Promise<EmulatorProcess> => {
   const child = spawnEmulator(['--port', '0', '--front-port', '0', '--project', 'test-project', ...options])
   const exited = once(child, 'exit')
@@ -28,7 +28,7 @@ export const startEmulatorProcess = async (options: readonly string[]): Promise<
     if (!child.stdout) return reject(new Error('the emulator has no standard output'))
     createInterface({ input: child.stdout }).on('line', (line) => {
       lines.push(line)
-      // The last line of those that say where everything is.
+      // The last of the lines that list the addresses.
       const [, found] = /^gcloud: .*=(.*)\/$/.exec(line) ?? []
       if (found !== undefined) resolve(found)
     })

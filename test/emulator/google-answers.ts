@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { afterEach } from 'vitest'
 
 /**
- * Judges every answer of Cloud Scheduler's API that an emulator gives in this process, whichever test asks for it: it may
- * have only the fields, types and enum values of the messages that @google-cloud/scheduler ships, in protobuf's JSON, and
- * no zeros. A setup file of vitest: the test in which an answer is at fault fails.
+ * Validates every answer of Cloud Scheduler's API that an emulator gives in this process, in any test: only the fields,
+ * types and enum values of the messages that @google-cloud/scheduler ships, in protobuf's JSON, and no zeros. A vitest
+ * setup file: a faulty answer fails its test.
  */
 
 interface Reflected {
@@ -17,7 +17,7 @@ interface Reflected {
   readonly values?: Readonly<Record<string, number>>
 }
 
-// Read as files, since the packages do not export them; the messages of locations come with the client's own runtime.
+// Read as files, since the packages do not export them; the location messages come with the client's own runtime.
 const libraries = join(import.meta.dirname, '../../node_modules')
 const roots = [
   '@google-cloud/scheduler/build/protos/protos.json',
@@ -29,7 +29,7 @@ const lookUp = (name: string): Reflected | undefined =>
     .map((root) => name.split('.').reduce<Reflected | undefined>((at, part) => at?.nested?.[part], root))
     .find((found) => found !== undefined)
 
-/** As protobuf finds a type: in the message itself, then in what is around it. */
+/** As protobuf finds a type: in the message itself, then in the enclosing scopes. */
 const resolve = (
   type: string,
   from: string
@@ -49,7 +49,7 @@ const isMatching =
   (value: unknown): boolean =>
     isText(value) && value !== '' && shape.test(value)
 
-// What a value must be in protobuf's JSON; zeros are left out.
+// Valid scalars in protobuf's JSON, which omits zeros.
 const scalars: Readonly<Record<string, (value: unknown) => boolean>> = {
   string: isMatching(/^/),
   bool: (value) => value === true,
@@ -64,7 +64,7 @@ const scalars: Readonly<Record<string, (value: unknown) => boolean>> = {
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** What is wrong with a value of a type, each with its place. */
+/** The faults of a value of a type, each with its place. */
 export const findFaults = (type: string, value: unknown, place: string, from = ''): string[] => {
   const got = `${place} must be ${type}, got ${JSON.stringify(value)}`
   const scalar = scalars[type]
@@ -98,7 +98,7 @@ export const findFaults = (type: string, value: unknown, place: string, from = '
   })
 }
 
-/** The message that answers a request; undefined where it is none of Cloud Scheduler's methods. */
+/** The message that answers a request; undefined if it calls no Cloud Scheduler method. */
 const findAnswerType = (method: string, url: string): string | undefined => {
   const [, kind = '', rest = ''] = /^\/v1\/projects\/[^/]+\/locations(?:\/[^/]+(\/jobs)?(\/[^/]+)?)?$/.exec(
     url.split('?')[0] ?? ''
@@ -132,10 +132,10 @@ const findErrorFaults = (status: number, answer: unknown): string[] => {
   return isSound ? [] : [`the error must be as Google's APIs have it, got ${JSON.stringify(answer)}`]
 }
 
-/** What was judged in this process: vitest loads a setup file anew for each test file and each import of a test. */
+/** Results of this process: vitest reloads a setup file for each test file and each import by a test. */
 interface Judgement {
   readonly faults: string[]
-  /** Type of answer → how many were judged. */
+  /** The number of answers judged, by type. */
   readonly counts: Map<string, number>
 }
 

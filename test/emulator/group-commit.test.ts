@@ -5,7 +5,7 @@ import type { Changes } from '../../emulator/store.ts'
 
 const setting = (value: string): Changes => ({ settings: { last: value } })
 
-/** A store that keeps what each transaction holds, and refuses it when it is told to. */
+/** A store that records each transaction's contents, or rejects it if `fails` is set. */
 const createRecorder = (): {
   transactions: Changes[][]
   fails: boolean

@@ -12,7 +12,7 @@ import type { Emulator, EmulatorOptions } from '../../emulator/emulator.ts'
 export const project = 'test-project'
 export const parent = `projects/${project}/locations/australia-southeast1`
 
-// Making one takes longer than most tests.
+// Generating one takes longer than most tests.
 export const createSigningKey = (): string =>
   generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({
     type: 'pkcs8',
@@ -20,11 +20,11 @@ export const createSigningKey = (): string =>
   }) as string
 const signingKey = createSigningKey()
 
-/** An emulator at a virtual instant, on any ports, that ends with the scope that it is used in. */
+/** Starts an emulator at a virtual instant, on free ports, that stops with its scope. */
 export const startTestEmulator = async (
   start: string,
   options: Omit<Partial<EmulatorOptions>, 'project'> & { project?: string | undefined } = {},
-  // A test whose service never answers asks for less.
+  // Tests whose service never answers pass less.
   patience = 20_000
 ): Promise<Emulator & AsyncDisposable & { clock: VirtualClock }> => {
   const clock = createVirtualClock(new Date(start), { patience })
@@ -42,7 +42,7 @@ export const startTestEmulator = async (
   return { ...emulator, clock, [Symbol.asyncDispose]: () => emulator.stop() }
 }
 
-/** A job's body, with what a test changes. */
+/** A job's body, with a test's changes. */
 export const describeJob = (id: string, changes: object = {}): Record<string, unknown> => ({
   name: `${parent}/jobs/${id}`,
   schedule: '*/5 * * * *',
@@ -58,7 +58,7 @@ export interface Received {
   readonly body: string
 }
 
-/** Fires without HTTP: keeps what would have been sent, and answers as it is told. */
+/** Delivers without HTTP: records the deliveries and answers with `answer`. */
 export const createFakeDeliverer = (
   answer: (delivery: Delivery, count: number) => Answer | Promise<Answer> = () => succeeded
 ): Deliverer & { readonly deliveries: Delivery[] } => {
@@ -76,7 +76,7 @@ export const createFakeDeliverer = (
 export const succeeded: Answer = { kind: 'answer', statusCode: 200, body: '' }
 export const failed: Answer = { kind: 'answer', statusCode: 500, body: '' }
 
-/** A service over HTTP that keeps what it receives. */
+/** An HTTP service that records its requests. */
 export const startReceiver = async (
   answer: (request: Received, response: ServerResponse) => void = (_, response) => response.end('{"ok":true}')
 ): Promise<{ url: string; received: Received[] } & AsyncDisposable> => {

@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 
-/** Sends text over a connection of its own, as no client would, and reads until the other side closes it. */
+/** Sends raw text, as no client would, over a connection of its own, and reads until the peer closes it. */
 export const sendRaw = (url: string, text: string): Promise<string> =>
   new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
@@ -15,6 +15,6 @@ export const sendRaw = (url: string, text: string): Promise<string> =>
     socket.write(text)
   })
 
-/** The status codes of the answers in a raw text, in order. */
+/** The status codes of the answers in raw HTTP text, in order. */
 export const readStatuses = (answer: string): number[] =>
   [...answer.matchAll(/HTTP\/1\.1 ([0-9]{3})/g)].map(([, status]) => Number(status))

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer } from 'node:http'
 import type { ServerResponse } from 'node:http'
 
-/** The worker of front.test.ts: as small as one can be, and it can be told to misbehave. */
+/** The minimal worker of front.test.ts; MODE makes it misbehave. */
 const mode = process.env.MODE
 
 if (mode === 'broken') {

@@ -15,20 +15,20 @@ import { run as runCommand } from '../cli/command-line.ts'
 import { createDatabase, type TestDatabase } from '../database.ts'
 import { addIdempotencyKeys, addPurgeRetry, addSession, addSubmission } from '../rows.ts'
 
-/** A fault that is made for real, on one job, and the alerts that have to fire on it, and no others. */
+/** A real fault of one job, and exactly the alerts that must fire on it. */
 interface Rehearsal {
   readonly fault: string
-  /** The alert that it rehearses comes first; none where nobody has to be told. */
+  /** The rehearsed alert comes first; empty if nobody must be notified. */
   readonly fires: readonly Alert['id'][]
-  /** Makes the fault and returns when all of it is logged; left out where the rehearsal before makes both. */
+  /** Causes the fault and returns once all of it is logged; omitted if the previous rehearsal causes both. */
   readonly make?: (stage: Stage) => Promise<void>
   /** The job that the alerts name; undefined for silence. */
   readonly job?: string
-  /** How long after the fault it is looked at. */
+  /** Delay before the alerts are judged. */
   readonly afterSeconds?: number
 }
 
-// An alert needs an entry here: its id first in `fires`.
+// Every alert needs an entry with its id first in `fires`.
 const rehearsals: readonly Rehearsal[] = [
   {
     fault: 'none: a run goes well',
@@ -121,7 +121,7 @@ const rehearsals: readonly Rehearsal[] = [
     fires: ['over-budget'],
     job: 'clear-sessions',
     make: async (stage) => {
-      // The worker stands still in the middle of the run. The call that comes meanwhile is the next rehearsal.
+      // Suspends the worker in the middle of the run. The call made meanwhile is the next rehearsal.
       await onDeletion(stage.sql, 'perform pg_sleep(3)')
       await addSession(stage.sql, { expire_date: '-1 day' })
       const begun = stage.line('run started', 'clear-sessions')
@@ -158,9 +158,9 @@ interface Stage {
 const declareDev = (): Declaration => declare(parseConfiguration('dev', readValuesIn('dev', 'local-project')))
 
 /**
- * Nothing is called but by the rehearsals, and nothing twice. A forced run right before a tick takes the tick's place, and
- * the next one would only repeat its answer: the ticks are far away. 20 s are a budget of 18 s: 15 s are more than 80 % of it, and
- * one less than the time in which a run's end can still be recorded.
+ * Only the rehearsals call jobs, and never twice. A forced run right before a tick takes the tick's place, and the next
+ * one would only repeat its answer: so the ticks are far away. An attemptDeadline of 20 s is a budget of 18 s: 15 s is
+ * more than 80 % of it, and 1 s before the limit for recording the end of a run.
  */
 const declareQuiet = ({ jobs, service, ...rest }: Declaration): Declaration => ({
   ...rest,
@@ -222,7 +222,7 @@ const ask = async (path: string, method: string, body: object): Promise<unknown>
   return response.json()
 }
 
-/** The log's own filter judges: the emulator's for the local system, as Google's for a stage. */
+/** The log itself filters: the emulator's for the local system, as Google's for a stage. */
 const readEntries =
   (since: Date) =>
   async (filter: string): Promise<readonly LoggedEntry[]> => {
@@ -280,7 +280,7 @@ const createStage = (): Stage => {
 
 beforeAll(async () => {
   database = await createDatabase()
-  // Proven to be the right places: nothing else lies in them.
+  // Proves the places: nothing else lies in them.
   bucket = await mkdtemp(join(tmpdir(), 'alert-rehearsal-'))
   for (const folder of ['submissions', 'runs']) {
     await mkdir(join(bucket, folder))
@@ -374,7 +374,7 @@ it('silence is judged by the requests of the stage’s worker, in the metric and
   ])
 })
 
-/** Groups the rehearsals that are made at the same time; each has a job of its own. */
+/** Groups the rehearsals that run at the same time, each on its own job. */
 const groupRehearsals = (): Rehearsal[][] => {
   const groups: Rehearsal[][] = []
   for (const rehearsal of rehearsals) {

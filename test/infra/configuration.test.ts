@@ -160,7 +160,7 @@ it('the engine’s texts are read as what Pulumi.yaml says they are', () => {
     protect: true,
     app: '2',
     jobs: { 'clear-sessions': { paused: true } },
-    // Not a list, so it stays what it is and is refused.
+    // Not a list, so it stays as it is and is refused.
     adopt: 'clear-sessions'
   })
 })

@@ -34,7 +34,7 @@ describe.skipIf(reason)(`the program on the real engine${reason ? ` (skipped: ${
   let prod: StageOnEngine
   let firstUps: Record<'dev' | 'staging' | 'prod', Outcome>
 
-  // The three stages of one project; staging adopts a job that somebody made with gcloud, and paused.
+  // The three stages of one project; staging adopts a job that somebody created with gcloud and paused.
   beforeAll(async () => {
     engine = await openEngine()
     engine.google.resources.set(jobNameOf('cleanup-stuck-runs', '-staging'), {
@@ -371,7 +371,7 @@ const jobNameOf = (id: string, suffix: string): string =>
 const listJobs = (engine: Engine): string[] =>
   [...engine.google.resources.keys()].filter((id) => id.includes('/jobs/'))
 
-/** A job as `gcloud scheduler jobs create http` leaves it, paused since. */
+/** A job as `gcloud scheduler jobs create http` leaves it, then paused. */
 const madeByHand = () => ({
   name: 'validibot-cleanup-stuck-runs-staging',
   region: 'australia-southeast1',

@@ -17,7 +17,7 @@ import { readValuesIn } from './stage-values.ts'
 import { withoutTraces } from './traces.ts'
 import { openVault } from './vault.ts'
 
-// Asked once for all files of a test process. One that is too old is an error, not a reason to skip.
+// Queried once per test process. A version that is too old is an error, not a reason to skip.
 const pulumiCommand = await PulumiCommand.get().catch((error: unknown) => {
   if (!String(error).includes('ENOENT')) throw error
   return undefined
@@ -27,7 +27,7 @@ const pulumiCommand = await PulumiCommand.get().catch((error: unknown) => {
 export const whyNoEngine = (): string | undefined =>
   pulumiCommand ? undefined : 'there is no pulumi CLI on PATH'
 
-/** The real engine on a Google of the suite's own. */
+/** The real engine on the test suite's fake Google. */
 export interface Engine {
   readonly google: Google
   openStage(stage: string): Promise<StageOnEngine>
@@ -45,21 +45,21 @@ export interface StageOnEngine {
   ): Promise<Outcome>
 }
 
-/** What a command did, or why it would not. */
+/** What a command did, or why it refused. */
 export interface Outcome {
   readonly events: readonly EngineEvent[]
   /** `update clear-sessions`, sorted; `same` left out. */
   readonly steps: readonly string[]
-  /** What the engine and the program said: hints, and the reason of a refusal. */
+  /** Messages of the engine and the program: hints, and the reason for a refusal. */
   readonly messages: string
   readonly failed: boolean
 }
 
-/** The declaration of a stage: its files' values in a project of the suite's own, with `changes` over them. */
+/** A stage's declaration: its files' values in the test suite's project, overridden by `changes`. */
 export const declareOn = (stage: string, changes: Readonly<Record<string, unknown>> = {}): Declaration =>
   declare(configureOn(stage, changes))
 
-/** The same as a configuration, for tests that give another catalogue. */
+/** The same as a configuration, for tests that pass another catalogue. */
 export const configureOn = (
   stage: string,
   changes: Readonly<Record<string, unknown>> = {}
@@ -70,14 +70,14 @@ export const configureOn = (
     ...changes
   })
 
-/** When the previews of the tests are read. */
+/** When the tests' previews are read. */
 export const readAt = new Date('2026-09-01T00:00:00Z')
 
-/** A real gcp plugin in the place of the suite's own Google. */
+/** A real gcp plugin in place of the suite's fake Google. */
 export interface RealProvider {
   /** Of pulumi-resource-gcp. */
   readonly folder: string
-  /** Where Google's APIs are, and as whom they are called. */
+  /** The addresses of Google's APIs, and the credentials. */
   readonly environment: Readonly<Record<string, string>>
 }
 
@@ -93,10 +93,10 @@ export const openEngine = async (provider?: RealProvider): Promise<Engine> => {
       ? { ...provider.environment, PATH: `${provider.folder}${path.delimiter}${process.env.PATH}` }
       : {}),
     PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: 'true',
-    // Keeps a person's own logins out of it.
+    // Keeps the user's own logins out of it.
     PULUMI_HOME: path.join(directory, 'home'),
     PULUMI_SKIP_UPDATE_CHECK: 'true',
-    // Keeps the key of the stacks' secrets.
+    // Holds the key of the stacks' secrets.
     VAULT_SERVER_URL: vault.url,
     VAULT_SERVER_TOKEN: 'a test',
     // Each command is a process of its own, and too short for its memory to be worth collecting.
@@ -129,15 +129,15 @@ export const openEngine = async (provider?: RealProvider): Promise<Engine> => {
   }
 }
 
-// The events tell what a command did. The Automation API starts the CLI again after it, for an entry of the history and,
-// after an `up`, twice more for the outputs: nobody reads them here.
+// The events tell what a command did. Afterwards the Automation API starts the CLI again for a history entry and, after
+// an `up`, twice more for the outputs, which nobody reads here.
 const withoutSummary = (stack: Stack): Stack =>
   Object.create(stack, { info: { value: async () => undefined } }) as Stack
 
 const withoutOutputs = (stack: Stack): Stack =>
   Object.create(stack, { outputs: { value: async () => ({}) } }) as Stack
 
-/** Runs a command and tells what it did. */
+/** Runs a command and returns its outcome. */
 export const observe = async (
   command: (onEvent: (event: EngineEvent) => void) => Promise<unknown>
 ): Promise<Outcome> => {
@@ -153,12 +153,12 @@ export const observe = async (
     events,
     steps: events
       .flatMap(({ resourcePreEvent }) => resourcePreEvent?.metadata ?? [])
-      // The engine's own record of a provider is nothing that is deployed.
+      // The engine's own record of a provider is not a deployed resource.
       .filter(({ op, urn }) => op !== 'same' && !urn.includes('::pulumi:providers:'))
       .map(({ op, urn }) => `${op} ${urn.split('::').at(-1)}`)
       .toSorted(),
     messages: diagnostics
-      // The SDK's own trace comes with a severity that its types do not know.
+      // The SDK's own trace has a severity that its types lack.
       .filter(({ severity }) => ['info', 'info#err', 'warning', 'error'].includes(severity))
       .map(({ message }) => message.trim())
       .join('\n'),
@@ -176,8 +176,8 @@ const runOn =
     return outputs
   }
 
-// The SDK logs 130 debug messages a program: each is a call to the engine, which sends it back as an event, and nobody
-// reads it here.
+// Drops the SDK's debug messages, 130 per program: each is a call to the engine, which returns it as an event that
+// nobody reads here.
 const keepDebugMessages = (): void => {
   const engine = runtime.getEngine() as unknown as {
     log: (request: { getSeverity(): number }, done: () => void) => unknown
@@ -186,5 +186,5 @@ const keepDebugMessages = (): void => {
   engine.log = (request, done) => (request.getSeverity() === debugSeverity ? done() : log(request, done))
 }
 
-// As the engine's protocol has it.
+// As in the engine's protocol.
 const debugSeverity = 0

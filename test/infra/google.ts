@@ -16,9 +16,9 @@ interface Change {
 }
 
 /**
- * A Google Cloud of the suite's own behind the engine's provider protocol: it keeps what is created under the ids that
- * Google gives, refuses a second one of the same name, forgets what is deleted, and can be changed by hand between two
- * commands. `gcp` and `docker` alike.
+ * The suite's fake Google Cloud behind the engine's provider protocol: stores created resources under the ids that
+ * Google assigns, refuses duplicate names, forgets deleted resources, and can be changed by hand between two commands.
+ * Serves both `gcp` and `docker`.
  */
 export interface Google {
   /** For PULUMI_DEBUG_PROVIDERS. */
@@ -97,7 +97,7 @@ const buildHandlers = (resources: Map<string, Kept>, changes: Change[]): Record<
   )
 }
 
-/** The provider asks for a pause where its state has none; Cloud Scheduler refuses it if the job is paused already. */
+/** The provider requests a pause if its state has none; Cloud Scheduler refuses to pause a paused job. */
 const refusePause = (kept: Kept | undefined, before: Properties, after: Properties): void => {
   if (kept?.inputs.paused === true && before.paused === false && after.paused === true) {
     throw new Error('Error 400: Job must be ENABLED to be paused, got PAUSED')
@@ -115,7 +115,7 @@ const answer =
     }
   }
 
-// What Google can't change in a resource that exists.
+// What Google can't change in an existing resource.
 const replacing = new Set([
   'name',
   'location',
@@ -167,7 +167,7 @@ const isShared = (type: string): boolean => type.endsWith('projects/service:Serv
 
 const emailOf = (accountId: unknown): string => `${accountId as string}@${project}.iam.gserviceaccount.com`
 
-/** A resource with what Google computes; before it exists, none of that is known. */
+/** A resource with what Google computes, which is unknown before it exists. */
 const describe = (type: string, id: string, inputs: Properties): unknown => {
   const compute = (value: string): string => (id === unknown ? unknown : value)
   const computed: Properties = { name: inputs.name ?? id }
@@ -184,13 +184,13 @@ const describe = (type: string, id: string, inputs: Properties): unknown => {
   return Struct.fromJavaScript({ ...inputs, ...computed })
 }
 
-// Stands in the engine's protocol for a text that is not known yet.
+// The engine protocol's placeholder for an unknown text.
 const unknown = '04da6b54-80e4-46f7-96ec-b56ff0331ba9'
 
 const typeOf = (urn: string): string => urn.split('::')[2]?.split('$').at(-1) ?? ''
 const nameOf = (urn: string): string => urn.split('::')[3] ?? ''
 
-// The SDK's own copies of gRPC and the messages: it would not take those of another copy. They come without types.
+// The SDK's own copies of gRPC and the messages: it rejects those of another copy. They are untyped.
 // oxlint-disable-next-line typescript/no-explicit-any
 type Message = any
 // oxlint-disable-next-line typescript/no-explicit-any

@@ -13,7 +13,7 @@ const policy = find('gcp:monitoring/alertPolicy:AlertPolicy failed-attempt')
 const dashboard = find('gcp:monitoring/dashboard:Dashboard dashboard')
 const absence = find('gcp:monitoring/alertPolicy:AlertPolicy nothing-fired')
 
-/** The inputs with one place of them, `template.scaling.minInstanceCount`, set to a value or taken away. */
+/** Copies the inputs with one place, `template.scaling.minInstanceCount`, set to a value or removed. */
 const change = (inputs: object, place: string, value?: unknown): object => {
   const copy = structuredClone(inputs)
   const keys = place.split('.')

@@ -4,7 +4,7 @@ import { declareStack } from '../../infra/stack.ts'
 import { readStageConfiguration } from '../../infra/stage-file.ts'
 import { withoutTraces } from './traces.ts'
 
-/** A resource as the program asks the engine for it, by `type name`. */
+/** Resources as the program asks the engine for them, by `type name`. */
 export type Inventory = Readonly<Record<string, DeclaredResource>>
 
 interface DeclaredResource {
@@ -16,10 +16,10 @@ interface DeclaredResource {
   readonly inputs: Readonly<Record<string, unknown>>
 }
 
-/** What a stage's files declare. */
+/** The declaration in a stage's files. */
 export const declareStage = (stage: string): Declaration => declare(readStageConfiguration(stage))
 
-/** Runs the program on a declaration without an engine, as a preview; sorted. Components are left out. */
+/** Runs the program without an engine, as a preview; returns its resources sorted, without components. */
 export const takeInventory = async (declaration: Declaration): Promise<Inventory> => {
   const resources: [string, DeclaredResource][] = []
   const mocks: runtime.Mocks = {
@@ -38,13 +38,13 @@ export const takeInventory = async (declaration: Declaration): Promise<Inventory
   })
   await withoutTraces(async () => {
     await runtime.runInPulumiStack(async () => declareStack(declaration))
-    // Only this waits for the resources whose inputs come from others.
+    // Only this waits for resources whose inputs depend on others.
     await runtime.disconnect()
   })
   return Object.fromEntries(resources.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
-// The part of the engine's message for a resource that the inventory shows.
+// The fields of the engine's resource message that the inventory shows.
 interface Registration {
   getCustom(): boolean
   getType(): string
@@ -57,7 +57,7 @@ interface Registration {
   getObject(): { toJavaScript(): Record<string, unknown> }
 }
 
-// Mocks are told nothing of a resource's options, which the inventory shows as well.
+// Mocks never see a resource's options, which the inventory shows as well.
 const watchRegistrations = (see: (request: Registration) => void): void => {
   const monitor = runtime.getMonitor() as unknown as {
     registerResource: (request: Registration, callback: unknown) => unknown

@@ -1,6 +1,6 @@
 /**
- * Runs Pulumi without stack traces: its SDK keeps one for each promise, thousands in a program, and vitest maps each to
- * the sources. An error from within has only its message.
+ * Runs Pulumi without stack traces: its SDK keeps one per promise, thousands in a program, and vitest source-maps each.
+ * Errors thrown inside have only their message.
  */
 export const withoutTraces = async <Value>(run: () => Promise<Value>): Promise<Value> => {
   const { stackTraceLimit } = Error

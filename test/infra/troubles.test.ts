@@ -8,7 +8,7 @@ const declaration = declareStage('dev')
 const now = new Date('2026-06-02T03:00:00Z')
 const job = 'clear-sessions'
 
-/** A stage in which every job was called for its last tick and went well, but for what a test changes. */
+/** A stage in which every job succeeded at its last tick, except for a test's changes. */
 const look = (
   changes: Readonly<Record<string, Partial<JobState>>> = {},
   entries: readonly (LoggedEntry & { readonly event: string })[] = [],
@@ -51,7 +51,7 @@ it.each([
   const fault = line(event, 10, 'one', { message: 'why' })
   const told = await look({}, [fault])
   expect(told).toMatchObject([{ kind, level, job, what: expect.stringMatching(/^clear-sessions: .*: why$/) }])
-  // The end of the same run, and one of a run before.
+  // Ends of the same run, an earlier one and a later one.
   expect(await look({}, [fault, line('run completed', 11, 'one')])).toHaveLength(1)
   expect(await look({}, [fault, line('run completed', 9, 'zero')])).toHaveLength(1)
   expect(await look({}, [fault, line('run completed', 11, 'two')])).toEqual([])
@@ -95,7 +95,7 @@ it('a pause by hand is a warning, a job that can not run is a failure, and the w
 
 it('a job is overdue until a run has completed since its tick', async () => {
   const changes = { [job]: { changedAt: new Date('2026-06-01T00:00:00Z') } }
-  // The tick of 02:00 in Sydney is the one of 16:00 UTC the day before.
+  // 02:00 in Sydney is 16:00 UTC the day before.
   expect(await look(changes)).toMatchObject([
     { kind: 'overdue', job, what: expect.stringContaining('2026-06-01T16:00:00.000Z') }
   ])

@@ -10,7 +10,7 @@ export const changeSchedule = (id: string, schedule: string): Job[] =>
 /** The catalogue without one job. */
 export const withoutJob = (id: string): Job[] => jobs.filter((job) => job.id !== id)
 
-/** The declaration with another id and name of one job, which the engine knows by `formerIds`. */
+/** Renames one job of a declaration; the engine recognises it by `formerIds`. */
 export const rename = (
   declaration: Declaration,
   from: string,

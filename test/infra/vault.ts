@@ -2,15 +2,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 
-/** Where the engine has the key of a stack's secrets encrypted and decrypted, as HashiCorp Vault would. */
+/** Encrypts and decrypts the key of a stack's secrets for the engine, as HashiCorp Vault would. */
 export interface Vault {
   readonly url: string
   close(): void
 }
 
 /**
- * A Vault of the suite's own, which gives back what it is given. Otherwise the engine would derive the key from a
- * passphrase in a million rounds, which is half of what a command costs.
+ * A fake Vault that returns its input. Otherwise the engine would derive the key from a passphrase in a million rounds,
+ * half the cost of a command.
  */
 export const openVault = async (): Promise<Vault> => {
   const server = createServer((request, response) => void answer(request, response))

@@ -13,7 +13,7 @@ beforeEach(async () => {
   lines.length = 0
 })
 
-/** Runs a job that comes upon a transaction of the application, which commits once the job waits for it. */
+/** Runs a job that is blocked by a transaction of the application, which commits once the job waits for it. */
 const runBehind = async (job: string, change: (application: ReservedSql) => Promise<unknown>) => {
   const application = await sql.reserve()
   try {
@@ -88,7 +88,7 @@ it('is in no deadlock with an application that begins, ends and keeps what the j
   const [database] = await sql<{ name: string }[]>`select current_database() as name`
   await sql.unsafe(`alter database ${database!.name} set deadlock_timeout = '100ms'`)
   const each = 40
-  // Half of them with a file, all due and in the same order as the jobs come by.
+  // Half of them with a file; all due, in the order in which the jobs reach them.
   const ids = await addSubmissions(sql, each * 8, {
     content: Array.from({ length: each * 8 }, (_, index) => (index % 2 ? 'inline' : '')),
     input_file: Array.from({ length: each * 8 }, (_, index) => (index % 2 ? '' : `submissions/${index}`)),
@@ -96,7 +96,7 @@ it('is in no deadlock with an application that begins, ends and keeps what the j
   })
   for (let index = 0; index < ids.length; index += 2) storage.objects.add(`submissions/${index}`)
   for (const id of ids) await addRun(sql, { submission_id: id, status: 'RUNNING', started_at: '-2 hours' })
-  // Four requests of the application at a time, each with a submission and its run; in either order of the two rows.
+  // Four concurrent requests of the application, each changing a submission and its run, in either order.
   const write = async (writer: number): Promise<void> => {
     const application = postgres(url, { max: 1, onnotice: () => undefined })
     try {
@@ -125,7 +125,7 @@ it('is in no deadlock with an application that begins, ends and keeps what the j
     }
   } while (!over.signal.aborted)
   await writers
-  // Whoever is chosen to end a deadlock gets SQLSTATE 40P01: a writer would have thrown it, a job would have logged it.
+  // The victim of a deadlock gets SQLSTATE 40P01: a writer would have thrown it, a job would have logged it.
   expect({ failures, deadlocks: lines.filter((line) => JSON.stringify(line).includes('deadlock')) }).toEqual({
     failures: [],
     deadlocks: []
@@ -144,7 +144,7 @@ describe('a storage that is slow', () => {
       expires_at: Array.from({ length: count }, (_, index) => `-${count - index} hours`)
     })
 
-  /** Purges all of them, while the application changes those whose deletion has not begun as soon as one has. */
+  /** Purges all of them, while the application changes those whose deletion has not begun. */
   const purgeWhile = async (change: (rest: string[]) => PromiseLike<unknown>) => {
     const ids = await addAll()
     for (let index = 0; index < count; index += 1) storage.objects.add(`submissions/${index}`)
@@ -152,7 +152,7 @@ describe('a storage that is slow', () => {
     let rest: string[] = []
     const begun = Promise.withResolvers<void>()
     storage.beforeDeletion = async () => {
-      // Every deletion of the three groups that are under way at a time has begun: the rest is still to be looked at.
+      // All deletions of the three concurrent groups have begun; the other submissions have not been read yet.
       if (storage.calls.length === 150) begun.resolve()
       await begun.promise
       changed ??=

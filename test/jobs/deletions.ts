@@ -2,29 +2,29 @@ import type { Sql } from 'postgres'
 import { addOrganization, addRun } from '../rows.ts'
 
 /**
- * A table from which a job deletes old rows. It is described anew, not taken from jobs/, so that the tests notice what
- * a job leaves out. The shared tests, the benchmarks and the soak take their rows from it.
+ * A table from which a job deletes old rows, described independently of jobs/, so that the tests notice what a job
+ * leaves out. The shared tests, the benchmarks and the soak build their rows from it.
  */
 export interface Deletion {
   readonly table: string
   readonly key: string
-  /** The column whose time decides. */
+  /** The time column that makes a row due. */
   readonly time: string
-  /** Days after which a row is due, unless the job's `days` says otherwise; without them its time itself decides. */
+  /** Days after which a row is due, unless the job's `days` overrides it; if undefined, it is due at its time. */
   readonly days?: number
   /**
-   * A row as the application writes it, an expression for each column: `at` is its time, `n` its number. Random values come
-   * from random(), so that they follow a seed.
+   * A row as the application writes it, an SQL expression per column: `at` is its time, `n` its number. Random values
+   * come from random(), so that a seed reproduces them.
    */
   readonly row: Readonly<Record<string, string>>
-  /** What users change of a live row; its time, unless said otherwise. */
+  /** What users change in a live row; by default its time. */
   readonly touch?: string
 }
 
-/** A random UUID that follows the seed, which gen_random_uuid() does not. */
+/** A random UUID that a seed reproduces, unlike gen_random_uuid(). */
 export const uuid = 'md5(random()::text || random()::text)::uuid'
 
-/** The tables by job. A job that deletes rows of a table for their age alone has an entry here. */
+/** The tables by job. Every job that deletes rows by age alone has an entry here. */
 export const deletions = {
   'clear-sessions': {
     table: 'django_session',
@@ -73,7 +73,7 @@ export const deletions = {
 
 type DeletingJobId = keyof typeof deletions
 
-/** Makes a value for each of the deleting jobs from its table. */
+/** Maps each deleting job's table to a value. */
 export const mapDeletions = <Value>(
   make: (deletion: Deletion, id: DeletingJobId) => Value
 ): Record<DeletingJobId, Value> =>

@@ -17,7 +17,7 @@ beforeEach(async () => {
 interface JobCase {
   readonly table: string
   readonly key: string
-  /** SQL: holds for a row once the job is done with it, where it does not delete it. */
+  /** SQL: true for a row once the job has processed it, unless the job deletes it. */
   readonly isDone?: string
   /** Adds due rows, at the times given, and returns their keys. */
   readonly addDue: (times: string[]) => Promise<string[]>
@@ -165,7 +165,7 @@ describe.each(jobs)('$id', (catalogued) => {
   it('names the ten oldest rows in a dry run', async () => {
     const keys = await job.addDue(apart(12))
     const { body } = await run(id, { dry_run: true })
-    // A session's key lets its holder in: its beginning is shown.
+    // A session's key is a credential: only its beginning is shown.
     const shown = id === 'clear-sessions' ? 8 : undefined
     const sample = keys
       .toReversed()

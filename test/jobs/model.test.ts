@@ -31,7 +31,7 @@ const day = 1_440n * minute
 
 const ages = Object.values(mapDeletions(({ days = 0 }) => -BigInt(days) * day))
 
-/** A time at a boundary of some job, a microsecond beside one, or anywhere within 60 days. */
+/** A time at a boundary of some job, a microsecond off one, or anywhere within 60 days. */
 const times = fc
   .oneof(
     fc.tuple(fc.constantFrom(0n, -minute, -30n * minute, -day, ...ages), fc.constantFrom(-1n, 0n, 1n)),
@@ -78,7 +78,7 @@ const mixture = fc.record({
 })
 type Mixture = typeof mixture extends fc.Arbitrary<infer Value> ? Value : never
 
-/** Fills the tables, a statement each. */
+/** Fills the tables, one statement each. */
 const fill = async ({ sql, storage }: WorkerUnderTest, rows: Mixture): Promise<void> => {
   await clearTables(sql)
   storage.clear()
@@ -119,7 +119,7 @@ const readTables = async ({ sql }: WorkerUnderTest): Promise<Tables> =>
     await Promise.all(jobTables.map(async (name) => [name, await readRows(sql, name)] as const))
   )
 
-/** Leaves out what has no meaning: the order of the rows, and the number that a new retry gets. */
+/** Removes meaningless differences: the order of the rows, and the ids of new retries. */
 const normalize = (tables: Tables) =>
   Object.fromEntries(
     Object.entries(tables).map(([name, rows]) => [
@@ -139,7 +139,7 @@ const parametersOf = (id: JobId, { days, minutes, batchSize }: Mixture) => ({
   ...(id === 'cleanup-stuck-runs' && minutes ? { timeout_minutes: minutes } : {})
 })
 
-/** Runs all jobs over any mixture of rows, and compares what is left with what the model leaves. */
+/** Runs all jobs over random mixtures of rows, and compares the remaining rows with the model's. */
 const compareWithModel = (worker: WorkerUnderTest, numRuns: number): Promise<void> =>
   fc.assert(
     fc.asyncProperty(mixture, async (rows) => {
@@ -166,7 +166,7 @@ const compareWithModel = (worker: WorkerUnderTest, numRuns: number): Promise<voi
     { numRuns }
   )
 
-/** A worker whose role has settings of its own, on a database whose clock stands still. */
+/** A worker whose role has its own settings, on a database with a stopped clock. */
 const createWith = async (database: { url: string; sql: WorkerUnderTest['sql'] }, settings: object) => {
   const { sql } = database
   const clock = await stopClock(database.url, now)
@@ -187,7 +187,7 @@ const createWith = async (database: { url: string; sql: WorkerUnderTest['sql'] }
   return worker
 }
 
-// Under each, PostgreSQL writes and reads times in its own way.
+// Under each, PostgreSQL formats and parses times differently.
 const oddSettings = [
   { datestyle: 'SQL, DMY', timezone: 'Asia/Kolkata', intervalstyle: 'sql_standard' },
   {

@@ -2,10 +2,10 @@ import type { JobId } from '../../jobs/index.ts'
 import type { Row } from '../rows.ts'
 import { mapDeletions } from './deletions.ts'
 
-/** Every row of the tables that jobs know, by table. */
+/** Every row of the jobs' tables, by table. */
 export type Tables = Readonly<Record<string, readonly Row[]>>
 
-/** What a run must do: the tables after it, and its counts. */
+/** The expected result: the tables after a run, and its counts. */
 export interface Expected {
   readonly tables: Tables
   readonly affected: number
@@ -18,7 +18,7 @@ export interface Expected {
 
 interface Given {
   readonly tables: Tables
-  /** The database's clock, as its JSON shows it. */
+  /** The database's time, as in its JSON. */
   readonly now: string
   /** The parameter `days`, for the jobs that have it. */
   readonly days?: number | undefined
@@ -27,7 +27,7 @@ interface Given {
   readonly failing: ReadonlySet<string>
 }
 
-/** What each job must do, on rows in memory: written from the specification, with nothing of how the jobs do it. */
+/** Each job's required effect, on rows in memory: written from the specification, not from the jobs' code. */
 export const model: Readonly<Record<JobId, (given: Given) => Expected>> = {
   ...mapDeletions(({ table, time, days = 0 }) => (given: Given) => {
     const age = BigInt(days > 0 ? (given.days ?? days) : 0) * 24n * hour
@@ -175,7 +175,7 @@ const purge = (row: Row, now: string): Row => ({
   modified: now
 })
 
-/** Its time has come, or the application gave it up (moved it over 30 days away) and its last attempt is a day old. */
+/** Due at its time, or a day after its last attempt if the application gave up on it (moved it over 30 days away). */
 const isRetryDue = (retry: Row, now: string): boolean =>
   microsOf(retry.next_retry_at) <= microsOf(now) ||
   (Number(retry.attempt_count) >= 5 &&

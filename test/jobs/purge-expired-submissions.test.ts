@@ -345,7 +345,7 @@ describe('submissions with files', () => {
     const ids = await addAll()
     const found = new Set<string>()
     for (let index = 0; index < count; index += 1) storage.objects.add(`uploads/${index}`)
-    // In the midst of a group that began in the right place.
+    // In the middle of a group that began in the right place.
     storage.beforeDeletion = () => {
       if (storage.calls.length === 75) storage.objects.clear()
       else if (storage.objects.size > 0) found.add(ids[Number(storage.calls.at(-1)!.split('/')[1])]!)

@@ -16,7 +16,7 @@ it('npm start says when a given database stops answering, and when it answers ag
   expect(local.find(/(the database does not .*)/)).toMatch(
     /^the database does not answer: runs fail until it does \(2/
   )
-  // Not `stop`, which expects no complaint: the worker had some.
+  // Not `stop`, which expects silence: the worker complained.
   local.kill('SIGTERM')
   expect((await local.ended).code).toBe(0)
 })

@@ -40,8 +40,8 @@ const due: Readonly<Record<JobId, { table: string; rows: string }>> = {
   }
 }
 
-// What the jobs leave alone: by table, which rows they may change. A retry that waits for a run is put off, and a
-// submission is purged by its retry too.
+// By table, the only rows that the jobs may change. A retry that waits for a run is postponed, and a retry also purges
+// its submission.
 const mayChange: Record<string, string> = {
   ...Object.fromEntries(Object.values(due).map(({ table, rows }) => [table, rows])),
   submissions_purgeretry: 'next_retry_at <= now() and attempt_count < 5',
@@ -123,7 +123,7 @@ it('of the executions that the demo data name, one works on for longer than a ru
     gone: 10
   })
   const works = answers.find(({ state }) => state === 'executes')
-  // It becomes due while someone looks, and not before each job has run once.
+  // It becomes due while someone watches, but not before each job has run once.
   expect(works).toMatchObject({ status: 'RUNNING' })
   expect(works?.minutes).toBeGreaterThanOrEqual(20)
   expect(works?.minutes).toBeLessThan(30)

@@ -17,13 +17,13 @@ export interface Ending {
   readonly stderr: string
 }
 
-/** What `npm start` runs, as a process of its own. */
+/** `npm start` in its own process. */
 export interface LocalProcess {
   readonly pid: number
   readonly ended: Promise<Ending>
-  /** Waits for something to be written to stdout. */
+  /** Waits until a text appears on stdout. */
   waitFor(text: string | RegExp): Promise<void>
-  /** The first group of a pattern in what was written to stdout so far. */
+  /** The first group of a pattern's match in stdout so far. */
   find(pattern: RegExp): string
   readonly kill: (signal: NodeJS.Signals) => void
 }
@@ -31,9 +31,9 @@ export interface LocalProcess {
 export interface RunningLocal extends LocalProcess {
   readonly addresses: LocalAddresses
   readonly readyFile: string
-  /** The folder that all of it is in. */
+  /** The folder that holds everything. */
   readonly scratch: string
-  /** Ends it by SIGTERM: with 0, without a complaint, and no process or scratch folder is left. */
+  /** Stops it with SIGTERM: exit code 0, no complaint, no process or scratch folder left. */
   stop(): Promise<Ending>
 }
 
@@ -44,7 +44,7 @@ export const createFolder = async (): Promise<string> => {
   return folder
 }
 
-/** Starts it; at the end of the test file it is gone, whatever became of the tests. */
+/** Starts it; it is gone at the end of the test file, even if tests fail. */
 export const spawnLocal = (...options: string[]): LocalProcess => {
   const main = join(import.meta.dirname, '../../local/main.ts')
   const child = spawn(process.execPath, [main, ...options], { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -102,13 +102,13 @@ export const findDescendants = (pid: number): number[] => {
   return childrenOf(pid)
 }
 
-/** Those of the processes that are alive; a zombie counts as gone. */
+/** The processes that are alive; a zombie counts as gone. */
 export const findAlive = (pids: readonly number[]): number[] =>
   listProcesses()
     .filter(({ pid, state }) => pids.includes(pid) && !state.startsWith('Z'))
     .map(({ pid }) => pid)
 
-/** Kills all of them with SIGKILL. One whose parent has been killed may end by itself before its turn comes. */
+/** Kills all of them with SIGKILL. A child of a killed parent may exit by itself before its turn. */
 export const killAll = (pids: readonly number[]): void => {
   for (const pid of pids) {
     try {

@@ -10,7 +10,7 @@ import { createFolder, spawnLocal, startLocal } from './local-process.ts'
 const folder = await createFolder()
 const { url, sql } = await createDatabase()
 
-/** Runs it to its end, on free ports unless told otherwise. */
+/** Runs it until it exits, on free ports unless overridden. */
 const refuse = async (...options: string[]) => {
   const { ended } = spawnLocal('--port', '0', '--worker-port', '0', ...options)
   const { code, stderr, stdout } = await ended

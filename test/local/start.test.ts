@@ -57,7 +57,7 @@ describe('what runs', async () => {
   })
 })
 
-// SIGTERM does the same: every local system that tests start is stopped by it, and the same is checked.
+// SIGTERM does the same: it stops every local system that tests start, with the same checks.
 it('SIGHUP ends it with 0, leaves no process and no scratch folder', async () => {
   const { pid, kill, ended, scratch } = await startLocal(folder)
   const processes = findDescendants(pid)

@@ -9,7 +9,7 @@ const root = join(import.meta.dirname, '../..')
 const folder = await mkdtemp(join(tmpdir(), 'node-version-'))
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-// A `node` that reports another version, first in PATH, as where npm ci brought none.
+// A `node` that reports another version, first in PATH, as if npm ci had installed none.
 await writeFile(
   join(folder, 'version.cjs'),
   `Object.defineProperty(process.versions, 'node', { value: process.env.FAKE })

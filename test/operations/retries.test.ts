@@ -37,7 +37,7 @@ it('lists retries, exhausted ones first, with their reasons', async () => {
     { id: retry, state: 'exhausted', attempts: 5, reason: 'bucket is gone' },
     { state: 'waiting', attempts: 1 }
   ])
-  // People see the same order; ids are no order.
+  // People see the same order, which is not by id.
   const { stdout: shown } = await retries(['list'])
   expect(shown.indexOf('exhausted')).toBeGreaterThan(0)
   expect(shown.indexOf('exhausted')).toBeLessThan(shown.indexOf('waiting'))

@@ -31,17 +31,17 @@ interface Resource {
   readonly resources?: Readonly<Record<string, Resource>>
 }
 
-/** A discovery document: what an API takes and gives, written by Google. */
+/** A discovery document: Google's own description of an API. */
 export interface ApiDocument extends Resource {
   readonly schemas: Readonly<Record<string, Schema>>
   readonly parameters: Readonly<Record<string, unknown>>
 }
 
-// Google publishes all documents in its client for Python; the version is the state of the documents.
+// Google ships all documents with its client for Python, whose version pins theirs.
 const library = 'google-api-python-client==2.202.0'
 
 /**
- * The folder of Google's discovery documents: GOOGLE_DISCOVERY_DOCUMENTS, or what pip has put into the cache.
+ * The folder of Google's discovery documents: GOOGLE_DISCOVERY_DOCUMENTS, or pip's download in the cache.
  *
  * @throws Error that says why there are none.
  */

@@ -12,9 +12,9 @@ export interface Exchange {
   readonly message: string
 }
 
-/** An error that an API answers instead of its own answer, a number of times. */
+/** An error that an API returns in place of its answer, a number of times. */
 export interface Outage {
-  /** Of the request: `POST /run/`. */
+  /** For example `POST /run/`. */
   readonly request: RegExp
   readonly status: number
   times: number
@@ -22,18 +22,18 @@ export interface Outage {
 
 /**
  * Google's APIs on this machine, except Cloud Scheduler's, which the emulator serves. Each follows its discovery
- * document: what that does not know is refused with 400. Answers have no zeros; an operation is done at the second
- * look; an API must have been enabled; a revision needs its account, its secrets and their grants.
+ * document and refuses anything else with 400. Answers have no zeros; an operation is done at the second poll; an API
+ * must be enabled first; a revision needs its account, its secrets and their grants.
  */
 export interface GoogleApis extends Disposable {
   readonly url: string
-  /** For the provider: where each API is, and a token. */
+  /** For the provider: each API's address, and a token. */
   readonly environment: Readonly<Record<string, string>>
   readonly exchanges: Exchange[]
   readonly outages: Outage[]
   /** Resources by their names, policies among them. */
   readonly store: Map<string, Message>
-  /** How many of the next revisions do not get ready. */
+  /** How many of the next revisions fail to become ready. */
   failingRevisions: number
 }
 
@@ -204,7 +204,7 @@ export const openGoogleApis = async (schedulerUrl: string): Promise<GoogleApis> 
       GOOGLE_SERVICE_USAGE_CUSTOM_ENDPOINT: `${url}/serviceusage/v1/`,
       GOOGLE_IAM_CUSTOM_ENDPOINT: `${url}/iam/v1/`,
       GOOGLE_IAM_BETA_CUSTOM_ENDPOINT: `${url}/iam/v1/`,
-      // The released plugin would ask Compute Engine which regions there are.
+      // The released plugin would ask Compute Engine for the regions.
       PULUMI_GCP_SKIP_REGION_VALIDATION: 'true'
     },
     exchanges,
@@ -230,7 +230,7 @@ interface World {
   answer(call: Call): unknown
 }
 
-// What docs/bootstrap.md enables.
+// Enabled by docs/bootstrap.md.
 const enabledAtFirst =
   'cloudresourcemanager serviceusage iam iamcredentials sts cloudkms secretmanager artifactregistry storage'
 
@@ -290,7 +290,7 @@ const createWorld = (): World => {
       ? setPolicy(name, (body.policy ?? body) as Message)
       : structuredClone(policyOf(name))
 
-  /** Checks what Cloud Run checks before it makes a revision, and adds what it adds. */
+  /** Validates and completes a service as Cloud Run does before it creates a revision. */
   const settle = (sent: Message, name: string, before: Message | undefined): Message => {
     const service = structuredClone(sent)
     const template = service.template as Message & {

@@ -164,7 +164,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
     })
 
     it.each([
-      // The worker is told of the pause as well: its watch expects no tick of a paused job.
+      // The worker must know of the pause too: its watch expects no tick of a paused job.
       [
         'the service with 403',
         { request: /PATCH \/run\//, status: 403 },
@@ -181,7 +181,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
         })
         apis.outages.push({ ...outage, times: 1 })
         expect((await dev.up(changed)).failed).toBe(true)
-        // It succeeds and sends nothing: the state already has what was refused.
+        // It succeeds and sends nothing: the state already has the refused change.
         expectDone(await dev.up(changed))
         expect(await proveDeployment(changed)).toEqual(
           faults.map((fault) => expect.stringMatching(fault) as string)
@@ -330,7 +330,7 @@ describe.skipIf(reason)(`the program on the real provider${reason ? ` (skipped: 
   })
 })
 
-/** The jobs are there to be looked at; the clock stands still. */
+/** The jobs are only inspected; the clock stands still. */
 const silent = {
   deliver: () => Promise.resolve({ kind: 'answer' as const, statusCode: 200, body: '' }),
   close: () => undefined

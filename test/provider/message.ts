@@ -52,7 +52,7 @@ const readFields = (
     const at = place ? `${place}.${key}` : key
     const field = properties?.[key] ?? additionalProperties
     if (!field) {
-      // A schema without fields is any message.
+      // A schema without fields takes any message.
       if (properties) {
         faults.push(`Invalid JSON payload received. Unknown name "${key}" at '${place}': Cannot find field.`)
       } else kept[key] = part
@@ -93,7 +93,7 @@ const isScalar = ({ type, format = '', enum: values }: Schema, value: unknown): 
 const isWrapped = (schema: Schema, key: string): boolean =>
   key === 'enabled' && 'mutationRecord' in (schema.properties ?? {})
 
-/** A message as Google answers it: without zeros, false, empty texts and empty lists; an empty message stays. */
+/** A message as Google returns it: without zeros, false, empty texts and empty lists; an empty message stays. */
 export const printMessage = (document: ApiDocument, type: Schema, value: unknown): unknown => {
   const schema = resolve(document, type)
   if (Array.isArray(value)) return value.map((item) => printMessage(document, schema.items ?? {}, item))
@@ -118,9 +118,9 @@ const isZero = ({ enum: values, additionalProperties }: Schema, value: unknown):
   (values?.[0] !== undefined && values[0] === value && values[0].endsWith('_UNSPECIFIED'))
 
 /**
- * What an update leaves: the fields of the mask as sent, those that are not sent cleared.
+ * The result of an update: the fields of the mask as sent, or cleared if not sent.
  *
- * @param mask `labels,template.scaling`, in either case; without one the whole message is taken.
+ * @param mask `labels,template.scaling`, in snake or camel case; without one the whole message is taken.
  */
 export const applyMask = (kept: Message, sent: Message, mask: string | undefined): Message => {
   if (!mask) return sent

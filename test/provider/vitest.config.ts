@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { defineConfig } from 'vitest/config'
 
-/** `npm run test:provider`: minutes, and a plugin of 200 MB; `npm test` leaves it out. */
+/** `npm run test:provider`: takes minutes and a 200 MB plugin; `npm test` leaves it out. */
 export default defineConfig({
   root: path.join(import.meta.dirname, '../..'),
   test: {

@@ -11,7 +11,9 @@ const ticksOf = (schedule: string, timeZone: string, from: string, to: string): 
 
 const sydney = 'Australia/Sydney'
 
-/** Nights of Sydney: the first Sunday of October, when 02:00 to 03:00 is missing, and of April, when it comes twice. */
+/**
+ * Nights of clock changes in Sydney: on the first Sunday of October 02:00 to 03:00 is missing, in April it comes twice.
+ */
 const nights = [
   { year: 2026, spring: '2026-10-04', autumn: '2026-04-05' },
   { year: 2027, spring: '2027-10-03', autumn: '2027-04-04' },
@@ -193,7 +195,7 @@ describe('time zones', () => {
 })
 
 describe('nextTick against a search of every minute', () => {
-  // Each window holds a change of offset, or none, or the end of a month; its wall clock comes from Intl, not from ours.
+  // Each window holds a change of offset, none, or the end of a month; its wall clock comes from Intl, not our code.
   const windows = [
     [sydney, '2026-10-02T18:00Z'],
     [sydney, '2027-04-02T18:00Z'],
@@ -250,7 +252,7 @@ describe('nextTick against a search of every minute', () => {
           const matches = compile(schedule)
           const index = minutes.findIndex((wall, minute) => minute > skipped && matches(wall))
           const found = nextTick({ schedule, timeZone }, new Date(from + skipped * 60_000 + milliseconds))
-          // A tick after the window is as good as none in it.
+          // A tick after the window counts as none.
           const inWindow = found && found.getTime() < from + length * 60_000 ? found.getTime() : -1
           expect(inWindow).toBe(index < 0 ? -1 : from + index * 60_000)
         }

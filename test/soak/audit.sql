@@ -1,5 +1,5 @@
--- The soak's own record of each row that the worker changes, made by the database in the same transaction, so that
--- nobody has to be believed. Other clients, told by their application_name, are the application.
+-- The soak's own record of each row that the worker changes, written by the database in the same transaction, so that
+-- nobody has to be trusted. Other clients, recognised by application_name, are the application.
 
 create schema soak;
 
@@ -8,14 +8,14 @@ create table soak.change (
   transaction xid8 not null,
   what text not null,
   key text not null,
-  -- Why the row must not have been changed like this; null when all is well.
+  -- Why this change is wrong; null when all is well.
   fault text
 );
 
 create function soak.is_worker() returns boolean language sql stable
 as $$ select current_setting('application_name') = 'scheduled-jobs' $$;
 
--- Its arguments: the column of the key, the column of the time, and how long after it a row is due.
+-- Its arguments: the key column, the time column, and how long after that time a row is due.
 create function soak.note_deletion() returns trigger language plpgsql as $$
 begin
   if not soak.is_worker() then return null; end if;

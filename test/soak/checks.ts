@@ -1,13 +1,13 @@
 import type { Evidence } from './evidence.ts'
 
-/** A check of the evidence: what must hold, and where it does not. */
+/** A check of the evidence: what must hold, and its violations. */
 export interface Check {
   readonly title: string
   /** Empty when all is well. */
   readonly faults: readonly string[]
 }
 
-/** Checks what is left of a soak. */
+/** Checks the evidence of a soak. */
 export const checkEvidence = (evidence: Evidence): Check[] => [
   {
     title: 'each tick is in the ledger, delivered or missed, and never both',

@@ -1,4 +1,4 @@
--- The virtual clock of the database: found before PostgreSQL's own now() and clock_timestamp() by whoever connects.
+-- The database's virtual clock: for every connection it shadows PostgreSQL's own now() and clock_timestamp().
 
 create schema clock;
 

@@ -5,7 +5,7 @@ import type { Database } from '../../worker/database/pool.ts'
 import { dueBefore, mapDeletions } from '../jobs/deletions.ts'
 import type { Stretch } from './plan.ts'
 
-/** What is left at the end of a soak, read from the world; the checks are made of it. */
+/** The state at the end of a soak, read from the world, for the checks. */
 export interface Evidence {
   /** Every tick that the schedules have in the stretch, as `job 2026-10-03T16:00:00Z`. */
   readonly ticks: readonly string[]
@@ -13,15 +13,15 @@ export interface Evidence {
   readonly deliveries: readonly Delivered[]
   /** The ledger's rows of ticks. */
   readonly ledger: readonly LedgerRow[]
-  /** Rows that are due for longer than their job's period. */
+  /** Rows due for longer than their job's period. */
   readonly overdueRows: readonly { readonly job: string; readonly key: string }[]
-  /** Rows that someone held at the end. */
+  /** Rows that were locked at the end. */
   readonly lockedKeys: readonly string[]
-  /** Changes that the database's own record finds fault with. */
+  /** Faulty changes in the database's own record. */
   readonly badChanges: readonly { readonly what: string; readonly key: string; readonly fault: string }[]
-  /** By job: what the ledger says was changed, and failed. */
+  /** By job: rows changed and failed according to the ledger. */
   readonly recorded: Readonly<Record<string, Counts>>
-  /** By job: what the database's own record says. */
+  /** By job: the same in the database's own record. */
   readonly changed: Readonly<Record<string, Counts>>
 }
 
@@ -47,7 +47,7 @@ export const readLedger = (database: Database): Promise<LedgerRow[]> =>
   from scheduled_jobs.run
   where tick is not null`)
 
-/** Reads what runs say they did. */
+/** Reads the runs' own counts. */
 export const readRecorded = async (database: Database): Promise<Record<string, Counts>> => {
   const rows = await database.query<{ job: string } & Counts>(sql`
     select job, sum(affected)::int as affected, sum(failed)::int as failed
@@ -56,7 +56,7 @@ export const readRecorded = async (database: Database): Promise<Record<string, C
   return Object.fromEntries(rows.map(({ job, affected, failed }) => [job, { affected, failed }]))
 }
 
-/** Reads what the database itself has recorded, told apart by job. */
+/** Reads the database's own record, by job. */
 export const readChanged = async (database: Database): Promise<Record<JobId, Counts>> => {
   const rows = await database.query<{ what: string; count: number }>(sql`
     with settled as (select distinct transaction from soak.change where what = 'retry settled')
@@ -83,8 +83,8 @@ export const readBadChanges = (database: Database): Promise<Evidence['badChanges
   where fault is not null`)
 
 /**
- * Reads the rows that were due a whole period before the end of a stretch. The period is the one in which it ends: where
- * the clocks skip a job's hour, it is two days long.
+ * Reads the rows that were due a whole period before the end of a stretch. The period is the one that contains the end:
+ * where the clocks skip a job's hour, two days.
  */
 export const readOverdueRows = async (
   database: Database,
@@ -112,7 +112,7 @@ const periodAt = (schedule: Schedule, instant: Date): number => {
 
 const longestPeriodMs = 31 * 86_400_000
 
-// Written anew, not taken from the jobs: what they leave out would be left out here too. $1 is the period in seconds.
+// Written independently of the jobs, whose omissions would otherwise recur here. $1 is the period in seconds.
 const period = 'make_interval(secs => $1)'
 const overdueRows: Readonly<Record<JobId, string>> = {
   ...mapDeletions(

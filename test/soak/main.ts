@@ -61,7 +61,7 @@ const parseStart = (text: string): Date => {
   throw new InvalidArgumentError(`must be a time such as 2026-09-20T00:00:00Z, got '${text}'.`)
 }
 
-// Exits even if something still waits: its parts end with it.
+// Exits even if something still waits: the children end with it.
 try {
   process.exit(await main())
 } catch (error) {

@@ -9,7 +9,7 @@ export interface Stretch {
   readonly timeZone: string
 }
 
-/** What goes wrong. Those with a length last for some steps, the others hit one. */
+/** What goes wrong. Faults with a length last several steps, the others one. */
 export const faultKinds = {
   'worker killed': { perMonth: 80, longest: 1 },
   'scheduler killed': { perMonth: 60, longest: 1 },
@@ -30,32 +30,32 @@ export type FaultKind = keyof typeof faultKinds
 export interface PlannedFault {
   readonly kind: FaultKind
   readonly step: number
-  /** Steps that it lasts, at least 1. */
+  /** Its duration in steps, at least 1. */
   readonly steps: number
   /** The piece of the step's database traffic at which it happens. */
   readonly piece: number
-  /** A random number, for what has to be picked. */
+  /** A random number for the fault's choices. */
   readonly pick: number
 }
 
 export const stepMs = 300_000
-// Every job is known to the watch by then.
+// By then the watch knows every job.
 const quietAtStart = 12
-// What the last faults left over has been dealt with by then.
+// Enough to recover from the last faults.
 const quietAtEnd = 36
 const longestPiece = 60
 
 /**
  * Plans the faults of a stretch; the same seed gives the same plan.
  *
- * Each kind comes at least once. None hits the last tick of a job: a weekly job has no later one to make up for it.
+ * Each kind occurs at least once. None hits the last tick of a job: a weekly job has no later one to make up for it.
  */
 export const planFaults = (seed: number, stretch: Stretch): PlannedFault[] => {
   const random = makeRandom(seed)
   const steps = (stretch.end.getTime() - stretch.start.getTime()) / stepMs
   const taken = new Set<number>(findLastTicks(stretch))
   const isFree = (first: number, length: number): boolean =>
-    // A quiet step after each: its retries are over before the next fault begins.
+    // A quiet step after each: its retries end before the next fault begins.
     Array.from({ length: length + 1 }, (_, index) => first + index).every((step) => !taken.has(step))
   const plan: PlannedFault[] = []
   for (const [kind, { perMonth, longest }] of Object.entries(faultKinds)) {
@@ -78,7 +78,7 @@ export const planFaults = (seed: number, stretch: Stretch): PlannedFault[] => {
   return plan.toSorted((a, b) => a.step - b.step)
 }
 
-/** The steps of each job's last tick, with one before. */
+/** The step of each job's last tick, and the one before. */
 const findLastTicks = ({ start, end, timeZone }: Stretch): number[] =>
   jobs.flatMap(({ schedule }) => {
     const last = ticksBetween({ schedule, timeZone }, start, end).at(-1)

@@ -62,7 +62,7 @@ const count = (names: readonly string[]): string => {
     .join(', ')
 }
 
-/** Days that have not 24 hours: an hourly schedule shows them. */
+/** Days without exactly 24 hours, found by an hourly schedule. */
 const describeDaylightSaving = ({ start, end, timeZone }: SoakResult['stretch']): string[] => {
   const day = new Intl.DateTimeFormat('en-CA', { timeZone })
   const counts = new Map<string, number>()
@@ -70,7 +70,7 @@ const describeDaylightSaving = ({ start, end, timeZone }: SoakResult['stretch'])
     const date = day.format(tick)
     counts.set(date, (counts.get(date) ?? 0) + 1)
   }
-  // The first and the last day of the stretch are cut.
+  // The stretch's first and last days are incomplete.
   return [...counts]
     .slice(1, -1)
     .filter(([, hours]) => hours !== 24)

@@ -2,12 +2,12 @@ import { createVirtualClock } from '../../emulator/clock.ts'
 import { startEmulator } from '../../emulator/emulator.ts'
 import { makeRandom } from '../worker/random.ts'
 
-/** What the emulator's process is started with, as JSON in its first argument. */
+/** The options of the emulator's process, as JSON in its first argument. */
 export interface SchedulerOrder {
   readonly port: number
   readonly frontPort: number
   readonly dataDirectory: string
-  /** The virtual clock stands here, or further where an earlier process left it. */
+  /** Start of the virtual clock, unless an earlier process left it later. */
   readonly start: string
   readonly project: string
   readonly region: string
@@ -30,6 +30,6 @@ const emulator = await startEmulator({
   services: [{ name: 'worker', region: order.region, invokers: [order.caller], upstream: order.upstream }]
 })
 process.stdout.write(`listens on ${emulator.schedulerUrl}\n`)
-// A soak that ends in any way leaves no scheduler.
+// However a soak ends, it leaves no scheduler running.
 process.once('disconnect', () => process.exit())
 process.channel?.unref()

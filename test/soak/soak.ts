@@ -17,7 +17,7 @@ export interface SoakOptions {
   readonly say: (line: string) => void
 }
 
-/** What came of a soak. */
+/** The result of a soak. */
 export interface SoakResult {
   readonly seed: number
   readonly stretch: Stretch
@@ -26,7 +26,7 @@ export interface SoakResult {
   readonly evidence: Evidence
   readonly added: ReadonlyMap<string, number>
   readonly exhaustedRetries: number
-  /** Why runs failed, most often first. */
+  /** Why runs failed, most frequent first. */
   readonly causes: readonly { readonly cause: string; readonly count: number }[]
   readonly checks: readonly Check[]
   readonly seconds: number
@@ -37,7 +37,7 @@ const project = 'soak-project'
 const duplicate = 0.03
 const dayMs = 86_400_000
 
-/** Runs a stretch of virtual time, with everything that goes wrong in it, and checks what is left. */
+/** Runs a stretch of virtual time with its planned faults, and checks the evidence. */
 export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<SoakResult> => {
   const begin = performance.now()
   const declaration = declareStage()
@@ -90,10 +90,10 @@ export const soak = async ({ seed, start, days, say }: SoakOptions): Promise<Soa
   }
 }
 
-// A step takes a second or two, with a start of all that died a few more.
+// A step takes a second or two, a few more if everything has to restart.
 const longestStepMs = 180_000
 
-/** Waits for a step, and gives up when it does not end: what waits for ever must be found, not waited for. */
+/** Waits for a step with a time limit: a hang must be reported, not waited for. */
 const endsWithin = async <Value>(step: Promise<Value>, describe: () => string): Promise<Value> => {
   const { promise, reject } = Promise.withResolvers<never>()
   const timer = setTimeout(
@@ -113,7 +113,7 @@ const describeStep = (step: number, { start }: Stretch, faults: readonly Planned
   return `step ${step} at ${instant}, with ${kinds.join(' and ') || 'no fault'},`
 }
 
-/** The stage as it would be deployed, but for the names that only Google knows. */
+/** The stage as it would be deployed, except for the names that only Google knows. */
 const declareStage = (): Declaration =>
   declare(
     parseConfiguration('prod', {

@@ -16,17 +16,17 @@ import { stepMs, type FaultKind, type PlannedFault, type Stretch } from './plan.
 import { createWriter, type Writer } from './writer.ts'
 import type { World } from './world.ts'
 
-/** A stage that lives through its virtual time, step by step. */
+/** A stage that moves through virtual time, step by step. */
 export interface Stage {
-  /** Lets the next five minutes pass, with what is planned for them. */
+  /** Runs the next five minutes with their planned faults. */
   take(step: number): Promise<void>
-  /** Reads what is left. */
+  /** Reads the evidence. */
   collect(): Promise<Evidence>
   readonly attempts: ReadonlyMap<number, Attempt>
   readonly writer: Writer
 }
 
-/** Starts a fault, and returns what ends it. */
+/** Starts a fault; returns a way to end it. */
 type Begin = (fault: PlannedFault, instant: Date) => Promise<() => Promise<void>>
 
 // The declared retries come 30, 90 and 210 s after an attempt.
@@ -66,14 +66,14 @@ export const createStage = (
     if (!response.ok) throw new Error(`${name} must ${method}, got ${response.status}`)
   }
 
-  /** Makes something happen at a piece of the database traffic, or right after the step if there are fewer pieces. */
+  /** Performs an action at a piece of the database traffic, or right after the step if there are fewer pieces. */
   const atPiece =
     (action: () => Promise<unknown>): Begin =>
     async ({ piece }) => {
       let happened: Promise<unknown> | undefined
       const happen = () => {
         happened ??= action()
-        // A failure is reported where the step ends.
+        // A failure is reported at the end of the step.
         happened.catch(() => undefined)
         return happened
       }
@@ -127,7 +127,7 @@ export const createStage = (
     }
   }
 
-  /** Moves all clocks on; whoever died on the way is started again, and Cloud Scheduler goes on from there. */
+  /** Advances all clocks. If Cloud Scheduler dies on the way, restarts it and advances it to the instant. */
   const pass = async (instant: Date, meanwhile: () => Promise<void>): Promise<void> => {
     await world.setClocks(instant)
     const [hasPassed] = await Promise.all([isSchedulerAway || world.advance(instant), meanwhile()])
@@ -207,17 +207,17 @@ export const createStage = (
 
 const nameTick = (job: string, tick: Date): string => `${job} ${tick.toISOString().replace('.000Z', 'Z')}`
 
-/** A bucket that forbids every deletion, as with a retention policy, for as long as it is said to. */
+/** Makes the bucket refuse every deletion, as with a retention policy, while `isRefusing` says so. */
 const refuseWhile = ({ storage }: World, isRefusing: () => boolean): void => {
   const get = storage.faults.get.bind(storage.faults)
   storage.faults.get = (request) => (isRefusing() && !/^(LIST |BUCKET$)/.test(request) ? [403] : get(request))
 }
 
 /**
- * Adds a stuck run and an expired submission and holds both, as a transaction of the application would that does not end.
+ * Adds a stuck run and an expired submission and locks both, like a transaction of the application that does not end.
  *
- * @param keys takes the ids of the rows.
- * @returns lets go of them.
+ * @param keys receives the ids of the rows.
+ * @returns releases them.
  */
 const lockRows = async (
   { database, databaseUrl }: World,

@@ -1,6 +1,6 @@
 /**
- * Loaded into the worker's process before the worker: its clock stands at VIRTUAL_NOW (milliseconds since 1970), and at
- * what its parent sends later. The worker itself knows nothing of it.
+ * Preloaded into the worker's process: stops its clock at VIRTUAL_NOW (milliseconds since 1970), then at each instant
+ * that its parent sends. The worker itself knows nothing of it.
  */
 const RealDate = Date
 let now = Number(process.env.VIRTUAL_NOW)
@@ -19,7 +19,7 @@ process.on('message', (message: { now: number }) => {
   now = message.now
   process.send?.(message)
 })
-// A soak that ends in any way leaves no worker.
+// However a soak ends, it leaves no worker running.
 process.once('disconnect', () => process.exit())
 // The channel must not keep the process alive.
 process.channel?.unref()

@@ -19,10 +19,10 @@ import { openProxy, type DatabaseProxy } from '../worker/database-proxy.ts'
 import { createAudit } from './audit.ts'
 import type { SchedulerOrder } from './scheduler-process.ts'
 
-/** A stage whose parts can be killed, all at one virtual instant. */
+/** A stage with one virtual time, whose parts can be killed. */
 export interface World {
   readonly databaseUrl: string
-  /** The application's connections: they come back by themselves after a restart. */
+  /** The application's connections: they reconnect by themselves after a restart. */
   readonly database: Database
   readonly storage: CloudStorageServer
   readonly proxy: DatabaseProxy
@@ -31,14 +31,14 @@ export interface World {
   readonly workerUrl: string
   /** Sets the clocks of the database and the worker. Cloud Scheduler's is moved by `advance`. */
   setClocks(instant: Date): Promise<void>
-  /** Lets Cloud Scheduler's clock run to an instant; false when it died on the way. */
+  /** Advances Cloud Scheduler's clock to an instant; false if it died on the way. */
   advance(instant: Date): Promise<boolean>
   killWorker(): Promise<void>
-  /** Starts what is not running. A Cloud Scheduler that was away goes on at the given instant. */
+  /** Starts a part that is not running; Cloud Scheduler then resumes at the given instant. */
   ensureWorker(): Promise<void>
   killScheduler(): Promise<void>
   ensureScheduler(instant: Date): Promise<void>
-  /** A shutdown that ends all connections, and a start. */
+  /** Shuts down, which ends all connections, and restarts. */
   restartDatabase(): Promise<void>
   /** Kills one of the worker's backends with -9: PostgreSQL ends all others and recovers. */
   crashDatabase(): Promise<void>
@@ -79,7 +79,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
   const application = readDatabaseUrl(`${databaseUrl}?application_name=application`)
   const database = openDatabase(application, { connections, statement: 0, lock: 0 })
   const storage = await openCloudStorageServer(bucket)
-  // These show that a place is the right one, even when every other file in it is gone.
+  // These prove the places, even when all other files in them are gone.
   for (const folder of ['public/submissions', 'private/submissions', 'runs'])
     storage.objects.add(`${folder}/.keep`)
   const proxy = await openProxy(databaseUrl)
@@ -206,7 +206,7 @@ export const startWorld = async (options: WorldOptions): Promise<World> => {
     },
     awaitDatabase: async () => {
       for (;;) {
-        // Once the pool is closed every statement fails at once: the loop must end, and yield until it does.
+        // Once the pool is closed every statement fails at once: the loop must end, and yield until then.
         stopping.signal.throwIfAborted()
         await nextTurn()
         // On all connections at once: a lost one is noticed only when it is next used.
@@ -252,7 +252,7 @@ const createDatabase = async (serverUrl: string, databaseUrl: string, now: Date)
   await database.end()
 }
 
-/** Whether a process lives, and no one has killed it. */
+/** Whether a process is alive and nobody has killed it. */
 const isRunning = (child: ChildProcess | undefined): child is ChildProcess =>
   child !== undefined && !child.killed && child.exitCode === null && child.signalCode === null
 

@@ -4,7 +4,7 @@ import type { CloudStorageServer } from '../worker/cloud-storage-server.ts'
 
 /** The application: it keeps adding rows, due and live, and ends its runs. */
 export interface Writer {
-  /** What it does in five minutes, by the virtual clock of the database. */
+  /** Does five minutes of work, by the virtual clock of the database. */
   write(): Promise<void>
   /** Rows added so far, by table. */
   readonly added: ReadonlyMap<string, number>
@@ -26,7 +26,7 @@ export const createWriter = (
   const count = (table: string, rows: number) => added.set(table, (added.get(table) ?? 0) + rows)
   const chance = (share: number): boolean => random(1_000_000) < share * 1_000_000
 
-  /** Puts an object into the bucket, and now and then a reason why it can't be deleted. */
+  /** Puts an object into the bucket, sometimes with a fault that prevents its deletion. */
   const store = (path: string): void => {
     storage.objects.add(path)
     if (chance(refusedForEverShare))
@@ -100,7 +100,7 @@ export const createWriter = (
   }
 }
 
-/** Rows that become due within a day, or have just become so, and now and then one that stays. */
+/** Rows that are due within a day or have just become due, and occasionally one that stays. */
 const addAround = (deletion: Deletion, count: number): string =>
   insertAt(
     deletion,

@@ -10,7 +10,7 @@ const path = '/api/v1/scheduled/clear-sessions/'
 
 beforeEach(() => clearTables(sql))
 
-/** Sends a request and takes its answer apart: it must be JSON, whatever it is. */
+/** Sends a request and parses its answer, which must always be JSON. */
 const send = async (options: InjectOptions, to: WorkerUnderTest = worker) => {
   const answer = await to.app.inject(options)
   expect(answer.headers['content-type']).toBe('application/json; charset=utf-8')

@@ -23,7 +23,7 @@ const whileHolding = async (hold: string, task: () => Promise<void>): Promise<vo
   }
 }
 
-/** Lets something happen after each statement of the worker. */
+/** Calls `look` after each statement of the worker. */
 const after = (look: (text: string) => Promise<void> | void): Database => ({
   query: async <Row extends object>(statement: Statement, limit?: number) => {
     const rows = await worker.pool.query<Row>(statement, limit)
@@ -73,7 +73,7 @@ describe('a row that someone holds', () => {
     let isFirst = true
     const database: Database = {
       query: async (statement, limit) => {
-        // The first page's rows are looked for once the second page's batch has the submission and waits.
+        // Queries the first page's rows once the second page's batch has the submission and waits.
         if (isFirst && statement.text.includes('skip locked')) {
           isFirst = false
           await waitUntilBlocked()
@@ -117,7 +117,7 @@ describe('a row that someone holds', () => {
   })
 })
 
-/** Runs a job that comes upon another client's change, which is committed once the job waits for it. */
+/** Runs a job that is blocked by another client's change, which is committed once the job waits for it. */
 const runBehind = async (job: string, change: string): Promise<Answer> => {
   const other = await sql.reserve()
   try {
@@ -131,7 +131,7 @@ const runBehind = async (job: string, change: string): Promise<Answer> => {
   }
 }
 
-/** Returns once a statement of the worker waits for a lock: polls the server, whose answer is the event. */
+/** Polls the server until a statement of the worker waits for a lock. */
 const waitUntilBlocked = async (): Promise<void> => {
   for (;;) {
     const { count } = await sql`
@@ -153,7 +153,7 @@ describe('a run', () => {
       input_file: Array.from({ length: 30 }, (_, index) => `uploads/${index}.json`),
       expires_at: '-1 day'
     })
-    // Storage that hangs until the run's signal ends it, after its first ten files.
+    // After its first ten files, the storage hangs until the run's signal aborts.
     const tried = new EventEmitter()
     const stopping = new AbortController()
     const stopped = closeWithTest(await createWorker({ stopping: stopping.signal }, worker))
@@ -251,7 +251,7 @@ describe('a run', () => {
     const { add, due } = faultData[job]
     await add(sql)
     const before = await sql.unsafe(due)
-    // Its lease is over as soon as its row is there, as if another worker had waited for it.
+    // The lease expires as soon as its row is inserted, as if another worker had waited for it.
     await sql.unsafe(`
       create function end_lease() returns trigger language plpgsql as $$
       begin new.lease_expires_at := clock_timestamp() - interval '1 second'; return new; end $$;

@@ -2,28 +2,25 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-/**
- * What a request is answered with: a status, no answer ever, a connection that breaks, a status with a page in place of
- * JSON, or a body.
- */
+/** A faulty answer: a status, none at all, a broken connection, a status with a page in place of JSON, or a body. */
 export type Fault = number | 'hang' | 'break' | { readonly page: number } | { readonly body: object }
 
 /**
- * The part of Cloud Storage's JSON API that the worker asks, for the faults that fake-gcs-server can't be told to have:
- * https://cloud.google.com/storage/docs/json_api/v1. Google's client is sent here by STORAGE_EMULATOR_HOST.
+ * The part of Cloud Storage's JSON API that the worker uses, for faults that fake-gcs-server can't simulate:
+ * https://cloud.google.com/storage/docs/json_api/v1. STORAGE_EMULATOR_HOST points Google's client here.
  */
 export interface CloudStorageServer {
   readonly url: string
   readonly objects: Set<string>
-  /** What happens to the next requests, first one first, by an object's name, `LIST prefix` or `BUCKET`. */
+  /** The faults of the next requests, in order, by object name, `LIST prefix` or `BUCKET`. */
   readonly faults: Map<string, Fault[]>
   /** Milliseconds that a deletion takes. */
   delay: number
-  /** What a deletion that has arrived waits for. */
+  /** Awaited by each deletion that arrives. */
   beforeDeletion: ((name: string) => Promise<void>) | undefined
   /** Requests so far: `DELETE name`, `LIST prefix` or `BUCKET`. */
   readonly requests: string[]
-  /** The most deletions that were under way at once. */
+  /** The highest number of concurrent deletions. */
   readonly peak: number
   readonly close: () => Promise<void>
 }
@@ -48,7 +45,7 @@ export const openCloudStorageServer = async (bucket: string): Promise<CloudStora
     const reason = code === 404 ? 'notFound' : 'error'
     answer(response, code, { error: { code, message, errors: [{ message, domain: 'global', reason }] } })
   }
-  /** Answers with the next fault of a request, if it has one. */
+  /** Answers with a request's next fault, if it has one. */
   const fail = (key: string, request: IncomingMessage, response: ServerResponse): boolean => {
     const fault = faults.get(key)?.shift()
     if (fault === undefined) return false

@@ -125,7 +125,7 @@ describe('the deletion of a folder', () => {
     for (let index = 0; index < 1_050; index += 1)
       server.objects.add(`public/runs/1/a/attempts/${String(index).padStart(4, '0')}.json`)
     for (const name of others) server.objects.add(name)
-    // The first deletions wait for each other: fewer at a time would never end.
+    // The first 192 deletions wait for each other: fewer at a time would hang.
     const { promise: arrived, resolve: arrive } = Promise.withResolvers<void>()
     let [waiting, mostAtOnce] = [0, 0]
     server.beforeDeletion = () => {

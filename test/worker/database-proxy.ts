@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 
-/** A TCP proxy in front of PostgreSQL at which things can happen at an exact moment of a conversation. */
+/** A TCP proxy in front of PostgreSQL that can act at an exact moment of a conversation. */
 export interface DatabaseProxy {
   readonly url: string
   /**
@@ -9,18 +9,18 @@ export interface DatabaseProxy {
    * `restart`. The piece waits for the promise; false drops it together with its connection.
    */
   onPiece: (piece: number, data: Buffer) => boolean | Promise<boolean>
-  /** Starts counting anew. */
+  /** Restarts the count. */
   restart(): void
   readonly pieces: number
-  /** How many connections have come so far. */
+  /** Connections accepted so far. */
   readonly connections: number
   /** Destroys every connection. */
   cut(): void
-  /** The same, noticed by its clients as `ECONNRESET`, all at once: as after a crash of the database. */
+  /** The same, but clients see `ECONNRESET`, all at once, as after a crash of the database. */
   reset(): void
   /**
-   * Resolves once PostgreSQL has ended the sessions of clients that are gone. Before that it may still execute what they
-   * have sent, after anything that is asked of it meanwhile.
+   * Resolves once PostgreSQL has ended the sessions of disconnected clients. Until then it may still execute what they
+   * have sent, even after newer statements.
    */
   settle(): Promise<void>
   close(): Promise<void>
@@ -29,7 +29,7 @@ export interface DatabaseProxy {
 /** Opens a proxy to the database of a URL, on a free port. */
 export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => {
   const target = new URL(databaseUrl)
-  // A client's connection, and the one to PostgreSQL.
+  // Client connection → PostgreSQL connection.
   const upstreams = new Map<Socket, Socket>()
   const pass = (from: Socket, to: Socket) => {
     let queue = Promise.resolve()
@@ -46,7 +46,7 @@ export const openProxy = async (databaseUrl: string): Promise<DatabaseProxy> => 
       const piece = pieces
       queue = queue.then(() => passOn(piece, data))
     })
-    // A connection that is cut under way is what these tests are about.
+    // Expected: these tests cut connections under way.
     from.on('error', () => from.destroy())
   }
   let pieces = 0

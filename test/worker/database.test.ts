@@ -66,6 +66,6 @@ it.each<[type: string, values: (string | number | null)[]]>([
     select ${values}::${raw(type)}[] as back,
       (select jsonb_agg(element::text) from unnest(${values}::${raw(type)}[]) as element) as elements`)
   expect(row?.back).toEqual(values)
-  // PostgreSQL itself has read the same elements.
+  // PostgreSQL itself has parsed the same elements.
   expect(row?.elements ?? []).toEqual(values)
 })

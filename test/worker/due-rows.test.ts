@@ -19,7 +19,7 @@ beforeEach(async () => {
   storage.clear()
 })
 
-/** A seventh job that selects sessions in some way of its own. */
+/** A seventh job that selects sessions in its own way. */
 const createWith = async (selection: Partial<Selection>) =>
   closeWithTest(
     await createWorker(

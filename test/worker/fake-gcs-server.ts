@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { findFreePort } from '../../local/port.ts'
 
-/** A Cloud Storage server that others wrote: https://github.com/fsouza/fake-gcs-server. */
+/** A third-party Cloud Storage server: https://github.com/fsouza/fake-gcs-server. */
 export interface FakeGcsServer {
   /** What STORAGE_EMULATOR_HOST must be. */
   readonly url: string

@@ -3,18 +3,18 @@ import type { JobId } from '../../jobs/index.ts'
 import { addRowsAt, dueBefore, mapDeletions } from '../jobs/deletions.ts'
 import { addPurgeRetry, addRuns, addSubmissions } from '../rows.ts'
 
-/** Rows of one job, due and not due, and how to tell afterwards that all is as an undisturbed run leaves it. */
+/** Rows of one job, due and not due, and queries that compare the result with that of an undisturbed run. */
 export interface FaultData {
   /** Adds rows that are due. */
   readonly add: (sql: Sql) => Promise<void>
   /** Adds rows that are not due and must never change. */
   readonly addLive: (sql: Sql) => Promise<void>
-  /** Rows due for this job. */
+  /** SQL: number of due rows. */
   readonly due: string
-  /** Rows that a run has changed so far, and rows that failed by themselves. */
+  /** SQL: rows changed by runs so far, and rows that failed by themselves. */
   readonly changed: string
   readonly failed: string
-  /** Everything that must be as it was, as text in a fixed order. */
+  /** SQL: everything that must stay unchanged, in a fixed order. */
   readonly live: string
 }
 
@@ -94,5 +94,5 @@ export const faultData: Readonly<Record<JobId, FaultData>> = {
   }
 }
 
-/** The table that a job deletes from: what it changed is what is gone. */
+/** The table that a job deletes from: its changes are the missing rows. */
 export const deletedFrom: Readonly<Partial<Record<JobId, string>>> = mapDeletions(({ table }) => table)

@@ -14,7 +14,7 @@ const batch = { batch_size: 7 }
 const count = async (sql: TestDatabase['sql'], query: string): Promise<number> =>
   Number(Object.values((await sql.unsafe(query))[0] ?? {})[0])
 
-/** What the ledger says was changed, and what was: the rows gone, or the rows that carry the job's mark. */
+/** The ledger's changes, and the real ones: rows deleted, or rows that carry the job's mark. */
 const compare = async ({ sql }: TestDatabase, job: JobId, added: number) => {
   const data = faultData[job]
   const table = deletedFrom[job]
@@ -74,7 +74,7 @@ describe(`faults, seed ${faultSeed}`, () => {
             () => 'killed'
           )
           if (answer === 200) {
-            // The run was done before its moment came: the next moment is earlier, and new rows are due.
+            // The run ended before its moment came: picks an earlier moment next, and adds due rows.
             pieces = Math.max(20, worker.proxy.pieces)
             worker.child.kill('SIGKILL')
             const before = table ? await count(sql, `select count(*)::int from ${table}`) : 0

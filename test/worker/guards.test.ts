@@ -205,7 +205,7 @@ describe('a ceiling of rows', () => {
     const refusal =
       "nothing was touched: 4 sessions are due, more than this job's maxRows of 3; " +
       'look at a dry run, then raise maxRows in the stage configuration'
-    // Not a 500: tried again, the answer would be the same.
+    // Not a 500: a retry would get the same answer.
     const { statusCode, body } = await limited.run('clear-sessions')
     expect([statusCode, body]).toMatchObject([
       200,

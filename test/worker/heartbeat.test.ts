@@ -39,7 +39,7 @@ it('a run that hangs renews its lease to the end of its budget, and no longer', 
   try {
     const answer = run(job)
     await begun
-    /** Lets the next heartbeat come, and says whether it sends a renewal. */
+    /** Triggers the next heartbeat, and returns whether it sent a renewal. */
     const beat = (): boolean => {
       const before = countSent()
       vi.advanceTimersByTime(heartbeatMs)

@@ -17,7 +17,7 @@ const clock = await stopClock(url, '2026-06-01T00:00:00Z')
 const pool = openPool(url)
 await migrate(pool)
 
-/** The watch at an instant: the ticks that it reports then. */
+/** Runs the watch at an instant: the ticks that it reports. */
 const watchAt = async (
   now: Date,
   {
@@ -152,7 +152,7 @@ describe('the watch', () => {
             ticks.filter((tick) => !isLeft(tick))
           )
         }
-        // As autovacuum would, but the month comes too fast for it: each look would scan the whole ledger.
+        // The month passes too fast for autovacuum; without this each check would scan the whole ledger.
         await sql`analyze scheduled_jobs.run`
         const reported: string[] = []
         for (let now = start.getTime(); now <= end.getTime(); now += 86_400_000)

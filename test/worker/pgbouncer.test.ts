@@ -60,7 +60,7 @@ const startPgBouncer = async (
   const child = spawn('pgbouncer', [...asUser, join(directory, 'pgbouncer.ini')], {
     stdio: ['ignore', 'ignore', 'pipe']
   })
-  // Stops it even where the test fails before it does.
+  // Stops it even if the test fails first.
   onTestFinished(() => void child.kill())
   for await (const line of createInterface({ input: child.stderr })) if (line.includes('process up')) break
   child.stderr.resume()

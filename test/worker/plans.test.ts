@@ -13,7 +13,7 @@ import { seeds } from '../bench/seed.ts'
 import { createDatabase } from '../database.ts'
 import { createWorker } from './worker-under-test.ts'
 
-// npm run bench -- plans looks at 100,000 and 1,000,000.
+// npm run bench -- plans covers 100,000 and 1,000,000.
 const amounts = amountsOf(10_000)
 // All of them are one page.
 const tied = 2_000
@@ -69,7 +69,7 @@ it('reads the time of each submission that is due a few times, whatever the numb
     const { body } = await run('purge-expired-submissions', { batch_size: due / 10 })
     expect(body).toMatchObject({ affected: due, failed: 0 })
   })
-  // To count the rows, to find the end of each page, to lock its rows, to look for and to list those that are left.
+  // Counting the rows, finding the end of each page, locking its rows, checking for and listing those that are left.
   const most = 5
   expect(reads / due).toBeLessThan(most + 0.5)
 })

@@ -56,7 +56,7 @@ describe('the worker as a process', () => {
       console.info(
         `peak memory of the worker: ${small.toFixed(0)} MB with small contents, ${large.toFixed(0)} MB with 1 GB of them`
       )
-      // One content of 10 MB in memory, as text and in a buffer, would already show.
+      // One 10 MB content in memory, as text and in a buffer, would already show.
       expect(large - small).toBeLessThan(10)
     }
   )
@@ -179,5 +179,5 @@ describe('the worker as a process', () => {
   })
 })
 
-/** What a proxy waits for that passes nothing on until its connections are cut. */
+/** Never resolves: the proxy passes nothing on until its connections are cut. */
 const untilCut = new Promise<boolean>(() => undefined)

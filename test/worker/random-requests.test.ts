@@ -57,7 +57,7 @@ const values = fc.oneof(
   fc.double(),
   fc.jsonValue()
 )
-// Never empty: '{}' is among the junk, and each that is valid costs a run.
+// Never empty: the junk includes '{}', and every valid body costs a run.
 const parameters = fc
   .array(fc.tuple(names, values), { minLength: 1, maxLength: 4 })
   .map((entries) => Object.fromEntries(entries))
@@ -128,7 +128,7 @@ const headers = fc.dictionary(
   { maxKeys: 4 }
 )
 
-/** A valid request would rightly change rows: it is made a dry run. */
+/** Makes a request a dry run: a valid one would rightly change rows. */
 const disarm = (payload: string): string => {
   try {
     const parsed: unknown = payload.trim() === '' ? {} : JSON.parse(payload)

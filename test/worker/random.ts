@@ -1,4 +1,4 @@
-/** Picks whole numbers below a limit, the same ones for the same seed (mulberry32: small, and good enough for moments). */
+/** Picks whole numbers below a limit, reproducible by seed (mulberry32: small, and good enough for picking moments). */
 export const makeRandom = (seed: number): ((limit: number) => number) => {
   let state = seed
   return (limit) => {

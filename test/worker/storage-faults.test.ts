@@ -20,7 +20,7 @@ const server = await openCloudStorageServer(bucket)
 vi.stubEnv('STORAGE_EMULATOR_HOST', server.url)
 afterAll(() => server.close())
 
-/** The places of one lane, as the application lays them out; what lies there for ever proves them. */
+/** One lane's places, as the application lays them out; objects that always stay there prove them. */
 const openLane = (lane: string) => {
   const root = `gs://${bucket}/${lane}`
   for (const name of keptOf(lane)) server.objects.add(name)
@@ -57,7 +57,7 @@ const addStored = async (sql: Sql, lane: string, count: number): Promise<string[
   return names
 }
 
-/** What must hold at any time: a purged row has no object left, and the ledger says what was purged. */
+/** Reads the invariants: a purged row has no object left, and the ledger says what was purged. */
 const readState = async (sql: Sql, lane: string) => {
   const submissions = await sql<{ purged: boolean; input: string; runs: string[] }[]>`
     select s.content_purged_at is not null as purged, coalesce(s.input_file, '') as input,
@@ -87,7 +87,7 @@ const makeFault = (random: (limit: number) => number): Fault[] => {
 }
 
 describe(`purges with faults, seed ${faultSeed}`, () => {
-  // Google's client waits a second before it tries again: lanes side by side wait together.
+  // Google's client waits a second before it retries: parallel lanes share the wait.
   const lanes = Math.max(3, Math.min(10, faultRounds))
   const roundsOfLane = Math.max(1, Math.ceil((faultRounds * 3) / lanes))
 
@@ -118,7 +118,7 @@ describe(`purges with faults, seed ${faultSeed}`, () => {
         const countHanging = () => names.filter((name) => server.faults.get(name)?.includes('hang')).length
         const hanging = countHanging()
         const answer = worker.run('purge-expired-submissions', { batch_size: 3 })
-        // A hanging request is aborted when the run's time is over; here the worker's stop does it.
+        // A hanging request is aborted when the run's time is up; here, by stopping the worker.
         if (hanging > 0) {
           await Promise.race([answer, vi.waitUntil(() => countHanging() < hanging, { timeout: 60_000 })])
           stopping.abort(new Error('the budget is used up'))

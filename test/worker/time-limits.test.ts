@@ -29,7 +29,7 @@ const createWithProxy = async ({ onTestFinished }: TestContext, parameters = '')
   return { ...worker, proxy }
 }
 
-/** Runs a job, whose answer Cloud Scheduler waits for no longer than its attemptDeadline. */
+/** Runs a job; fails if there is no answer within attemptDeadline, as in Cloud Scheduler. */
 const runInTime = async (worker: WorkerUnderTest, job = 'clear-sessions') => {
   const done = new AbortController()
   const late = wait(attemptDeadline * 1000, undefined, done).then(() => {
@@ -119,7 +119,7 @@ describe('a run is answered within attemptDeadline, and the next one works, thou
   })
 
   const forever = () => new Promise<boolean>(() => {})
-  /** From a piece on nothing comes through, in neither direction and on no connection. */
+  /** Blocks all traffic from a piece on, in both directions and on every connection. */
   const swallowFrom = (proxy: DatabaseProxy, isFirst: (data: Buffer) => boolean) => {
     proxy.onPiece = (_piece, data) => {
       if (!isFirst(data)) return true

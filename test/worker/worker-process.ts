@@ -27,7 +27,7 @@ export interface WorkerProcesses {
     databaseUrl: string,
     environment?: Readonly<Record<string, string>>
   ) => ChildProcessByStdio<null, Readable, Readable>
-  /** Kills what still runs. */
+  /** Kills those still running. */
   readonly close: () => Promise<void>
 }
 

@@ -34,7 +34,7 @@ export interface WorkerUnderTest {
   readonly run: (job: string, parameters?: object, headers?: Record<string, string>) => Promise<Answer>
 }
 
-/** The app's options, with the jobs and a stage's settings of them given apart. */
+/** The app's options, with the jobs and a stage's settings for them given apart. */
 export interface WorkerOptions extends Partial<Omit<AppOptions, 'jobs'>> {
   readonly jobs?: readonly Job[]
   readonly settings?: SettingsByJob
@@ -46,7 +46,7 @@ export interface Answer {
   readonly body: Readonly<Record<string, unknown>>
 }
 
-/** Stored files in memory, one place for all: what is there, and which names fail. */
+/** In-memory files, all in one place: the objects there, and the names that fail. */
 export class MemoryStorage implements FilePlace, StoredFiles {
   readonly url = 'memory://files'
   readonly uploads = [this]
@@ -54,11 +54,11 @@ export class MemoryStorage implements FilePlace, StoredFiles {
   readonly objects = new Set<string>()
   /** Deletions of these names or folders reject with this reason. */
   readonly failing = new Map<string, Error>()
-  /** The names and folders that were to be deleted. */
+  /** Names and folders whose deletion was requested. */
   readonly calls: string[] = []
-  /** Called before each deletion: what happens elsewhere while the files of a page are under way. */
+  /** Called before each deletion, to simulate events while a page's files are being deleted. */
   beforeDeletion: (name: string, signal: AbortSignal) => void | Promise<void> = () => undefined
-  /** Rejects where it is not the right place. */
+  /** Rejects if this is not the right place. */
   prove: (folder: string) => Promise<void> = () => Promise.resolve()
 
   async delete(name: string, signal: AbortSignal): Promise<boolean> {
@@ -137,7 +137,7 @@ export const createWorker = async (
   return { app, sql, url, pool, storage, lines, run }
 }
 
-/** Builds the worker on a new database whose clock, and the worker's, stands at an instant. */
+/** Builds the worker on a new database, both with their clock stopped at an instant. */
 export const createWorkerAt = async (
   instant: string,
   options: WorkerOptions = {}

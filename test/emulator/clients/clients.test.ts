@@ -8,8 +8,8 @@ import { createFakeDeliverer, parent, startTestEmulator } from '../harness.ts'
 import { clientPrograms } from './programs.ts'
 import table from './table.json' with { type: 'json' }
 
-// One table of calls, and what Google's clients of three languages must make of the answers, each in its way. Those of
-// Node.js and gcloud have tests of their own: ../scheduler/scheduler-client.test.ts, ../scheduler/gcloud.test.ts.
+// One table of calls, with the results that Google's clients in three languages must report. Node.js and gcloud have
+// tests of their own: ../scheduler/scheduler-client.test.ts, ../scheduler/gcloud.test.ts.
 interface Call {
   readonly method: string
   readonly request: object
@@ -18,7 +18,7 @@ interface Call {
   readonly response?: object
 }
 
-/** What a client says of a call: a code of google.rpc by name or number, or the HTTP status where it hides that. */
+/** A client's report of a call: a google.rpc code by name or number, or the HTTP status if it hides the code. */
 interface Result {
   readonly code?: string
   readonly grpc?: number

@@ -1,13 +1,13 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
-/** A program that makes the calls of its standard input with one of Google's clients, and prints what came of each. */
+/** A program that reads calls from stdin, makes them with one of Google's clients, and prints each result. */
 export interface ClientProgram {
   readonly client: string
   readonly command: string
-  /** The endpoint, host:port, comes after them. */
+  /** Arguments; the endpoint, host:port, follows. */
   readonly words: readonly string[]
-  /** False where ./prepare has not been run, or the language is not on the machine. */
+  /** False if ./prepare has not been run or the language is not installed. */
   readonly isThere: boolean
 }
 

@@ -19,7 +19,7 @@ const metadata = (
 ) => fetch(`${emulator.schedulerUrl}/computeMetadata/v1/${path}`, { headers })
 
 describe('google-auth-library', () => {
-  // The library takes the time from the machine.
+  // The library uses the machine's clock.
   const clock = createRealClock()
 
   it('verifies a token against the served certificates', async () => {

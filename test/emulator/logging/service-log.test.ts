@@ -107,7 +107,7 @@ describe('the log of a service that the emulator started', () => {
       return entries.map(({ textPayload }) => textPayload)
     }
     expect(await start()).toEqual(['healthy'])
-    // What it wrote at its end is there, too: nothing is cut off.
+    // Its last words are there, too: nothing is cut off.
     expect(await start()).toEqual(['healthy', 'SIGTERM', 'healthy'])
   })
 })

@@ -118,7 +118,7 @@ describe('what the front lets in', () => {
   })
 
   describe('connections to the service', () => {
-    /** Counts the connections to a service that ten requests take, once all have ended. */
+    /** Counts the connections that ten requests to a service use, once all have ended. */
     const countConnections = async (answerHeaders: Record<string, string>): Promise<number> => {
       const ends: Promise<unknown>[] = []
       const server = createServer((incoming, outgoing) => {

@@ -11,7 +11,7 @@ const startGuarded = (upstream: string) =>
 const urlOf = (emulator: Emulator): string => emulator.fronts[0]?.url ?? ''
 const tokenOf = (emulator: Emulator): Promise<string> => emulator.mintToken(invoker, urlOf(emulator))
 
-// Bytes that an attacker hopes the service takes for a separate request, whose answer somebody else gets.
+// Bytes that an attacker hopes the service reads as a separate request, answered to somebody else.
 const hidden = 'GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n'
 const chunked = `${hidden.length.toString(16)}\r\n${hidden}\r\n0\r\n\r\n`
 

@@ -12,7 +12,7 @@ let emulator: Awaited<ReturnType<typeof startTestEmulator>>
 let receiver: Awaited<ReturnType<typeof startReceiver>>
 let url: string
 let keyId: string
-/** The emulator's own key: what is signed with it is wrong in its claims only. */
+/** The emulator's own key: tokens signed with it are wrong only in their claims. */
 let key: KeyObject
 let publicPem: string
 
@@ -319,7 +319,7 @@ describe('the front refuses', () => {
 const smuggle = (lengths: string, path = '/', method = 'POST'): string =>
   `${method} ${path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer ${good()}\r\n${lengths}\r\n\r\n`
 
-/** The same bytes in other letters: the last one of 256 bytes in base64url has four bits that mean nothing. */
+/** Spells the same bytes differently: the last base64url letter of 256 bytes has four unused bits. */
 const respell = (token: string): string => {
   const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
   return token.slice(0, -1) + letters[letters.indexOf(token.at(-1) ?? '') + 1]

@@ -9,7 +9,7 @@ import { createFakeDeliverer, describeJob, parent, project, startTestEmulator } 
 
 const isInstalled = spawnSync('sh', ['-c', 'command -v gcloud']).status === 0
 
-// The second judge: gcloud as people install it. Each call costs a second, so each test makes as few as it can.
+// The second judge: gcloud as users install it. Each call costs a second, so each test makes as few as it can.
 describe.skipIf(!isInstalled)('gcloud, skipped where it is not installed', () => {
   let emulator: Awaited<ReturnType<typeof startTestEmulator>>
   let configuration: string

@@ -6,7 +6,7 @@ import { createClient } from './google-client.ts'
 import { createFakeDeliverer, describeJob, parent, project, startTestEmulator } from '../harness.ts'
 import { sendRaw } from '../raw-http.ts'
 
-// Google's own client judges: what it sends must be taken, what it gets must be read as a job.
+// Google's own client judges: its requests must be accepted, and it must read the answers as jobs.
 describe.each(['gRPC', 'REST'])('@google-cloud/scheduler over %s', (transport) => {
   let emulator: Awaited<ReturnType<typeof startTestEmulator>>
   let client: CloudSchedulerClient
@@ -145,7 +145,7 @@ describe.each(['gRPC', 'REST'])('@google-cloud/scheduler over %s', (transport) =
     for await (const location of client.listLocationsAsync({ name: `projects/${project}` }))
       locations.push(location.locationId)
     expect(locations).toEqual(['australia-southeast1'])
-    // Its type says a location, the answer is a list that begins with one.
+    // Typed as a location, but the answer is a list that begins with one.
     const answer = (await client.getLocation({ name: parent })) as unknown as object[]
     expect(answer.slice(0, 1)).toMatchObject([{ name: parent, locationId: 'australia-southeast1' }])
   })

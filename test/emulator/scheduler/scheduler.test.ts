@@ -139,7 +139,7 @@ describe('the request', () => {
 })
 
 describe('the deadline', () => {
-  // Milliseconds after which virtual time leaves a service that does not answer behind.
+  // Milliseconds after which virtual time moves on without a service that does not answer.
   const impatient = 50
 
   it('an answer that does not come by attemptDeadline is DEADLINE_EXCEEDED', async () => {
@@ -401,7 +401,7 @@ describe('every tick fires once, in order', () => {
   const hourlyAndLonger = ['0 2 * * *', '0 3 * * *', '0 4 * * 0', '0 * * * *']
   const everyKind = [...hourlyAndLonger, '*/5 * * * *', '*/10 * * * *']
 
-  // A year of five-minute ticks is 150,000 more, and the weeks of the changes hold all that can go wrong with them.
+  // A year of five-minute ticks is 150,000 more, and the weeks of clock changes hold all that can go wrong.
   it.each([
     {
       span: 'a year of the jobs of an hour and longer',

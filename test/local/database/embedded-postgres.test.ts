@@ -6,7 +6,7 @@ import { type PostgresServer, startPostgres } from '../../../local/database/embe
 import { createFolder, findAlive, findDescendants } from '../local-process.ts'
 
 const folder = await createFolder()
-// Most tests take a directory as they find it: to make one takes longer than they do.
+// Most tests reuse the directory as they find it: creating one takes longer than they do.
 const directory = join(folder, 'server')
 
 const ask = async ({ url }: PostgresServer, statement: string) => {

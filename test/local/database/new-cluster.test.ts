@@ -14,7 +14,7 @@ const startNew = async (preparedFolder: string): Promise<PostgresServer> => {
   return startPostgres({ directory, isDisposable: true, removeAtEnd: directory, preparedFolder })
 }
 
-// Each initdb makes one of its own, and copies have that of the cluster that they are copied from.
+// Each initdb generates an identifier; copies keep that of their original.
 const readIdentifier = async (url: string): Promise<string> => {
   const sql = postgres(url, { max: 1 })
   try {
@@ -36,7 +36,7 @@ const startAndStop = async (preparedFolder: string): Promise<string> => {
   }
 }
 
-// initdb takes longer than all else here: what it makes for the first test, the others copy.
+// initdb takes longer than all else here: the others copy what it makes for the first test.
 const prepared = await createPath('prepared')
 for (const name of ['aside-young', 'aside-old']) await mkdir(join(prepared, name))
 await utimes(join(prepared, 'aside-old'), 0, 0)

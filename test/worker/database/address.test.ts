@@ -92,7 +92,7 @@ describe('the URL of a database', () => {
     ['hidden', `${form} something else`],
     ['postgres://u:hidden@h', `${form} one without a database`],
     ['postgres://h/app?password=hidden', `${form} one without a user`],
-    // What looks like a port or a parameter may be the rest of a password.
+    // Apparent ports or parameters may be the rest of a password.
     ['postgres://u:x?hidden@h/app', `${form} one without a user`],
     ['postgres://u:hidden/x@h/app', `${form} one without a user`],
     ['postgres://u:hid#den@h/app', 'must have each # written as %23, got an unencoded one'],

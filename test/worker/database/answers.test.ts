@@ -17,7 +17,7 @@ it(`a statement gets its own answer or an error, whatever becomes of the network
   const { url, sql: owner } = await createDatabase()
   const proxy = await openProxy(url)
   proxy.onPiece = async (_piece, data) => {
-    // A cancel request comes on a connection of its own.
+    // A cancel request uses a connection of its own.
     const isCancel = data.length === 16
     if (isOneOf(isCancel ? 2 : 20)) await wait(random(isCancel ? 2_500 : 60))
     return !isOneOf(isCancel ? 4 : 100)

@@ -73,7 +73,7 @@ const settings: [name: string, value: string][] = [
   ['plpgsql.extra_errors', 'all']
 ]
 
-/** Runs a job for a role with some settings: it does the right thing, or refuses by the name of one of them. */
+/** Runs a job for a role with some settings: it must work correctly, or refuse and name one of them. */
 const runWith = async (drawn: readonly (readonly [name: string, value: string])[], wanted: typeof jobs) => {
   const worker = await createWorkerWith(
     drawn
@@ -237,7 +237,7 @@ describe('a row that is changed while a run comes to it', () => {
       'drop trigger refuse_once on django_session; drop function refuse_once; drop sequence tries'
     )
     await addSessions(sql, 3, { expire_date: '-1 day' })
-    // One row a batch: a row that is not tried again would count as failed.
+    // One row per batch: a row that is not retried would count as failed.
     expect((await worker.run('clear-sessions', { batch_size: 1 })).body).toMatchObject({
       affected: 3,
       failed: 0

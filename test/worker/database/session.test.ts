@@ -23,7 +23,7 @@ const proxyOf = async (databaseUrl: string) => {
   onTestFinished(() => proxy.close())
   return proxy
 }
-/** Listens on a free port of 127.0.0.1, and counts who comes. */
+/** Listens on a free port of 127.0.0.1, and counts connections. */
 const listen = async (answer: (client: Socket) => void) => {
   const front = createServer((client) => {
     listener.count += 1
@@ -34,7 +34,7 @@ const listen = async (answer: (client: Socket) => void) => {
   const listener = { host: `127.0.0.1:${(front.address() as AddressInfo).port}`, count: 0 }
   return listener
 }
-/** Sends a client messages of the authentication. */
+/** Sends authentication messages to a client. */
 const sayTo = (client: Socket) => (kind: number, text: string) =>
   client.write(
     Buffer.from([...Buffer.from('R'), 0, 0, 0, 8 + text.length, 0, 0, 0, kind, ...Buffer.from(text)])
@@ -72,7 +72,7 @@ describe('a password', () => {
     'that psql has set, which prepares it itself, logs in: %j',
     async (password) => {
       const role = await createRole('login')
-      // Without a terminal it reads the password, twice, from its input.
+      // Without a terminal psql reads the password, twice, from stdin.
       const { status, stderr } = spawnSync(
         'setsid',
         ['psql', '-Xq', '-c', String.raw`\password ${role}`, url],
@@ -254,7 +254,7 @@ describe('a connection whose bytes are swallowed', () => {
     const aMinuteLater = performance.now() + 60_000
     vi.useFakeTimers({ toFake: ['performance'] })
     onTestFinished(() => void vi.useRealTimers())
-    // Its clock begins at 0.
+    // Fake time starts at 0.
     vi.advanceTimersByTime(aMinuteLater)
     proxy.onPiece = forever
     await expect(limitStatements(pool, () => 100).query(sql`select 2`)).rejects.toMatchObject({
@@ -292,7 +292,7 @@ it('a statement that is cancelled before its connection is open leaves that to t
   const early = limitStatements(pool, () => 0).query(sql`select 1`)
   await expect(early).rejects.toMatchObject({ code: '57014' })
   expect(await pool.query(sql`select 2 as two`)).toEqual([{ two: 2 }])
-  // Waits for whatever a connection still has to do.
+  // Waits for the connection's pending work.
   await pool.end()
 })
 
@@ -330,7 +330,7 @@ describe('a session whose statement failed', () => {
 })
 
 describe('a cancel request that is swallowed, for a statement that ends meanwhile,', () => {
-  // It comes on a connection of its own.
+  // Cancels use their own connection.
   const swallowRequests = (proxy: DatabaseProxy) => {
     proxy.onPiece = (_piece, data) => (data.length === 16 ? forever() : true)
   }

@@ -7,18 +7,18 @@ import postgres, { type Sql } from 'postgres'
 import { afterAll } from 'vitest'
 import { startPostgres } from '../../../local/database/embedded-postgres.ts'
 
-/** A PostgreSQL of a test file's own, with TLS, whose pg_hba.conf and certificate can be changed. */
+/** A test file's own PostgreSQL with TLS, whose pg_hba.conf and certificate can be changed. */
 export interface TlsServer {
   readonly url: string
   /** The folder of its Unix socket. */
   readonly socketFolder: string
   /** Over the Unix socket, which always admits the owner. */
   readonly owner: Sql
-  /** The authority that signed its certificate, as a file. */
+  /** Certificate file of the signing authority. */
   readonly authority: string
-  /** Makes a certificate for subject alternative names such as `IP:127.0.0.1`, signed by the authority; as files. */
+  /** Creates a certificate, signed by the authority, for subject alternative names such as `IP:127.0.0.1`; as files. */
   certify(names: string, commonName?: string): { readonly certificate: string; readonly key: string }
-  /** Gives it another certificate, for these names. */
+  /** Replaces its certificate with one for these names. */
   show(names: string): Promise<void>
   /** Replaces the lines of pg_hba.conf for connections over TCP. */
   admit(...lines: string[]): Promise<void>
@@ -26,7 +26,7 @@ export interface TlsServer {
 
 const openssl = (...line: string[]) => execFileSync('openssl', line, { stdio: 'pipe' })
 
-/** Starts one; it ends with the file. */
+/** Starts one that stops with the file. */
 export const startTlsServer = async (): Promise<TlsServer> => {
   const folder = await mkdtemp(join(tmpdir(), 'tls-'))
   const directory = join(folder, 'data')
@@ -65,7 +65,7 @@ export const startTlsServer = async (): Promise<TlsServer> => {
     }
   })
   const { port, password } = new URL(server.url)
-  /** Writes a file that belongs to the user that the server runs as. */
+  /** Writes a file owned by the server's user. */
   const put = async (name: string, content: string | Buffer): Promise<void> => {
     const { uid, gid } = statSync(cluster)
     const file = join(cluster, name)
@@ -86,7 +86,7 @@ export const startTlsServer = async (): Promise<TlsServer> => {
     const [before] = await owner`select pg_conf_load_time()::text as loaded`
     await owner`select pg_reload_conf()`
     for (;;) {
-      // A new backend has the new rules once the postmaster has: so each look opens one.
+      // A new backend has the new rules once the postmaster has: so each poll opens one.
       const fresh = postgres({
         host: cluster,
         port: Number(port),

@@ -1,6 +1,6 @@
 import { createServer } from 'node:http'
 
-/** A service of somebody else's: a shop that cancels unpaid orders when it is told to, every hour. */
+/** A stranger's service: a shop that cancels unpaid orders every hour, when called. */
 export const startShop = async (orders, now) => {
   const server = createServer((request, response) => {
     if (request.method !== 'POST' || request.url !== '/tasks/cancel-unpaid') {
