@@ -14,7 +14,7 @@ const executions = `
   where step.validation_run_id = run.id
   and ${isExecuting}`
 
-// The keys of the rows to change, of which the planner would otherwise look at each: 10,000, twice (6 ms of 290 ms).
+// The keys of the rows to change. Without the subquery the planner examines each of 10,000 keys, twice (6 of 290 ms).
 const keys = 'array(select unnest($3::uuid[]))'
 
 const fail = `
@@ -54,7 +54,7 @@ const askExecutions: Outside = {
     )
     return { input: { finished } }
   },
-  // A run whose step has meanwhile begun another execution waits too: that one is not among the finished.
+  // A run whose step has started another execution meanwhile waits too, since that one is not in `finished`.
   changes: [
     {
       text: `
@@ -80,8 +80,8 @@ export const cleanupStuckRuns = defineJob({
   attemptDeadline: 600,
   rows: ['stuck run', 'stuck runs'],
   verb: 'marked as failed',
-  // As many as a run may change. No index has started_at, so each batch reads all runs that are RUNNING, and a second one
-  // also the old versions of the rows that the first one has changed: 10,000 rows in two batches take 1.4 times as long.
+  // As many as a run may change. No index has started_at, so each batch reads all runs that are RUNNING; a second batch
+  // would also read the dead versions of the first batch's rows: 10,000 rows in two batches take 1.4 times as long.
   batchSize: 10_000,
   // All runs of a busy day, not ten times as many: after a day without validators they really are stuck.
   maxRows: 10_000,

@@ -16,7 +16,7 @@ export const clearSessions = defineJob({
     key: 'session_key',
     keyType: 'varchar',
     due: 'expire_date < $1',
-    // A session key lets in whoever holds it.
+    // Whoever has a session key is logged in.
     label: 'left(session_key, 8)'
   }),
   work: 'delete'

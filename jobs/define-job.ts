@@ -98,7 +98,7 @@ export interface Outside {
    * @returns `$2` of the changes: the result for each row. A row that was still in progress when the signal aborted is left
    *   out: its outcome is unknown, so nothing may be recorded.
    */
-  // oxlint-disable-next-line typescript/no-explicit-any -- the rows are what `columns` says
+  // oxlint-disable-next-line typescript/no-explicit-any -- `columns` decides the shape of the rows
   act(rows: readonly any[], context: OutsideContext): Promise<OutsideResult>
   /** Applied to the group's rows afterwards. */
   readonly changes: readonly Change[]
@@ -112,14 +112,14 @@ export interface OutsideResult {
   readonly missing?: number
 }
 
-/** What `act` works with. */
+/** The context of `act`. */
 export interface OutsideContext extends Partial<OutsideServices> {
   /** Aborts when the run must end: its budget is used up, or the worker is stopping. */
   readonly signal: AbortSignal
   readonly log: JobLog
-  /** Proofs that the rows changed together share, so that no group of them proves the same again. */
+  /** Proofs shared by the rows that are changed together, so that no group repeats a proof. */
   readonly proofs: Map<string, Promise<void>>
-  /** Work of this run by name, so that no group repeats what another one does or has done. */
+  /** Work of this run by name, so that no group repeats another group's work. */
   readonly done: Map<string, Promise<unknown>>
 }
 
@@ -153,7 +153,7 @@ export interface JobDefinition<Parameters extends ParameterObject = ParameterObj
   readonly rows: readonly [string, string]
   /** What happens to a row: `deleted`. */
   readonly verb: string
-  /** Rows in a batch, unless `batch_size` says otherwise; preset for a deletion of rows without files. */
+  /** Rows in a batch, unless `batch_size` overrides it; has a default for deletions of rows without files. */
   readonly batchSize?: number
   /** A run that finds more due rows than this is refused and touches none, unless the stage allows more. */
   readonly maxRows: number
@@ -179,12 +179,12 @@ export interface Notice {
   readonly describe: (count: number) => string
 }
 
-/** An entry of the catalogue: a definition with all that follows from it. */
+/** An entry of the catalogue: a definition with everything derived from it. */
 export type Job<Id extends string = string> = JobDefinition &
   Required<Pick<JobDefinition, 'batchSize' | 'parameters' | 'tables'>> & { readonly id: Id }
 
-// About 40 ms a batch, during which only those who want a due row wait. Smaller batches cost round trips, and each but the
-// last one costs a walk through its part of the index.
+// About 40 ms a batch, during which only transactions that need a due row wait. Smaller batches cost round trips, and an
+// index scan each for where they end.
 const presetBatchSize = 50_000
 
 const fields = z.object({
@@ -227,7 +227,7 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
   return { ...given, batchSize, parameters: given.parameters ?? z.object({}), tables: listTables(given) }
 }
 
-/** Checks a deadline against its schedule. If either is invalid by itself, that is found elsewhere. */
+/** Checks a deadline against its schedule; empty if either is invalid by itself, which other checks report. */
 export const findDeadlineFaults = (input: object): readonly string[] => {
   const { data } = fields.pick({ schedule: true, attemptDeadline: true }).safeParse(input, { jitless: true })
   if (!data || hasPeriodOf(data.schedule, data.attemptDeadline)) return []
@@ -237,7 +237,7 @@ export const findDeadlineFaults = (input: object): readonly string[] => {
   ]
 }
 
-/** What a job uses, with what follows from its selection: how rows are ordered, and what deleting them needs. */
+/** The tables of a job, including the columns that order its rows and the rights that a deletion needs. */
 const listTables = (definition: JobDefinition): Job['tables'] => {
   const { work, tables = {} } = definition
   const { from, time, key, keyType } = definition.selection({})

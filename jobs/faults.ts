@@ -9,7 +9,7 @@ export interface Checked<Value> {
 
 /** How a check names the object in its messages. */
 export interface Wording {
-  /** Stands before each name: `jobs.clear-sessions.` */
+  /** Precedes each name: `jobs.clear-sessions.` */
   readonly prefix?: string
   readonly show?: (value: unknown) => string
   readonly describeUnknown?: (name: string, known: readonly string[]) => string

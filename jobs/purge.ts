@@ -69,7 +69,7 @@ export const deleteFiles: Pick<Outside, 'needs' | 'columns' | 'act'> = {
     const outcomes = (await Promise.all(rows.map((row) => deleteOnce(row, context)))).filter(
       (outcome) => outcome !== undefined
     )
-    // A place may have gone away meanwhile: what was not found there is gone only if the place is still the right one.
+    // The place may have become unavailable: a file that was not found is gone only if the place is still right.
     await provePlaces(
       outcomes.filter(({ isEmpty }) => isEmpty),
       { ...context, proofs: new Map() }
@@ -131,9 +131,9 @@ const deleteOnce = async (submission: Picked, context: OutsideContext): Promise<
 interface Outcome extends Picked {
   /** Empty where all files are gone. */
   readonly error: string
-  /** Whether the upload was found in no place. */
+  /** Whether no place had the upload. */
   readonly isMissing: boolean
-  /** Whether something was found in no place. */
+  /** Whether the upload or a bundle was in no place. */
   readonly isEmpty: boolean
 }
 
@@ -224,7 +224,7 @@ export const purgedSubmission: Required<Pick<TableUse, 'update'>> = {
   }
 }
 
-/** What both jobs read of a submission's runs. */
+/** The columns of a submission's runs that both jobs read. */
 export const readRuns: TableUse = {
   select: { id: 'uuid', org_id: 'bigint', submission_id: 'uuid', status: 'character varying' }
 }

@@ -1,6 +1,6 @@
 import type { Job } from '../jobs/define-job.ts'
 
-/** The role that the worker connects as, unless told otherwise. */
+/** The default role that the worker connects as. */
 export const workerRole = 'validibot_jobs'
 
 // Longer than the worker's own time-outs (jobs/budget.ts): these end statements that the worker failed to cancel.
@@ -12,7 +12,7 @@ const roleTimeouts = {
 
 /**
  * The SQL that gives a role exactly what the jobs use, and no more: the columns that the catalogue names, the ledger,
- * and time-outs. It may be run again: it takes back what an earlier catalogue needed.
+ * and time-outs. Running it again revokes rights that only an earlier catalogue needed.
  *
  * @param role a name as PostgreSQL takes it without quotes.
  */

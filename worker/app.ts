@@ -26,7 +26,7 @@ import { findTrace } from './log.ts'
 import { describeReadOnly, type Writability } from './database/server-faults.ts'
 import { runJob, type RunnerOptions } from './runner.ts'
 
-/** What the worker's HTTP service is built from. */
+/** The parts of the worker's HTTP service. */
 export interface AppOptions extends RunnerOptions {
   readonly isWorker: boolean
   readonly log: Logger
@@ -61,7 +61,7 @@ const compilersFactory: NonNullable<FastifyServerOptions['schemaController']>['c
 export const buildApp = (options: AppOptions): FastifyInstance => {
   const app = fastify({
     loggerInstance: options.log,
-    // Each run logs two lines of its own, which say what matters.
+    // Each run logs two lines of its own, which are enough.
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit,
     routerOptions: { ignoreTrailingSlash: true },

@@ -31,7 +31,7 @@ export const openDatabase = (
 ): Pool =>
   new Pool({ address, connections, settings: buildSettings(statement, lock), statementLimit: statement })
 
-/** Settings that the meaning of our statements depends on, and that a role or a database may set otherwise. */
+/** Settings that affect the meaning of our statements, and that a role or a database may change. */
 const buildSettings = (statement: number, lock: number): SessionSettings => ({
   startup: { DateStyle: 'ISO, MDY', TimeZone: 'UTC', standard_conforming_strings: 'on' },
   options: {

@@ -14,7 +14,7 @@ export const readScheduleTime = (header: string | string[] | undefined): string 
   const value = String(header)
   const match = /^(\d{4}-\d{2}-\d{2})T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/.exec(value)
   const time = Date.parse(value)
-  // A Date takes 30 February for 2 March; PostgreSQL refuses that, the year 0, and large offsets that a Date takes.
+  // A Date reads 30 February as 2 March; PostgreSQL refuses that date, the year 0, and large offsets that Date accepts.
   const isTime = match && time >= 0 && new Date(match[1]!).toISOString().startsWith(match[1]!)
   if (!isTime) throw new errors.badScheduleTime(value.slice(0, 40))
   return `${new Date(Math.min(time, latest)).toISOString().slice(0, 19)}${match[2] ?? ''}Z`

@@ -47,8 +47,8 @@ const growth = 4
 export const drainRows = async (run: Run, due: number): Promise<Left> => {
   const progress = startProgress()
   const outside = findOutside(run)
-  // The work outside the database is over for all rows up to here, and for those up to `from` once `worked` settles. When
-  // `recorded` settles too, they are done.
+  // The work outside the database has ended for all rows up to `doneTo`, and ends for those up to `from` when `worked`
+  // settles. Their changes are recorded when `recorded` settles, too.
   let doneTo: Bound | undefined
   let from: Bound | undefined
   let worked = Promise.resolve(true)
@@ -78,9 +78,9 @@ export const drainRows = async (run: Run, due: number): Promise<Left> => {
       doneTo = from
       progress.held += outside ? keys.length : remaining
       if (outside) worked = workOutside(run, outside, keys, progress)
-      // Its failure is reported where it is awaited.
+      // The await reports its failure.
       worked.catch(() => undefined)
-      // Only then is it known whether another page may begin.
+      // The number of its batches decides whether another page may begin.
       if (Number.isFinite(run.maxBatches)) await worked
       from = page.to
       left -= page.size
@@ -97,7 +97,7 @@ export const drainRows = async (run: Run, due: number): Promise<Left> => {
 
 interface Page extends Range {
   readonly to: Bound
-  /** The most rows that it has. */
+  /** The maximum number of its rows. */
   readonly size: number
   /** Whether no due row comes after it. */
   readonly isLast: boolean
@@ -111,7 +111,7 @@ const leave = async (
 ): Promise<Left> => {
   if (held === 0 && isAtEnd) return { more: false, held }
   if (run.time.isUp()) return { more: true, held }
-  // Rows that were held may no longer be due. Those that were passed over still are, but have been counted as failed.
+  // Rows that were held may no longer be due. Rows that were passed over still are, but count as failed.
   const left = held > 0 && doneTo ? (await count(run, { to: doneTo })) - passedOver : 0
   const stillHeld = Math.max(0, Math.min(held, left))
   return { more: stillHeld > 0 || (!isAtEnd && (await isAnyLeft(run, { from: doneTo }))), held: stillHeld }
@@ -130,7 +130,7 @@ const isAnyLeft = async (run: Run, range: Range): Promise<boolean> =>
  */
 const findPage = async (run: Run, from: Bound | undefined, size: number, left: number): Promise<Page> => {
   const { selection } = run
-  // Rows that someone adds meanwhile would make it larger, no more.
+  // Rows added meanwhile only make it larger.
   const lastPage = { from, to: { at: 'infinity' }, size, isLast: true }
   if (!selection.ready && left <= size) return lastPage
   const [found] = await read<{ at: string | null; isTied: boolean; isLast: boolean }>(
@@ -141,7 +141,7 @@ const findPage = async (run: Run, from: Bound | undefined, size: number, left: n
   if (at === null) return lastPage
   const page = { from, to: { at }, size, isLast }
   if (!isTied) return page
-  // None if rows have gone since; then the page has all rows up to this time.
+  // None if rows were deleted meanwhile; then the page has all rows up to this time.
   const [to = page.to] = await read<Bound>(run, findTiedBound(selection, page, size))
   return { ...page, to }
 }

@@ -1,6 +1,6 @@
 import createError from '@fastify/error'
 
-/** What the worker refuses before a run, each as its HTTP status and a sentence. */
+/** Requests that are refused before a run, each with its HTTP status and a sentence. */
 export const errors = {
   badParameters: createError('BAD_PARAMETERS', '%s', 400),
   badScheduleTime: createError(

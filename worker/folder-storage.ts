@@ -9,7 +9,7 @@ import type { FileStore } from './file-store.ts'
  */
 export const openFolder = (root: string): FileStore => ({
   prove: async (folder, signal) => {
-    // Resolved like a file's folder, so that a link in its place is treated in the same way.
+    // Resolved like a file's folder, so that symbolic links are treated the same.
     const keep = await findInside(root, `${folder}/.keep`)
     for await (const path of listFiles(keep && dirname(keep), signal)) if (path) return
     const target = resolve(root, folder)

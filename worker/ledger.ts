@@ -6,7 +6,7 @@ import { timeText } from './pages.ts'
 /** How long a lease lasts, in seconds. A run renews it three times in that time. */
 export const leaseSeconds = 60
 const keepDays = 90
-// Rows of the ledger pruned beside each run: more than a day adds, and few enough to cost nothing.
+// Rows of the ledger that each run prunes: more than a day adds, and few enough to cost almost nothing.
 const pruneSize = 1_000
 
 /** What the ledger records of a delivery. */

@@ -49,7 +49,7 @@ const main = async (): Promise<void> => {
     })
   }
   await Promise.all([migrated, app.ready()])
-  // Not earlier: the first request, Cloud Run's probe, must share neither the open connection nor the CPU with it.
+  // Not earlier: the first request, Cloud Run's probe, must not wait for the open connection or the CPU.
   app.server.once('request', (_request, response) => response.once('close', () => void reportGuardFaults()))
   const address = await app.listen({ host: environment.host, port: environment.port })
   log.info({ revision: environment.revision, stage: environment.stage }, `the worker listens on ${address}`)
@@ -69,7 +69,7 @@ const main = async (): Promise<void> => {
 }
 
 main().catch((error: unknown) => {
-  // A stop closes the connections of a start that is under way.
+  // A stop during the start closes its connections.
   if (stopping.signal.aborted) return
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
   process.exit(1)

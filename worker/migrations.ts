@@ -40,8 +40,8 @@ const migrations: readonly string[] = [
      checked_until timestamptz not null
    );`,
 
-  // As PL/pgSQL the rows that a change touches are counted by PostgreSQL itself; where the change is a part of a larger
-  // statement, each row would have to be read again to be counted.
+  // PL/pgSQL gets the number of changed rows from PostgreSQL; a change inside a larger statement would have to return
+  // each row to be counted.
   `create function scheduled_jobs.run_batch(
      this_run uuid,
      changes text[],
@@ -90,8 +90,8 @@ const migrations: readonly string[] = [
    end
    $run_batch$;`,
 
-  // Rows that other rows have a say in are locked by a statement of its own, and judged by the next one: a statement that
-  // waits for a row sees that row's new version, but all others as they were before it waited.
+  // Rows that depend on other rows are locked by one statement and judged by the next: a statement that waits for a row's
+  // lock sees that row's new version, but all other rows as they were before it waited.
   `alter table scheduled_jobs.run
      add column held bigint not null default 0,
      add column waiting bigint not null default 0,

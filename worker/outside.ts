@@ -46,12 +46,12 @@ export const workOutside = async (
       progress.recorded.catch(() => undefined)
       await before
       if (failures.length > 0) throw failures[0]
-      // Whether another batch may begin is known once this one has ended.
+      // The result of this batch decides whether another may begin.
       if (groupsAtOnce === 1 || Number.isFinite(maxBatches)) await progress.recorded
     }
     keys = skipped
   }
-  // If the time ran out, rows were left: the next run finds them.
+  // If time ran out, the next run finds the rows that are left.
   return !time.signal.aborted
 }
 

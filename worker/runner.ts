@@ -112,7 +112,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
       log
     }
     if (fault) return await fail(run, fault)
-    // On another connection, so that only a run without rows has to wait for it.
+    // The upkeep uses another connection, so that only a run without rows waits for it.
     const [answer] = await Promise.all([work(run), lookAfterLedger({ ...options, database }, log)])
     return answer
   } catch (error) {
@@ -214,7 +214,7 @@ const fail = async ({ ending, id, job, attempt, log, time }: Run, cause: unknown
   return answerFailed(job.id, id)
 }
 
-/** Upkeep beside the run: a failure is logged, and the next run tries again. */
+/** Upkeep during the run: a failure is logged, and the next run tries again. */
 const lookAfterLedger = async (options: WatchOptions, log: Logger): Promise<void> => {
   try {
     await reportMissedTicks(options, log)

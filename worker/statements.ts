@@ -7,7 +7,7 @@ import { countFailure, leaseSeconds } from './ledger.ts'
 import { countReady, type PageStatement, type Rows } from './pages.ts'
 import type { Run } from './run.ts'
 
-/** What the statements of a selection need of a run. */
+/** The part of a run that the statements of its selection need. */
 type Asking = Pick<Run, 'database' | 'startedAt' | 'selection'>
 
 /** Sends a statement of the run's selection. */
@@ -46,11 +46,11 @@ export interface Progress {
   held: number
   /** Rows that could not be changed, and are still due. */
   passedOver: number
-  /** Settles when the rows whose work outside the database is done have been changed. */
+  /** Settles when the rows that are done outside the database have been changed. */
   recorded: Promise<void>
   /** Sends one batch at a time: each locks the run's row, so the next would time out and skip locked rows. */
   readonly inTurn: LimitFunction
-  /** Work outside the database by name, so that no group of rows repeats what another one does or has done. */
+  /** Work outside the database by name, so that no group of rows repeats another group's work. */
   readonly done: OutsideContext['done']
 }
 
@@ -68,7 +68,7 @@ export const startProgress = (): Progress => ({
 export const isOver = ({ time, maxBatches }: Run, { batches }: Progress): boolean =>
   time.signal.aborted || batches >= maxBatches
 
-/** What a batch did, in numbers of rows. */
+/** The result of a batch, in numbers of rows. */
 export interface BatchCounts {
   readonly affected: number
   readonly failed: number

@@ -56,7 +56,7 @@ const choices = {
   ssl_max_protocol_version: versions,
   keepalives: switches,
   target_session_attrs: ['any', 'read-write', 'primary'],
-  // Accepted only where the value is what happens anyway.
+  // Accepted only with the values that describe what happens anyway.
   channel_binding: ['disable', 'prefer'],
   client_encoding: ['UTF8', 'utf8', 'auto'],
   gssencmode: ['disable', 'prefer'],
@@ -90,11 +90,11 @@ const parse = (url: string | undefined): DatabaseAddress => {
   // Secrets often end with a line break.
   const parts = /^postgres(?:ql)?:\/\/(?:([^/?]*)@)?([^/?@]*)(?:\/([^?]*))?(?:\?(.*))?$/s.exec(url.trim())
   if (!parts) throw new Error(`must be ${databaseUrlForm}, got something else`)
-  // Ambiguous: some parsers start a fragment here, others take it for a part of the password.
+  // Ambiguous: some parsers start a fragment here, others read it as part of the password.
   if (url.includes('#')) throw new Error('must have each # written as %23, got an unencoded one')
   const [, login = '', authority = '', path = '', query = ''] = parts
   const [user, password] = splitOnce(login, ':')
-  // Checked before any parameter is named in a message: with an unencoded ? in it, a password's end would look like one.
+  // Checked before a message can name a parameter: after an unencoded ?, the rest of a password would look like one.
   if (!user && !/[?&]user=./.test(url)) throw new Error(`must be ${databaseUrlForm}, got one without a user`)
   const named = authority.split(',').map(readPlace)
   const given = readParameters([

@@ -5,7 +5,7 @@ import type { DatabaseAddress } from './address.ts'
 import { cancelStatement, openSession, type Session, type SessionSettings } from './session.ts'
 import { ConnectionError, describePlace, untilAborted } from './socket.ts'
 
-/** A statement, such as the tag of sql-template-tag makes one. */
+/** A statement, such as sql-template-tag builds. */
 export interface Statement {
   readonly text: string
   readonly values?: unknown[]
@@ -36,7 +36,7 @@ const idleMs = 60_000
 // A session that has been idle for this long is checked before it gets a statement.
 const trustedMs = 5_000
 const checkMs = 2_000
-// Errors with which the server may be about to end the session, which is checked as well.
+// After these errors the server may be ending the session, so it is checked as well.
 const endsSession = /^(08|25P|53|57P|58|XX)/
 
 /**
@@ -49,7 +49,7 @@ const endsSession = /^(08|25P|53|57P|58|XX)/
 export class Pool implements Database {
   readonly #rules: PoolRules
   readonly #turns: LimitFunction
-  // The one that was used last comes last.
+  // The most recently used session comes last.
   readonly #idle = new Map<Session, Idle>()
   readonly #underWay = new Map<Promise<unknown>, AbortController>()
   #isClosed = false

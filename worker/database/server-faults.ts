@@ -3,7 +3,7 @@ import type { Database } from './pool.ts'
 
 /**
  * The settings that affect the meaning of the worker's statements, or the rows they see, with PostgreSQL's defaults. Each
- * connection requests them, whatever the role or the database sets. A pooler may drop the request, so they are checked.
+ * connection requests them, overriding the role and the database. A pooler may drop the request, so they are checked.
  */
 export const neutralSettings = {
   IntervalStyle: 'postgres',

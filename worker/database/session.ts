@@ -13,7 +13,7 @@ export interface Session {
   readonly isSecure: boolean
 }
 
-/** What a session asks of the server when it begins. */
+/** The settings that a session requests when it begins. */
 export interface SessionSettings {
   /** Start-up parameters that override the settings of the role and the database. */
   readonly startup: Readonly<Record<string, string>>
@@ -76,7 +76,7 @@ export const cancelStatement = async (address: DatabaseAddress, session: Session
       await receive(socket, 1)
     })
   } catch {
-    // Success shows only in the statement's end.
+    // Only the end of the statement shows success.
   }
   return signal.aborted
 }
@@ -89,7 +89,7 @@ interface CancelKey {
 
 // PgBouncer's error for a start-up parameter that it does not track.
 const protocolViolation = '08P01'
-// Addresses whose server has answered so: the next session does not try the parameters again.
+// Addresses whose server has given this error: the next session leaves the parameters out.
 const poolers = new WeakSet<DatabaseAddress>()
 
 // Too many connections, shutting down, starting up, network faults.
@@ -167,7 +167,8 @@ const startSession = async (
   settings: SessionSettings
 ): Promise<Client> => {
   const client = new SessionClient(socket, address, settings)
-  // A session that is lost fails its statement, and is seen by its socket; without a listener it would end the process.
+  // A lost session fails its statement, and its socket reports the loss; without a listener, the error would end
+  // the process.
   client.on('error', () => undefined)
   client.connection.on('parameterStatus', ({ parameterName, parameterValue }: ParameterStatus) => {
     if (parameterName !== 'server_version' || Number.parseInt(parameterValue) >= oldestVersion) return

@@ -63,7 +63,7 @@ export const untilAborted = async <Value>(
   act: () => Promise<Value>
 ): Promise<Value> => {
   const abort = () => socket.destroy(signal.reason as Error)
-  // Without a listener an error would end the process, at a moment when nothing is read: a password is being hashed, say.
+  // Without a listener, an error would end the process while nothing is read, such as while a password is hashed.
   const ignore = () => undefined
   socket.on('error', ignore)
   signal.addEventListener('abort', abort)
