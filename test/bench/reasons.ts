@@ -1,29 +1,29 @@
 const harmOfPurges =
-  'since a batch changes up to 1,000 rows with files and three groups go at a time, the load’s p99 beside a purge is about ' +
-  'twice what it was (on the machine of 29 November 25 to 31 ms, before 15), on two cores that serve the worker, its ' +
-  'files, PostgreSQL and the load. With pages of 2,000 rows (5,000 before) it is 6 to 9 ms on the machine of 30 November, ' +
-  'and the longest wait of the purge 42 ms, before 166.'
+  'a batch changes up to 1,000 rows with files and three groups are under way at a time, on two cores that serve the ' +
+  'worker, its files, PostgreSQL and the load. From run to run, the load’s p99 beside the two purges is 4 to 9 ms and the ' +
+  'longest wait beside a purge 42 to 166 ms; with pages of 5,000 rows, the p99 was 25 to 31 ms.'
 
 /** Why goals stay missed, by `benchmark: finding` or by benchmark; printed in docs/benchmarks.md. */
 export const reasons: Readonly<Record<string, string>> = {
   jobs:
-    'the batches of a delete take less than the one statement; besides, a run counts its due rows and looks for the end of ' +
-    'each page but the last by walks of the index (12 and 5 ms of 110 ms), and takes a dozen round trips for its lease, its ' +
+    'the batches of a delete take less than the one statement; in addition, a run counts its due rows and finds the end of ' +
+    'each page but the last by index scans (12 and 5 ms of 110 ms), and takes a dozen round trips for its lease, its ' +
     'guards and its end (9 ms). Rounds of one job differ by more than that, in both directions.',
   'jobs: purge-expired-submissions':
-    'each row with files is looked at and locked a moment before its files go, and locked and judged again before it is ' +
-    'marked; the one statement does this once. Most of it happens while files go, but the worker and PostgreSQL each work ' +
-    'for three quarters of the run, where the reference keeps one of them busy at a time. PostgreSQL also tidies full index ' +
-    'pages more often for a thousand rows a statement than for all.',
+    'each row with files is checked and locked just before its files are deleted, and locked and checked again before it is ' +
+    'marked; the one statement does this once. Most of this happens while files are deleted, but the worker and PostgreSQL each work ' +
+    'for three quarters of the run, where the reference keeps one of them busy at a time. PostgreSQL also cleans up full ' +
+    'index pages more often for a thousand rows a statement than for all.',
   'jobs: process-purge-retries':
-    'each retry is looked at and locked with its submission a moment before its files go, and again before both are changed; ' +
-    'besides, each batch looks for submissions purged before. The one statement does neither.',
+    'each retry is checked and locked with its submission just before its files are deleted, and again before both are ' +
+    'changed; each batch also looks for submissions purged before. The one statement does neither.',
   'jobs: cleanup-stuck-runs':
     'the runs of a batch are locked by a statement of its own, so that their steps are judged as they are from then on, and ' +
     'changed by their keys (30 to 45 ms of 290 ms); the count reads all runs that are RUNNING, and lease, guards and end take ' +
     'a dozen round trips (20 ms). The one statement does neither. Pairs differ most here: for seconds at a time a core ' +
     'of this machine takes half as long again for everything, and a run is over in a third of a second.',
   'harm: purge-expired-submissions, p99 of the load': harmOfPurges,
+  'harm: purge-expired-submissions, longest wait of all rounds': harmOfPurges,
   'harm: process-purge-retries, p99 of the load': harmOfPurges,
   harm:
     'no more than what the rounds differ by, in both directions. What waits longest are commits of the load behind a flush ' +
@@ -39,8 +39,8 @@ export const reasons: Readonly<Record<string, string>> = {
     'and server of Node.js, the garbage they leave (a tenth) and the record of each attempt (a twelfth). Fewer ' +
     'deliveries at a time were tried and saved nothing.',
   'cold-start':
-    'of what the worker takes besides, a third goes to compiling what its bundle has more than Fastify, most of it zod ' +
-    'and the driver. The rest is the connection to the database and three queries, without which the worker is not ready: ' +
+    'a third of the difference goes to compiling the rest of the worker’s bundle, mostly zod and the driver.' +
+    ' The rest is the connection to the database and three queries, without which the worker is not ready: ' +
     'on a busy machine they wait for PostgreSQL, which the bare Fastify never does.',
   'first-call':
     'a JVM loads and compiles the classes of gRPC, Netty and the client with the first call, most of a second of processor ' +
