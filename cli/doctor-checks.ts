@@ -75,7 +75,7 @@ const given = <Value>(
     case 'missing':
       return missing
     case 'unreadable':
-      return skip(`not looked at: ${reading.why}`, splitFix(reading.why))
+      return skip(`not checked: ${reading.why}`, splitFix(reading.why))
     default:
       return skip('not applicable: there is no IAM on this machine')
   }
@@ -90,7 +90,7 @@ const withJobs = (
 ): Judgement | Judgement[] =>
   facts.jobs.kind === 'read'
     ? judge(pairUp(facts.declaration.jobs, facts.jobs.value), facts.jobs.value)
-    : skip('not looked at: the jobs could not be read')
+    : skip('not checked: the jobs could not be read')
 
 interface Pair {
   readonly declared: DeclaredJob
@@ -238,7 +238,10 @@ const checks: readonly Check[] = [
       withJobs(facts, (pairs, jobs) => {
         const troubles = findPauses({ ...facts, jobs })
         const paused = pairs.filter(({ declared }) => declared.paused).map(({ declared }) => declared.id)
-        return orElse(troubles, paused.length > 0 ? `as configured: ${paused.join(', ')}` : 'none is')
+        return orElse(
+          troubles,
+          paused.length > 0 ? `as configured: ${paused.join(', ')}` : 'no job is paused'
+        )
       })
   },
   {
@@ -289,7 +292,7 @@ const checks: readonly Check[] = [
               .filter(({ name }) => isOneShot(facts.declaration, name) && isYoungOneShot(name, facts.now))
               .map(({ name }) => warn(`${name} is there, and may still be in use`, 'look again in an hour'))
           ],
-          'no job that was made for one run is left over'
+          'no job created for one run is left over'
         )
       )
   },
@@ -297,7 +300,7 @@ const checks: readonly Check[] = [
     name: 'failures',
     isOfDeployment: false,
     look: (facts) =>
-      given(facts.failures, skip('not looked at'), (failures) => {
+      given(facts.failures, skip('not checked'), (failures) => {
         const period =
           facts.stage === 'local' ? 'no call has failed' : `no call has failed for ${failureHours} hours`
         // The lines come oldest first, so that the map keeps the last one of each kind of failure of a job.
@@ -324,7 +327,7 @@ const checks: readonly Check[] = [
     name: 'overdue',
     isOfDeployment: false,
     look: (facts) =>
-      given(facts.overdue, skip('not looked at'), (overdue) =>
+      given(facts.overdue, skip('not checked'), (overdue) =>
         orElse(
           overdue.map(({ id, tick }) =>
             fail(
@@ -340,7 +343,7 @@ const checks: readonly Check[] = [
     name: 'runs',
     isOfDeployment: false,
     look: (facts) =>
-      given(facts.troubles, skip('not looked at'), (lines) =>
+      given(facts.troubles, skip('not checked'), (lines) =>
         orElse(
           // A failed run is reported with its call.
           lastOfEach(lines.filter(({ event }) => event !== events.failed)).map((line) =>
@@ -356,10 +359,10 @@ const checks: readonly Check[] = [
     name: 'alerts',
     isOfDeployment: false,
     look: (facts) =>
-      given(facts.open, skip('not looked at'), (open) =>
+      given(facts.open, skip('not checked'), (open) =>
         orElse(
           open.filter(({ kind }) => untold.has(kind)),
-          'none has fired of what is not looked at above'
+          'no other alert has fired'
         )
       )
   },
@@ -367,7 +370,7 @@ const checks: readonly Check[] = [
     name: 'release',
     isOfDeployment: false,
     look: (facts) =>
-      given(facts.troubles, skip('not looked at'), (lines) =>
+      given(facts.troubles, skip('not checked'), (lines) =>
         orElse(
           lastOfEach(lines.filter(isReleaseTrouble)).map((line) =>
             fail(

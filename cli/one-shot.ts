@@ -43,7 +43,7 @@ export const withOneShot = async <Value>(
   }
   await jobs.delete(name).catch((cause: unknown) => {
     throw new CommandError(
-      `the job that was made for this run is left over in ${stage}: 'gcloud scheduler jobs delete ${name} --location ${declaration.region} --project ${declaration.project}' (${cause instanceof Error ? cause.message : String(cause)})`,
+      `the job created for this run is left over in ${stage}: 'gcloud scheduler jobs delete ${name} --location ${declaration.region} --project ${declaration.project}' (${cause instanceof Error ? cause.message : String(cause)})`,
       { cause: 'error' in result ? result.error : cause }
     )
   })

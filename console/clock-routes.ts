@@ -96,7 +96,7 @@ const advance = z.object({ seconds: z.int().min(1).max(maxAdvance) })
 
 const clock = z.object({
   now: instant('what it shows'),
-  virtual: z.boolean().describe('it moves only when it is told to'),
+  virtual: z.boolean().describe('it moves only on request'),
   timeZone: z.string().describe('of the stage'),
   night: z
     .object({

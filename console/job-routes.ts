@@ -99,7 +99,7 @@ export const registerJobRoutes = (server: FastifyInstance, source: ConsoleSource
 
   for (const [path, extra, summary] of [
     ['dry-run', { dry_run: true }, 'Count what a run would act on; nothing is changed'],
-    ['run-with', {}, 'Run with parameters besides those that the stage declares']
+    ['run-with', {}, 'Run with parameters in addition to those that the stage declares']
   ] as const) {
     server.post<{ Params: z.infer<typeof jobParameter>; Body: z.infer<typeof given> }>(
       `/api/jobs/:job/${path}`,

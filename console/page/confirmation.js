@@ -37,7 +37,7 @@ export const askToRun = (dialog, { job, text, withParameters }) => {
           element(
             'label',
             { class: 'parameters' },
-            'Parameters of this run, as JSON, besides those of the stage',
+            'Parameters of this run, as JSON, in addition to those of the stage',
             field
           ),
           fault

@@ -451,7 +451,7 @@ describe('--deployed, which proves a deployment', () => {
     )
     expect(code).toBe(1)
     expect(troubles).toMatchObject([
-      { level: 'fail', check: 'invoker', what: expect.stringContaining('not looked at') as string }
+      { level: 'fail', check: 'invoker', what: expect.stringContaining('not checked') as string }
     ])
   })
 
@@ -545,13 +545,13 @@ it('says which right is missing where it may not look, and looks at the rest', a
     {
       level: 'skip',
       check: 'accounts',
-      what: "not looked at: can't read the account validibot-jobs-run-dev@your-google-project.iam.gserviceaccount.com: it needs iam.serviceAccounts.get in your-google-project; ask for roles/iam.serviceAccountViewer",
+      what: "not checked: can't read the account validibot-jobs-run-dev@your-google-project.iam.gserviceaccount.com: it needs iam.serviceAccounts.get in your-google-project; ask for roles/iam.serviceAccountViewer",
       fix: 'ask for roles/iam.serviceAccountViewer'
     },
     {
       level: 'skip',
       check: 'invoker',
-      what: "not looked at: can't read who may invoke the service: it needs run.services.getIamPolicy in your-google-project; ask for roles/run.viewer",
+      what: "not checked: can't read who may invoke the service: it needs run.services.getIamPolicy in your-google-project; ask for roles/run.viewer",
       fix: 'ask for roles/run.viewer'
     }
   ])
@@ -585,7 +585,7 @@ it('says so when Cloud Scheduler does not answer, and does not judge what it did
   })
   expect(findings.find(({ check }) => check === 'schedule')).toMatchObject({
     level: 'skip',
-    what: 'not looked at: the jobs could not be read'
+    what: 'not checked: the jobs could not be read'
   })
 })
 
