@@ -187,7 +187,7 @@ export type Job<Id extends string = string> = JobDefinition &
 // index scan each for where they end.
 const presetBatchSize = 50_000
 
-const fields = z.object({
+const definitionSchema = z.object({
   id: must(
     'lower-case words with hyphens, at most 60 characters',
     z
@@ -205,6 +205,7 @@ const fields = z.object({
   batchSize: must('at least 1', z.int().min(1)),
   maxRows: must('at least 1', z.int().min(1))
 })
+const timingSchema = definitionSchema.pick({ schedule: true, attemptDeadline: true })
 
 /**
  * Declares a job. A faulty declaration fails when the program starts, not when the job first fires.
@@ -218,7 +219,7 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
   const given: JobDefinition & { readonly id: Id } = definition
   const { id, schedule, description, attemptDeadline, batchSize = presetBatchSize, maxRows } = given
   const checked = checkFields(
-    fields,
+    definitionSchema,
     { id, schedule, description, attemptDeadline, batchSize, maxRows },
     { show: (got) => (typeof got === 'string' ? `'${got}'` : String(got)) }
   )
@@ -229,7 +230,7 @@ export const defineJob = <const Id extends string, Parameters extends ParameterO
 
 /** Checks a deadline against its schedule; empty if either is invalid by itself, which other checks report. */
 export const findDeadlineFaults = (input: object): readonly string[] => {
-  const { data } = fields.pick({ schedule: true, attemptDeadline: true }).safeParse(input, { jitless: true })
+  const { data } = timingSchema.safeParse(input, { jitless: true })
   if (!data || hasPeriodOf(data.schedule, data.attemptDeadline)) return []
   const period = shortestPeriod(data.schedule)
   return [

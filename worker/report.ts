@@ -1,4 +1,5 @@
 import { pickNumbers } from '../jobs/answer.ts'
+import { budgetOf } from '../jobs/budget.ts'
 import type { Job } from '../jobs/define-job.ts'
 import { events } from '../jobs/events.ts'
 import type { Left } from './drain.ts'
@@ -53,11 +54,7 @@ export const findNotice = async (run: Run): Promise<string> => {
 }
 
 /** Logs how a run ended, and everything about it that an alert waits for. */
-export const logEnd = (
-  { log, isDry, attempt, time: { budget } }: Run,
-  record: RunRecord,
-  { sample }: DueRows
-): void => {
+export const logEnd = ({ job, log, isDry, attempt }: Run, record: RunRecord, { sample }: DueRows): void => {
   const numbers = pickNumbers(record)
   const { affected, failed, missing, duration_ms: duration } = numbers
   log.info(
@@ -68,6 +65,7 @@ export const logEnd = (
     log.error({ event: events.rowsFailed, failed, affected }, `${failed} rows failed: ${record.output}`)
   if (missing > 0)
     log.warn({ event: events.filesMissing, missing }, `${missing} stored files were not where they should be`)
+  const budget = budgetOf(job.attemptDeadline)
   if (duration <= budget * warnShare * 1000) return
   log.warn(
     { event: events.overBudget, duration_ms: duration, budget_seconds: budget },

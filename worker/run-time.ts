@@ -6,8 +6,6 @@ const stopSeconds = 5
 
 /** The time budget of a run, counted from its delivery. */
 export interface RunTime extends Disposable {
-  /** All of it, in seconds. */
-  readonly budget: number
   /** Aborts when no new batch may begin: the time is used up, the worker is stopping, the lease is lost. */
   readonly signal: AbortSignal
   readonly abort: (reason: Error) => void
@@ -22,8 +20,8 @@ export interface RunTime extends Disposable {
 }
 
 /** Starts the clock of a run. `stopping` aborts when the worker is asked to stop. */
-export const startTime = (budget: number, stopping: AbortSignal): RunTime => {
-  const workSeconds = Math.max(budget - endingTime, budget / 2)
+export const startTime = (budgetSeconds: number, stopping: AbortSignal): RunTime => {
+  const workSeconds = Math.max(budgetSeconds - endingTime, budgetSeconds / 2)
   let workEnd = performance.now() + workSeconds * 1000
   const controller = new AbortController()
   const stop = () => {
@@ -38,7 +36,6 @@ export const startTime = (budget: number, stopping: AbortSignal): RunTime => {
   const untilWorkEnds = () => workEnd - performance.now()
   const isUp = () => untilWorkEnds() <= 0
   return {
-    budget,
     signal: controller.signal,
     abort: (reason) => controller.abort(reason),
     untilWorkEnds,

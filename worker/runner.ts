@@ -51,14 +51,13 @@ export interface RunRequest {
 export const runJob = async (options: RunnerOptions, request: RunRequest): Promise<RunAnswer> => {
   const { job, scheduleTime, parameters } = request
   const { files, executions } = options
-  const { dry_run: asked = false, ...others } = parameters
   using time = startTime(budgetOf(job.attemptDeadline), options.stopping)
   const database = limitStatements(options.database, time.untilWorkEnds)
   const delivery: Delivery = {
     runId: randomUUID(),
     job: job.id,
     scheduleTime,
-    dryRun: asked || job.shadow,
+    dryRun: parameters.dry_run === true || job.shadow,
     parameters,
     revision: options.revision
   }
@@ -83,7 +82,7 @@ export const runJob = async (options: RunnerOptions, request: RunRequest): Promi
     const log = labelled(begin.isTick)
     if (begin.kind !== 'begun') return await answerWithout(database, delivery, begin, log)
     const { attempt, startedAt } = begin
-    const selection = job.selection(others)
+    const selection = job.selection(parameters)
     log.info(
       {
         event: events.started,
