@@ -1,7 +1,8 @@
 const harmOfPurges =
   'a batch changes up to 1,000 rows with files and three groups are under way at a time, on two cores that serve the ' +
-  'worker, its files, PostgreSQL and the load. From run to run, the load’s p99 beside the two purges is 4 to 9 ms and the ' +
-  'longest wait beside a purge 42 to 166 ms; with pages of 5,000 rows, the p99 was 25 to 31 ms.'
+  'worker, its files, PostgreSQL and the load. In two runs with pages of 2,000 rows, the load’s p99 beside the two purges ' +
+  'was 4 to 9 ms and the longest wait beside a purge 42 and 144 ms. With pages of 5,000, that wait was 166 ms, and on ' +
+  'another machine, that of 29 November, the p99 was 25 to 31 ms.'
 
 /** Why goals stay missed, by `benchmark: finding` or by benchmark; printed in docs/benchmarks.md. */
 export const reasons: Readonly<Record<string, string>> = {
@@ -11,8 +12,8 @@ export const reasons: Readonly<Record<string, string>> = {
     'guards and its end (9 ms). Rounds of one job differ by more than that, in both directions.',
   'jobs: purge-expired-submissions':
     'each row with files is checked and locked just before its files are deleted, and locked and checked again before it is ' +
-    'marked; the one statement does this once. Most of this happens while files are deleted, but the worker and PostgreSQL each work ' +
-    'for three quarters of the run, where the reference keeps one of them busy at a time. PostgreSQL also cleans up full ' +
+    'marked; the one statement does this once. Most of this happens while files are deleted, but the worker and ' +
+    'PostgreSQL each work for three quarters of the run, where the reference keeps one of them busy at a time. PostgreSQL also cleans up full ' +
     'index pages more often for a thousand rows a statement than for all.',
   'jobs: process-purge-retries':
     'each retry is checked and locked with its submission just before its files are deleted, and again before both are ' +
@@ -39,8 +40,8 @@ export const reasons: Readonly<Record<string, string>> = {
     'and server of Node.js, the garbage they leave (a tenth) and the record of each attempt (a twelfth). Fewer ' +
     'deliveries at a time were tried and saved nothing.',
   'cold-start':
-    'a third of the difference goes to compiling the rest of the worker’s bundle, mostly zod and the driver.' +
-    ' The rest is the connection to the database and three queries, without which the worker is not ready: ' +
+    'a third of the difference goes to compiling the rest of the worker’s bundle, mostly zod and the driver. ' +
+    'The rest is the connection to the database and three queries, without which the worker is not ready: ' +
     'on a busy machine they wait for PostgreSQL, which the bare Fastify never does.',
   'first-call':
     'a JVM loads and compiles the classes of gRPC, Netty and the client with the first call, most of a second of processor ' +
